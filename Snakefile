@@ -1,0 +1,67 @@
+# The grid: reads the config, includes the rules of each stage, names the targets.
+#
+#   snakemake --cores 8                                                     the default grid: phantoms
+#   snakemake --cores 8 --configfile workflow/presets/real-small.yaml       the real data, small nets
+#   snakemake --cores 8 tables                                              up to a stage: data train samples tables figures
+from snakemake.utils import min_version
+
+min_version("9.24")
+
+
+configfile: workflow.source_path("config.yaml")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+wildcard_constraints:
+    dataset="|".join(experiment.datasets),
+    model="|".join(experiment.models),
+    seed=r"\d+",
+
+
+localrules:
+    all,
+    data,
+    train,
+    samples,
+    tables,
+    figures,
+
+
+rule data:
+    input:
+        expand("results/data/{dataset}.h5", dataset=grid.datasets),
+
+
+rule train:
+    input:
+        cells("results/models/{dataset}/{model}/seed{seed}/weights.pt"),
+
+
+rule samples:
+    input:
+        cells("results/samples/{dataset}/{model}/seed{seed}.h5"),
+
+
+rule tables:
+    input:
+        rules.make_tables.output,
+
+
+rule figures:
+    input:
+        figure_files(),
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.figures.input,

@@ -1,0 +1,25 @@
+"""Which annotator a network learns from."""
+
+import torch
+from torch import Tensor
+
+
+def one_annotator(masks: Tensor, annotated: Tensor, generator: torch.Generator) -> Tensor:
+    """One existing mask per image, drawn at random for each image by itself (the study draws one per batch).
+
+    masks: (B, A, H, W); annotated: bool (B, A), at least one per image. Returns (B, 1, H, W) of the masks' dtype.
+    """
+    slots = torch.multinomial(annotated.float(), 1, generator=generator)
+    return masks.take_along_dim(slots[..., None, None], dim=1)
+
+
+def label_sets(annotated: Tensor, members: int) -> Tensor:
+    """Which slots each of `members` networks learns from: disjoint sets wherever there are enough annotators.
+
+    annotated: bool (B, A). Returns bool (members, B, A). The j-th existing annotator of an image belongs to member
+    j mod `members`; with fewer annotators than members, member m has the (m mod annotators)-th alone.
+    """
+    position = annotated.long().cumsum(dim=1) - 1
+    sets = annotated.sum(dim=1, keepdim=True).clamp(max=members)
+    mine = [annotated & (position % sets == m % sets) for m in range(members)]
+    return torch.stack(mine)

@@ -1,0 +1,134 @@
+"""The U-Net that all models share, so that a comparison of models is no comparison of networks."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Data(NamedTuple):
+    """What a network needs to know of its training data."""
+
+    mean: Sequence[float]
+    """Mean per channel of the training images in [0, 1]; its length is the number of channels."""
+    std: Sequence[float]
+    """Standard deviation per channel, same units."""
+    foreground: float
+    """Share of foreground pixels in the training masks, in (0, 1)."""
+
+
+class Backbone(NamedTuple):
+    """Shape of the U-Net: the config's `backbone`."""
+
+    filters: Sequence[int]
+    convolutions: int
+    normalisation: str
+
+
+class Block(nn.Sequential):
+    """`convolutions` times 3x3 convolution, normalisation, ReLU; (B, C_in, H, W) to (B, C_out, H, W)."""
+
+    def __init__(self, c_in: int, c_out: int, shape: Backbone) -> None:
+        layers: list[nn.Module] = []
+        for i in range(shape.convolutions):
+            batch_norm = shape.normalisation == "batch"
+            convolution = nn.Conv2d(c_out if i else c_in, c_out, 3, padding=1, bias=not batch_norm)
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            layers += [convolution, nn.BatchNorm2d(c_out) if batch_norm else nn.Identity(), nn.ReLU(inplace=True)]
+        super().__init__(*layers)
+
+
+class Encoder(nn.Module):
+    """Standardised images to features of every level, halved in resolution by average pooling from level to level.
+
+    `extra` input channels (a mask, for a posterior) are appended to the image's without being standardised.
+    """
+
+    def __init__(self, data: Data, shape: Backbone, extra: int = 0) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(data.mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(data.std).view(1, -1, 1, 1))
+        widths = [len(data.mean) + extra, *shape.filters]
+        self.blocks = nn.ModuleList(Block(a, b, shape) for a, b in zip(widths[:-1], widths[1:], strict=True))
+
+    def forward(self, images: Tensor, extra: Tensor | None = None) -> list[Tensor]:
+        """Images (B, C, H, W) in [0, 1] to features, finest first: (B, filters[i], H / 2^i, W / 2^i)."""
+        return self.descend([self.first(images, extra)], len(self.blocks))
+
+    def first(self, images: Tensor, extra: Tensor | None = None) -> Tensor:
+        x = (images - self.mean) / self.std
+        if extra is not None:
+            x = torch.cat([x, extra], dim=1)
+        return self.blocks[0](x.contiguous(memory_format=torch.channels_last))
+
+    def descend(
+        self, features: list[Tensor], levels: int, dropout: float = 0.0, generator: torch.Generator | None = None
+    ) -> list[Tensor]:
+        """Continues `features` down to `levels` levels, dropping channels of each new level where asked."""
+        for block in self.blocks[len(features) : levels]:
+            x = block(F.avg_pool2d(features[-1], 2))
+            features = [*features, drop_channels(x, dropout, generator)]
+        return features
+
+
+class UNet(nn.Module):
+    """U-Net (Ronneberger et al. 2015): average pooling down, bilinear interpolation up, skip connections.
+
+    Channel dropout sits behind the blocks of the deeper half of the encoder and behind all decoder blocks but the
+    finest, never on the input image. It acts where, and only where, a generator is passed.
+    """
+
+    def __init__(self, data: Data, shape: Backbone, dropout: float = 0.0, head: bool = True) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.encoder = Encoder(data, shape)
+        filters = list(shape.filters)
+        self.decoder = nn.ModuleList(
+            Block(deep + skip, skip, shape) for deep, skip in zip(filters[:0:-1], filters[-2::-1], strict=True)
+        )
+        self.shallow_levels = len(filters) // 2
+        self.head = output_layer(filters[0], data.foreground) if head else nn.Identity()
+
+    def shallow(self, images: Tensor) -> list[Tensor]:
+        """Images (B, C, H, W) in [0, 1] to the features of the finer levels: all that no dropout touches."""
+        return self.encoder.descend([self.encoder.first(images)], self.shallow_levels)
+
+    def deep(self, features: list[Tensor], generator: torch.Generator | None = None) -> Tensor:
+        """The rest of the network, from `shallow` features to (B, filters[0], H, W), or logits if there is a head."""
+        features = self.encoder.descend(features, len(self.encoder.blocks), self.dropout, generator)
+        x = features.pop()
+        for i, block in enumerate(self.decoder):
+            skip = features.pop()
+            x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
+            x = block(torch.cat([x, skip], dim=1))
+            if i < len(self.decoder) - 1:
+                x = drop_channels(x, self.dropout, generator)
+        return self.head(x)
+
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] to logits of the foreground (B, 1, H, W)."""
+        return self.deep(self.shallow(images), generator)
+
+
+def output_layer(features: int, foreground: float) -> nn.Conv2d:
+    """1x1 convolution to one logit whose bias is the logit of the training foreground share.
+
+    Without that bias short trainings on small lesions end at the empty mask.
+    """
+    layer = nn.Conv2d(features, 1, 1)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.constant_(layer.bias, math.log(foreground / (1 - foreground)))  # type: ignore[arg-type]
+    return layer
+
+
+def drop_channels(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
+    """Zeroes whole channels of (B, C, H, W) with probability p and scales the rest; does nothing without a generator."""
+    if generator is None or p == 0:
+        return x
+    kept = torch.rand(*x.shape[:2], 1, 1, device=x.device, generator=generator) >= p
+    return x * (kept / (1 - p)).to(x.dtype)

@@ -1,0 +1,355 @@
+"""The experiment's typed config: what `config.yaml` and its overlays may say, and what each cell takes from it.
+
+`load(raw)` validates the merged YAML and raises ConfigError with one sentence per mistake. The `*_spec` functions
+resolve what one cell's result depends on, as one JSON string with sorted keys: no labels, paths, threads or devices,
+so that renaming, moving or running elsewhere reruns nothing.
+
+`python -m segunc.config > workflow/schemas/config.schema.json` writes the JSON schema for editors.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, create_model
+from pydantic import model_validator as validator
+
+from segunc.options import available, options_of
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ConfigError(Exception):
+    """The config says something that it may not say; the message is one sentence per mistake."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Grid(Strict):
+    """The cells to compute: every dataset with every model and every seed."""
+
+    datasets: list[Identifier] = Field(min_length=1, description="ids from the catalogue `datasets`")
+    models: list[Identifier] = Field(min_length=1, description="ids from the catalogue `models`")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="one training per seed")
+
+
+class Split(Strict):
+    """Shares of the patients (not of the images) on each side. A raw format with a published split ignores it."""
+
+    train: Fraction = 0.7
+    val: Fraction = 0.15
+    test: Fraction = 0.15
+    seed: int = Field(0, ge=0)
+
+    @validator(mode="after")
+    def _whole(self) -> "Split":
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError(f"train + val + test must be 1, not {self.train + self.val + self.test:g}")
+        return self
+
+
+class Augmentation(Strict):
+    """Random changes of training images, with the same geometry for their masks."""
+
+    flip: bool = Field(True, description="horizontal and vertical flips, each with probability 1/2")
+    rotation: float = Field(180, ge=0, le=180, description="rotation by up to this many degrees either way")
+    scale: tuple[PositiveFloat, PositiveFloat] = Field((0.9, 1.1), description="range of the zoom factor")
+
+
+class Training(Strict):
+    """How a network is trained. The weights kept are those of the best validation."""
+
+    steps: PositiveInt | None = Field(None, description="budget in gradient steps (give steps or epochs)")
+    epochs: PositiveInt | None = Field(None, description="budget in passes through the training images")
+    validate_every: PositiveInt | None = Field(None, description="gradient steps between validations; null: an epoch")
+    patience: PositiveInt | None = Field(None, description="validations without improvement before stopping; null: never")
+    batch_size: PositiveInt = 16
+    learning_rate: PositiveFloat = 1e-3
+    warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises linearly")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate after the warm-up")
+    gradient_clip: PositiveFloat | None = Field(None, description="largest norm of the gradient; null: any")
+    annotators: Literal["shuffled", "index"] = Field(
+        "shuffled",
+        description="which mask is whose: the slots shuffled once per nodule or lesion, or as they are in the raw data",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="bfloat16 autocast; auto: where the hardware has it"
+    )
+    augmentation: Augmentation | None = Field(Augmentation(), description="null: none")
+
+    @validator(mode="after")
+    def _one_budget(self) -> "Training":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs, and null for the other")
+        return self
+
+
+def _partial(model: type[BaseModel]) -> Any:
+    """The same fields, each optional and without a default: what an overlay of `model` may say."""
+    fields: dict[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
+    for name, (annotation, field) in fields.items():
+        fields[name] = (annotation | None, Field(None, description=field.description))
+    return create_model(f"{model.__name__}Overrides", __base__=Strict, **fields)
+
+
+TrainingOverrides = _partial(Training)
+
+
+class Backbone(Strict):
+    """The U-Net that all models share."""
+
+    filters: list[PositiveInt] = Field([32, 64, 128, 192], min_length=2, description="per level, finest first")
+    convolutions: PositiveInt = Field(3, description="3x3 convolutions per block")
+    normalisation: Literal["batch", "none"] = "batch"
+
+
+class Dataset(Strict):
+    """One dataset: where its raw data is, how it becomes images of one size, how patients are split."""
+
+    label: str = Field(description="name in tables and figures")
+    format: str = Field(description="raw format: a file in src/segunc/data/formats")
+    options: dict[str, Any] = Field({}, description="options of the raw format, with the raw data's name")
+    size: PositiveInt = Field(description="height and width of the images, in pixels")
+    resize: Literal["crop", "area"] = Field("crop", description="how to get there: crop the centre, or average areas")
+    split: Split = Split()
+    training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the global training")
+
+
+class ModelOverrides(Strict):
+    """What a model does differently on one dataset."""
+
+    options: dict[str, Any] = {}
+    training: TrainingOverrides = TrainingOverrides()
+
+
+class Model(Strict):
+    """One model: the method, its options, and how its training differs from the global one."""
+
+    label: str = Field(description="name in tables and figures")
+    method: str = Field(description="a file in src/segunc/models")
+    options: dict[str, Any] = Field({}, description="options of the method")
+    training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the dataset's training")
+    per_dataset: dict[Identifier, ModelOverrides] = Field({}, description="what is different on single datasets")
+
+
+class Statistics(Strict):
+    """The bootstrap behind every interval: patients are drawn with replacement."""
+
+    resamples: PositiveInt = 2000
+    confidence: float = Field(0.95, gt=0, lt=1)
+    seed: int = Field(0, ge=0)
+
+
+class Config(Strict):
+    """The experiment: `grid` selects from the catalogues `datasets` and `models`."""
+
+    grid: Grid
+    datasets: dict[Identifier, Dataset]
+    models: dict[Identifier, Model]
+    backbone: Backbone
+    training: Training
+    draws: PositiveInt = Field(16, multiple_of=16, description="sampled masks per test image")
+    statistics: Statistics = Statistics()
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")
+    threads: PositiveInt = Field(1, description="CPU cores of one training or sampling job")
+    raw_folders: list[str] = Field(["data"], description="folders in which raw data is looked for, in this order")
+
+
+def load(raw: dict[str, Any]) -> Config:
+    """Validates a merged config and returns it typed; raises ConfigError with one sentence per mistake."""
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentences(error, Config))) from None
+    mistakes = []
+    for family, ids, catalogue in (
+        ("datasets", config.grid.datasets, config.datasets),
+        ("models", config.grid.models, config.models),
+    ):
+        for position, name in enumerate(ids):
+            if name not in catalogue:
+                mistakes.append(f"config key grid.{family}.{position} is '{name}', but may be {_any_of(catalogue)}.")
+            elif name in ids[:position]:
+                mistakes.append(f"config key grid.{family} names '{name}' twice; name it once.")
+    for seed in {s for s in config.grid.seeds if config.grid.seeds.count(s) > 1}:
+        mistakes.append(f"config key grid.seeds names {seed} twice; name it once.")
+    for name, dataset in config.datasets.items():
+        mistakes += _wrong_options(f"datasets.{name}", "format", dataset.format, dataset.options, *FORMAT)
+    for name, model in config.models.items():
+        key = f"models.{name}"
+        mistakes += _wrong_options(key, "method", model.method, model.options, *METHOD)
+        for dataset_id, override in model.per_dataset.items():
+            if dataset_id not in config.datasets:
+                mistakes.append(f"config key {key}.per_dataset has '{dataset_id}', but may have {_any_of(config.datasets)}.")
+            elif model.method in available(METHOD[0]):
+                merged = {**model.options, **override.options}
+                mistakes += _wrong_options(f"{key}.per_dataset.{dataset_id}", "method", model.method, merged, *METHOD)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    for dataset_id in config.grid.datasets:
+        for model_id in config.grid.models:
+            _training(config, dataset_id, model_id)
+    return config
+
+
+FORMAT = ("data/formats", "read")
+METHOD = ("models", "build")
+
+
+def raw_data(config: Config, dataset: str) -> dict[str, str]:
+    """Paths of the dataset's raw data by option name, found in `raw_folders`; raises ConfigError where one is missing."""
+    entry = config.datasets[dataset]
+    options = options_of(FORMAT[0], entry.format, FORMAT[1])
+    found = {}
+    for name, field in options.model_fields.items():
+        if field.annotation is not Path:
+            continue
+        value = str(entry.options[name])
+        candidates = [Path(folder) / value for folder in config.raw_folders]
+        path = next((candidate for candidate in candidates if candidate.exists()), None)
+        if path is None:
+            raise ConfigError(
+                f"config key datasets.{dataset}.options.{name} is '{value}', but no such file or folder lies in "
+                f"{_any_of(config.raw_folders)}; put it there or name its folder in raw_folders."
+            )
+        found[name] = path.as_posix()
+    return found
+
+
+def data_spec(config: Config, dataset: str) -> str:
+    """What `prepare` depends on besides the raw data itself: format, its options, geometry, split."""
+    entry = config.datasets[dataset]
+    options = options_of(FORMAT[0], entry.format, FORMAT[1])(**entry.options)
+    values = {k: v for k, v in options.model_dump().items() if not isinstance(v, Path)}
+    return _json(format=entry.format, options=values, size=entry.size, resize=entry.resize, split=entry.split)
+
+
+def train_spec(config: Config, dataset: str, model: str, seed: int) -> str:
+    """What one training depends on besides its data: method, options, backbone, training, seed."""
+    entry = config.models[model]
+    override = entry.per_dataset.get(dataset, ModelOverrides())
+    options = options_of(METHOD[0], entry.method, METHOD[1])(**{**entry.options, **override.options})
+    return _json(
+        method=entry.method,
+        options=options,
+        backbone=config.backbone,
+        training=_training(config, dataset, model),
+        seed=seed,
+    )
+
+
+def sample_spec(config: Config, seed: int) -> str:
+    """What sampling depends on besides data and weights: the number of draws and the seed."""
+    return _json(draws=config.draws, seed=seed)
+
+
+def statistics_spec(config: Config) -> str:
+    """What the tables depend on besides the scores."""
+    return _json(**config.statistics.model_dump())
+
+
+def job_environment(checkout: str) -> dict[str, str]:
+    """Environment variables with which `python -m segunc.<stage>` is this Python and the checkout's segunc."""
+    path = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    modules = [str(Path(checkout) / "src"), os.environ.get("PYTHONPATH", "")]
+    return {"PATH": os.pathsep.join(path), "PYTHONPATH": os.pathsep.join(filter(None, modules))}
+
+
+def labels(config: Config) -> str:
+    """Names of the grid's datasets and models as figures print them, a JSON object id -> label in the grid's order."""
+    datasets = {name: config.datasets[name].label for name in config.grid.datasets}
+    models = {name: config.models[name].label for name in config.grid.models}
+    return json.dumps({**datasets, **models})
+
+
+def _training(config: Config, dataset: str, model: str) -> Training:
+    """The global training, overlaid by the dataset's, the model's, and the model's on this dataset."""
+    entry = config.models[model]
+    override = entry.per_dataset.get(dataset, ModelOverrides())
+    values = config.training.model_dump()
+    for layer in (config.datasets[dataset].training, entry.training, override.training):
+        said = layer.model_dump(exclude_unset=True)
+        if isinstance(said.get("augmentation"), dict) and values["augmentation"] is not None:
+            said["augmentation"] = {**values["augmentation"], **layer.augmentation.model_dump(exclude_unset=True)}
+        values.update(said)
+    try:
+        return Training.model_validate(values)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"config keys training, datasets.{dataset}.training and models.{model}.training do not fit together: {reason}."
+        ) from None
+
+
+def _json(**values: Any) -> str:
+    plain = {k: v.model_dump(mode="json") if isinstance(v, BaseModel) else v for k, v in values.items()}
+    return json.dumps(plain, sort_keys=True)
+
+
+def _any_of(names: Any) -> str:
+    return " or ".join(f"'{name}'" for name in names)
+
+
+def _wrong_options(key: str, role: str, name: str, options: dict[str, Any], family: str, function: str) -> list[str]:
+    if name not in available(family):
+        return [f"config key {key}.{role} is '{name}', but may be {_any_of(available(family))}."]
+    model = options_of(family, name, function)
+    try:
+        model.model_validate(options)
+    except ValidationError as error:
+        return _sentences(error, model, f"{key}.options.")
+    return []
+
+
+def _sentences(error: ValidationError, root: type[BaseModel], prefix: str = "") -> list[str]:
+    """One sentence per mistake: the key, what stands there, what may stand there."""
+    sentences = []
+    for mistake in error.errors():
+        path = [str(part) for part in mistake["loc"]]
+        key = prefix + ".".join(path) if path else prefix.rstrip(".")
+        if mistake["type"] == "extra_forbidden":
+            known = _fields_at(root, path[:-1])
+            sentences.append(f"config key {key} is unknown; known here: {', '.join(known)}.")
+        elif mistake["type"] == "missing":
+            sentences.append(f"config key {key} is missing; give it a value.")
+        else:
+            reason = mistake["msg"].removeprefix("Value error, ")
+            reason = reason[0].lower() + reason[1:]
+            sentences.append(f"config key {key or 'config'} is {mistake['input']!r}: {reason}.")
+    return sentences
+
+
+def _fields_at(model: Any, path: list[str]) -> list[str]:
+    """Names of the fields of the model that `path` leads to from `model`, through dicts and optional fields."""
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+        arguments = [a for a in getattr(model, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+        model = arguments[0] if arguments else model
+    return sorted(model.model_fields)
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of the config, with the options of every raw format and method that segunc has."""
+    result = Config.model_json_schema()
+    result["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    for owner, role, (family, function) in (("Dataset", "format", FORMAT), ("Model", "method", METHOD)):
+        entry = result["$defs"][owner]
+        entry["properties"][role]["enum"] = available(family)
+        entry["allOf"] = [
+            {
+                "if": {"properties": {role: {"const": name}}},
+                "then": {"properties": {"options": options_of(family, name, function).model_json_schema()}},
+            }
+            for name in available(family)
+        ]
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))

@@ -1,0 +1,1 @@
+"""From raw files to one HDF5 store per dataset."""

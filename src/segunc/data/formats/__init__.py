@@ -1,0 +1,1 @@
+"""Raw formats, one file each: `read(*, ...)` yields `segunc.data.store.Record`s."""

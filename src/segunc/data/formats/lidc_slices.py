@@ -1,0 +1,76 @@
+"""LIDC-IDRI as 2D slices around nodules, in the layout that the field passes around.
+
+`LIDC-IDRI-slices/<patient>/nodule-<n>/images/slice-<k>.png` and, for each annotator a,
+`.../mask-<a>/slice-<k>.png`. An empty mask is an annotator's vote for "nothing here". The number of an annotator is no
+person: the first radiologist of one nodule is not the first one of the next.
+
+Armato et al. 2011, "The Lung Image Database Consortium (LIDC) and Image Database Resource Initiative (IDRI)".
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from segunc.data import decode
+from segunc.data.archive import Files, open_files
+from segunc.data.store import Dropped, Record
+from segunc.errors import UserError
+
+PATH = re.compile(
+    r"(?:.*/)?(?P<patient>[^/]+)/(?P<nodule>nodule-\d+)/(?:images|mask-(?P<annotator>\d{1,2}))/(?P<slice>slice-\d+)\.png"
+)
+
+
+def read(
+    *,
+    slices: Path,  # folder or zip `LIDC-IDRI-slices`
+) -> Iterator[Record | Dropped]:
+    """Grey slices in natural order of patient, nodule and slice; those that nobody marked are dropped.
+
+    Raises UserError if files are missing, damaged or do not fit together.
+    """
+    with open_files(slices) as files:
+        images, masks = _index(files, slices)
+        annotators = sorted({annotator for annotator, _ in masks})
+        for key in sorted({key for _, key in masks} - set(images)):
+            annotator = next(a for a in annotators if (a, key) in masks)
+            raise UserError(
+                f"{masks[annotator, key]} in {slices} is a mask without an image; add the image or remove it."
+            )
+        for key, name in images.items():
+            for annotator in annotators or [0]:
+                if (annotator, key) not in masks:
+                    raise UserError(
+                        f"{name} in {slices} has no mask-{annotator}; each annotator needs a mask, "
+                        "an empty one if they marked nothing."
+                    )
+            yield _record(files, key, name, [masks[annotator, key] for annotator in annotators])
+
+
+def _index(files: Files, source: Path) -> tuple[dict[str, str], dict[tuple[int, str], str]]:
+    """Names of the images by image id, and of the masks by annotator and image id."""
+    images: dict[str, str] = {}
+    masks: dict[tuple[int, str], str] = {}
+    for name in files.names:
+        if not (match := PATH.fullmatch(name)):
+            continue
+        key = f"{match['patient']}/{match['nodule']}/{match['slice']}"
+        if match["annotator"] is None:
+            known = images.setdefault(key, name)
+        else:
+            known = masks.setdefault((int(match["annotator"]), key), name)
+        if known != name:
+            raise UserError(f"{known} and {name} in {source} have the same id; remove one of them.")
+    if not images:
+        raise UserError(f"{source} has no <patient>/nodule-<n>/images/slice-<k>.png; give the folder or zip that has.")
+    return images, masks
+
+
+def _record(files: Files, key: str, image_name: str, mask_names: list[str]) -> Record | Dropped:
+    image = decode.image(files.read(image_name), image_name, channels=1)
+    masks = [decode.mask(files.read(name), name, (image.shape[1], image.shape[2])) for name in mask_names]
+    if not any(mask.any() for mask in masks):
+        return Dropped(key, "nobody marked anything")
+    group, _, _ = key.rpartition("/")
+    patient, _, _ = group.rpartition("/")
+    return Record(image, masks, image_id=key, group_id=group, patient_id=patient)

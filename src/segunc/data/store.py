@@ -1,0 +1,164 @@
+"""The HDF5 file of a dataset: what `prepare` writes and every later stage reads (layout: docs/architecture.md)."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from segunc.files import write_atomically
+
+BATCH = 256
+"""Images that are held in memory while a store is written or read."""
+CHUNK = 16
+"""Images per HDF5 chunk; an annotator's masks have chunks of their own, as not every image has every annotator."""
+
+
+class Record(NamedTuple):
+    """One image with everything known about it."""
+
+    image: NDArray[np.uint8]
+    """(C, H, W), C = 1 (grey) or 3 (RGB)."""
+    masks: Sequence[NDArray[np.uint8] | None]
+    """Per annotator slot {0, 1} (H, W), or None for an annotator who did not see the image."""
+    image_id: str
+    group_id: str
+    """Shared by the images of one nodule or lesion."""
+    patient_id: str
+    split: str | None = None
+    """`train`, `val` or `test` where the release publishes a split."""
+    probability: NDArray[np.floating] | None = None
+    """(H, W) in [0, 1]: the true probability that an annotator marks the pixel, known for phantoms only."""
+
+
+class Dropped(NamedTuple):
+    """What a raw format yields in the place of an image that it leaves out."""
+
+    image_id: str
+    reason: str
+
+
+class Images(NamedTuple):
+    """The N images of one split, in the order of the store."""
+
+    images: NDArray[np.uint8]
+    """(N, C, H, W)"""
+    masks: NDArray[np.uint8]
+    """(N, A, H, W) of {0, 1}; slots that do not exist are 0."""
+    annotated: NDArray[np.bool_]
+    """(N, A): which slots exist."""
+    image_id: NDArray[np.str_]
+    group_id: NDArray[np.str_]
+    patient_id: NDArray[np.str_]
+    annotator_probability: NDArray[np.float16] | None
+    """(N, H, W) for phantoms, None for real data."""
+
+
+def write_store(
+    path: Path,
+    records: Iterable[Record],
+    assign_sides: Callable[[list[str], list[str | None]], list[str]],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Streams records of one shape into a new store; after any error, `path` is as it was before.
+
+    `assign_sides(patient_ids, published)` gets the patient and the published side of every image, once all are known,
+    and returns the side of each. `attributes` are written as JSON after the last record, so what they count may still
+    grow while the records stream.
+    """
+    texts: dict[str, list[str]] = {"image_id": [], "group_id": [], "patient_id": []}
+    published: list[str | None] = []
+    with write_atomically(path) as beside, h5py.File(beside, "w") as file:
+        stream = iter(records)
+        while batch := list(islice(stream, BATCH)):
+            _append(file, batch)
+            for name, values in texts.items():
+                values += [getattr(record, name) for record in batch]
+            published += [record.split for record in batch]
+        texts["split"] = assign_sides(texts["patient_id"], published)
+        for name, values in texts.items():
+            file.create_dataset(name, data=values, dtype=h5py.string_dtype())
+        for name, value in attributes.items():
+            file.attrs[name] = json.dumps(value, sort_keys=True)
+
+
+def _append(file: h5py.File, batch: Sequence[Record]) -> None:
+    """Appends records; the annotator axis grows with the largest number of slots seen so far."""
+    slots = max(len(record.masks) for record in batch)
+    size = batch[0].image.shape[1:]
+    masks = np.zeros((len(batch), slots, *size), np.uint8)
+    annotated = np.zeros((len(batch), slots), bool)
+    for row, record in enumerate(batch):
+        for slot, mask in enumerate(record.masks):
+            if mask is not None:
+                masks[row, slot], annotated[row, slot] = mask, True
+    arrays = {"images": np.stack([record.image for record in batch]), "masks": masks, "annotated": annotated}
+    if probabilities := [record.probability for record in batch if record.probability is not None]:
+        arrays["annotator_probability"] = np.stack(probabilities).astype(np.float16)
+    for name, values in arrays.items():
+        _grow(file, name, values, per_slot=name in ("masks", "annotated"))
+
+
+def _grow(file: h5py.File, name: str, values: NDArray, per_slot: bool) -> None:
+    if name not in file:
+        chunks = (CHUNK, 1, *values.shape[2:]) if per_slot else (CHUNK, *values.shape[1:])
+        limits = (None, None, *values.shape[2:]) if per_slot else (None, *values.shape[1:])
+        file.create_dataset(
+            name,
+            shape=(0, *values.shape[1:]),
+            maxshape=limits,
+            chunks=chunks,
+            dtype=values.dtype,
+            compression="gzip",
+            compression_opts=1,
+        )
+    dataset = file[name]
+    before = len(dataset)
+    dataset.resize(before + len(values), axis=0)
+    if per_slot and values.shape[1] > dataset.shape[1]:
+        dataset.resize(values.shape[1], axis=1)
+    target = np.s_[before:, : values.shape[1]] if per_slot else np.s_[before:]
+    dataset[target] = values
+
+
+def read_split(path: Path, split: str) -> Images:
+    """The images whose side is `split` (`train`, `val` or `test`); N may be 0."""
+    with h5py.File(path, "r") as file:
+        keep = file["split"].asstr()[:] == split
+        probability = "annotator_probability"
+        return Images(
+            images=_rows(file["images"], keep),
+            masks=_rows(file["masks"], keep),
+            annotated=_rows(file["annotated"], keep),
+            image_id=_strings(file["image_id"])[keep],
+            group_id=_strings(file["group_id"])[keep],
+            patient_id=_strings(file["patient_id"])[keep],
+            annotator_probability=_rows(file[probability], keep) if probability in file else None,
+        )
+
+
+def _rows(dataset: h5py.Dataset, keep: NDArray[np.bool_]) -> NDArray:
+    """`dataset[keep]`, read in runs of rows: HDF5 is slow at single ones, and the whole may be large."""
+    rows = np.empty((int(keep.sum()), *dataset.shape[1:]), dataset.dtype)
+    filled = 0
+    for start in range(0, len(keep), BATCH):
+        wanted = keep[start : start + BATCH]
+        if wanted.any():
+            part = dataset[start : start + BATCH][wanted]
+            rows[filled : filled + len(part)] = part
+            filled += len(part)
+    return rows
+
+
+def _strings(dataset: h5py.Dataset) -> NDArray[np.str_]:
+    return np.asarray(dataset.asstr()[:], dtype=np.str_)
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """The attributes of a store (`spec`, `raw`, `exclusions`, `versions`), decoded from JSON."""
+    with h5py.File(path, "r") as file:
+        return {name: json.loads(value) for name, value in file.attrs.items()}

@@ -1,0 +1,1 @@
+"""Figures, one file each: programs that read tables and samples only."""

@@ -1,0 +1,124 @@
+"""Distributions of pixel entropy by group of pixels: what the figures by outcome and by agreement share."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from segunc.figures import style
+
+PANEL = 1.75
+"""Inches: height of one dataset's panel."""
+MEAN: dict[str, Any] = {"color": style.INK, "marker": "o", "mec": "white", "mew": 0.5, "ms": 3.8}
+
+
+def draw(
+    means: pd.DataFrame,
+    histograms: pd.DataFrame,
+    by: str,
+    groups: Mapping[str, str],
+    datasets: Sequence[str],
+    labels: Mapping[str, str],
+    note: str = "",
+) -> Figure:
+    """One panel per dataset, in it one histogram per group and model, with mean and interval on top.
+
+    means: `uncertainty_by_outcome` or `uncertainty_by_agreement`, whose groups are in column `by`; histograms:
+    `entropy_histograms`; groups: what to print below each group, by id; note: a line below the panels.
+    """
+    models = style.models_among(means["model"], labels)
+    colours = style.colours(models)
+    handles: list[Artist] = [Patch(color=colours[m], alpha=0.75, lw=0, label=labels.get(m, m)) for m in models]
+    handles.append(Line2D([], [], **MEAN, lw=1.2, label="mean, 95% interval"))
+    left, right = 0.62, 0.08
+    width = style.WIDTH - left - right
+    top, bottom, gap = 0.48 + style.legend_height(handles, width), 0.27 + 0.22 * bool(note), 0.48
+    height = top + len(datasets) * PANEL + (len(datasets) - 1) * gap + bottom
+    figure = Figure(figsize=(style.WIDTH, height))
+    style.legend(figure, handles, left, 0.05, width)
+    for row, dataset in enumerate(datasets):
+        axes = style.place(figure, left, top + row * (PANEL + gap), width, PANEL)
+        _panel(
+            axes,
+            means[means["dataset"] == dataset].set_index(["model", by]),
+            histograms[histograms["dataset"] == dataset],
+            models,
+            list(groups),
+            colours,
+        )
+        axes.set_title(labels.get(dataset, dataset), loc="left", pad=15, fontweight="bold")
+        last = row == len(datasets) - 1
+        axes.set_xticks(range(len(groups)), list(groups.values()) if last else [""] * len(groups))
+    if note:
+        figure.text(left / style.WIDTH, 0.06 / height, note, color=style.GREY, fontsize=style.SMALL)
+    return figure
+
+
+def _panel(
+    axes: Axes,
+    means: pd.DataFrame,
+    histograms: pd.DataFrame,
+    models: Sequence[str],
+    groups: Sequence[str],
+    colours: Mapping[str, str],
+) -> None:
+    """One dataset; means: its rows, indexed by model and group."""
+    step = 0.86 / max(len(models), 1)
+    for g, group in enumerate(groups):
+        for m, model in enumerate(models):
+            x = g + (m - (len(models) - 1) / 2) * step
+            shape = histograms[(histograms["model"] == model) & (histograms["group"] == group)]
+            known = (model, group) in means.index and np.isfinite(means.loc[(model, group), "mean"])
+            if known:
+                row = means.loc[(model, group)]
+                _histogram(axes, x, 0.42 * step, shape.sort_values("entropy_low"), colours[model])
+                axes.plot([x, x], [row["ci_low"], row["ci_high"]], color=style.INK, lw=1.2, zorder=3)
+                axes.plot(x, row["mean"], **MEAN, zorder=4)
+                count = f"{int(row['n_images'])}"
+            else:
+                style.no_data(axes, x, 0.5)
+                count = "0"
+            axes.annotate(
+                count,
+                (x, 1),
+                (0, 3),
+                xycoords=axes.get_xaxis_transform(),
+                textcoords="offset points",
+                ha="center",
+                color=style.GREY,
+                fontsize=style.SMALL,
+            )
+    axes.annotate(
+        "images",
+        (0, 1),
+        (-3, 3),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        color=style.GREY,
+        fontsize=style.SMALL,
+    )
+    for boundary in range(1, len(groups)):
+        axes.axvline(boundary - 0.5, color=style.PALE, lw=0.6)
+    axes.set(xlim=(-0.5, len(groups) - 0.5), ylim=(-0.03, 1.03), ylabel="entropy (bits)")
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+    axes.grid(axis="y")
+    axes.tick_params(axis="x", length=0)
+
+
+def _histogram(axes: Axes, x: float, half_width: float, bins: pd.DataFrame, colour: str) -> None:
+    """The shares of the bins as widths around x; the fullest bin is as wide as there is room."""
+    share = bins["share"].to_numpy(dtype=float)
+    if not len(share) or not np.nanmax(share, initial=0) > 0:
+        return
+    width = half_width * np.nan_to_num(share) / np.nanmax(share)
+    height = (bins["entropy_high"] - bins["entropy_low"]).to_numpy(dtype=float)
+    axes.barh(
+        bins["entropy_low"], 2 * width, height, left=x - width, align="edge", color=colour, alpha=0.75, lw=0, zorder=2
+    )

@@ -1,0 +1,41 @@
+"""Figure: is a model uncertain where annotators disagree? Pixel entropy by how far they agree.
+
+After figure 5 of the study. Reads the tables `uncertainty_by_agreement` and `entropy_histograms`. Datasets without a
+pixel on which annotators differ, such as those with one annotator, are named below and get no panel.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from segunc.errors import stage
+from segunc.figures import distributions, style
+
+AGREEMENTS = {"agree": "all agree", "somewhat": "somewhat agree", "disagree": "disagree (a tie)"}
+
+
+def draw(means: pd.DataFrame, histograms: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """A panel per dataset; means: `uncertainty_by_agreement`, histograms: `entropy_histograms`, labels: id -> label."""
+    contested = set(means.loc[(means["agreement"] != "agree") & means["mean"].notna(), "dataset"])
+    every = style.ordered(means["dataset"], labels)
+    shown = [name for name in every if name in contested]
+    rest = ", ".join(labels.get(name, name) for name in every if name not in contested)
+    note = f"Not shown, because no two annotations of an image differ there: {rest}." if rest else ""
+    if not shown:
+        return style.nothing(note or "no data")
+    return distributions.draw(means, histograms, "agreement", AGREEMENTS, shown, labels, note)
+
+
+@stage
+def main() -> None:
+    parser = style.parser(__doc__)
+    parser.add_argument("--means", type=Path, required=True, help="uncertainty_by_agreement.csv")
+    parser.add_argument("--histograms", type=Path, required=True, help="entropy_histograms.csv")
+    args = parser.parse_args()
+    style.save(draw(pd.read_csv(args.means), pd.read_csv(args.histograms), args.labels), args.png, args.pdf)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Figure: is a model uncertain where it is wrong? Pixel entropy of true and false positives and negatives.
+
+After figure 4 of the study. Reads the tables `uncertainty_by_outcome` and `entropy_histograms`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from segunc.errors import stage
+from segunc.figures import distributions, style
+
+OUTCOMES = {"tp": "true positives", "fp": "false positives", "fn": "false negatives", "tn": "true negatives"}
+
+
+def draw(means: pd.DataFrame, histograms: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """A panel per dataset; means: `uncertainty_by_outcome`, histograms: `entropy_histograms`, labels: id -> label."""
+    datasets = style.ordered(means["dataset"], labels)
+    if not datasets:
+        return style.nothing("no data")
+    return distributions.draw(means, histograms, "outcome", OUTCOMES, datasets, labels)
+
+
+@stage
+def main() -> None:
+    parser = style.parser(__doc__)
+    parser.add_argument("--means", type=Path, required=True, help="uncertainty_by_outcome.csv")
+    parser.add_argument("--histograms", type=Path, required=True, help="entropy_histograms.csv")
+    args = parser.parse_args()
+    style.save(draw(pd.read_csv(args.means), pd.read_csv(args.histograms), args.labels), args.png, args.pdf)
+
+
+if __name__ == "__main__":
+    main()

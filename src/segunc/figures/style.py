@@ -1,0 +1,148 @@
+"""The look that all figures share: sizes, colours, order and names of things, and how a figure becomes files.
+
+Importing it sets matplotlib up for the whole process, which makes figures and does nothing else.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from segunc.files import write_atomically
+
+WIDTH = 6.9
+"""Inches: the text width of a page with two columns."""
+SMALL = 7.0
+"""Points: the smallest type in any figure."""
+INK, GREY, PALE = "#222222", "#6b6b6b", "#d9d9d9"
+
+BASELINE = "baseline_"
+"""Ids that begin so are baselines: they are on the models' scale, but no models."""
+
+# Okabe and Ito 2008, tellable apart with any colour vision, without yellow, which is too pale for lines on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D3A9B", "#7F7F7F")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+
+# A user's own matplotlibrc must not change the figures.
+matplotlib.rcdefaults()
+matplotlib.use("Agg")
+matplotlib.rcParams.update(
+    {
+        "font.size": 8,
+        "axes.titlesize": 9,
+        "axes.labelsize": 8,
+        "xtick.labelsize": SMALL + 0.5,
+        "ytick.labelsize": SMALL + 0.5,
+        "legend.fontsize": SMALL + 0.5,
+        "legend.frameon": False,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": GREY,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "grid.color": PALE,
+        "grid.linewidth": 0.5,
+        "pdf.fonttype": 42,  # TrueType: journals refuse the default, Type 3
+    }
+)
+
+
+def ordered(ids: Iterable[str], labels: Mapping[str, str]) -> list[str]:
+    """Each id once: those with a label in the order of the labels, then the others in their own order."""
+    present = list(dict.fromkeys(ids))
+    return [name for name in labels if name in present] + [name for name in present if name not in labels]
+
+
+def models_among(ids: Iterable[str], labels: Mapping[str, str]) -> list[str]:
+    """The models among the ids, without the baselines, in the order of the labels."""
+    return [name for name in ordered(ids, labels) if not name.startswith(BASELINE)]
+
+
+def colours(models: Sequence[str]) -> dict[str, str]:
+    """One colour per model by its place among all models, so that it is the same in every figure of a grid."""
+    return {model: PALETTE[i % len(PALETTE)] for i, model in enumerate(models)}
+
+
+def markers(models: Sequence[str]) -> dict[str, str]:
+    """One marker per model, likewise."""
+    return {model: MARKERS[i % len(MARKERS)] for i, model in enumerate(models)}
+
+
+def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches from the figure's top left corner."""
+    full_width, full_height = figure.get_size_inches()
+    box = (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
+    return figure.add_axes(box)
+
+
+def bare(axes: Axes) -> None:
+    """Takes ticks and frame from axes that hold a picture."""
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def no_data(axes: Axes, x: float, y: float) -> None:
+    """Says in data coordinates that something is missing, so that nobody takes the gap for a zero."""
+    axes.text(x, y, "no data", rotation=90, ha="center", va="center", color=GREY, fontsize=SMALL)
+
+
+def nothing(reason: str) -> Figure:
+    """A figure that only says why there is nothing to show."""
+    figure = Figure(figsize=(WIDTH, 0.8))
+    figure.text(0.5, 0.5, reason, ha="center", va="center", color=GREY, wrap=True)
+    return figure
+
+
+def legend(figure: Figure, handles: Sequence[Artist], left: float, top: float, width: float) -> None:
+    """A legend of as many columns as fit, its top left corner and largest width in inches."""
+    full_width, full_height = figure.get_size_inches()
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(left / full_width, 1 - top / full_height),
+        borderaxespad=0,
+        borderpad=0,
+        ncols=_columns(handles, width),
+        handlelength=1.6,
+        columnspacing=1.4,
+        labelspacing=0.35,
+    )
+
+
+def legend_height(handles: Sequence[Artist], width: float) -> float:
+    """Inches that `legend` takes."""
+    return 0.16 * -(-len(handles) // _columns(handles, width))
+
+
+def _columns(handles: Sequence[Artist], width: float) -> int:
+    """Columns of a legend, estimated from the longest label: 0.063 inches per character, 0.5 for the handle."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=1)
+    return max(1, min(len(handles), int(width / (0.5 + 0.063 * longest))))
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that every figure has; each program adds what it reads."""
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--labels", type=json.loads, required=True, help="JSON object id -> label, in order")
+    result.add_argument("--png", type=Path, required=True, help="file to write")
+    result.add_argument("--pdf", type=Path, required=True, help="file to write")
+    return result
+
+
+def save(figure: Figure, png: Path, pdf: Path) -> None:
+    """Writes both files; the same figure gives the same bytes, as no file says when or by what it was made."""
+    with write_atomically(png) as path:
+        figure.savefig(path, dpi=300, metadata={"Software": None})
+    with write_atomically(pdf) as path:
+        figure.savefig(path, metadata={"CreationDate": None, "Creator": None, "Producer": None})

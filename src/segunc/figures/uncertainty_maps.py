@@ -1,0 +1,104 @@
+"""Figure: where is each model uncertain? Predictive entropy on single test images, beside the annotators' outlines.
+
+After figure 3 of the study. Reads the data store and the samples of one dataset with one seed. The images are spread
+over the votes and sizes in the test split (`segunc.figures.examples.chosen`); each is cropped to what an annotator
+marked or a model doubts.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+
+from matplotlib.artist import Artist
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from segunc.errors import stage
+from segunc.figures import examples, style
+
+ROWS = 5
+# Bright on grey CT and on skin; with the linestyles, outlines that coincide still show.
+ANNOTATORS = (
+    ("#FFD92F", "solid"),
+    ("#FF7AC6", (0, (4, 1.5))),
+    ("#8CFF66", (0, (1.2, 1.2))),
+    ("#FF9A3C", (0, (5, 1, 1, 1))),
+)
+TRUTH, PREDICTION, UNDER = ("#4DE1FF", "solid"), ("#FFFFFF", (0, (2.5, 2))), ("#000000", "solid")
+MAP = "inferno"
+LEFT, RIGHT, GAP = 0.42, 0.6, 0.05
+"""Inches: room for the rows' names, for the colour bar, and between pictures."""
+
+
+def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mapping[str, str], title: str) -> Figure:
+    """A row per image, a column per model after that of the annotators; labels: id -> label."""
+    columns = 1 + len(models)
+    side = min(1.25, (style.WIDTH - LEFT - RIGHT) / columns - GAP)
+    names = ["Annotators", *(labels.get(model, model) for model in models)]
+    heads = [textwrap.fill(name, max(6, int(side / 0.072)), break_long_words=False) for name in names]
+    top = 0.22 + 0.14 * max(head.count("\n") + 1 for head in heads)
+    width = LEFT + columns * (side + GAP) + RIGHT
+    handles = _legend(max((len(example.annotations) for example in shown), default=1))
+    bottom = 0.12 + style.legend_height(handles, width - LEFT)
+    figure = Figure(figsize=(width, top + len(shown) * (side + GAP) + bottom))
+    height = figure.get_size_inches()[1]
+    figure.text(LEFT / width, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
+    for row, example in enumerate(shown):
+        for column in range(columns):
+            axes = style.place(figure, LEFT + column * (side + GAP), top + row * (side + GAP), side, side)
+            style.bare(axes)
+            if row == 0:
+                axes.set_title(heads[column], fontsize=8, pad=3)
+            if column == 0:
+                axes.set_ylabel(
+                    "\n".join(filter(None, example.description)), fontsize=style.SMALL, labelpad=3, linespacing=1.1
+                )
+                examples.show_image(axes, example.image, example.window)
+                looks = ANNOTATORS if len(example.annotations) > 1 else (TRUTH,)
+                for mask, look in zip(example.annotations, cycle(looks), strict=False):
+                    examples.outline(axes, mask, example.window, *look)
+                continue
+            prediction = example.predictions[models[column - 1]]
+            axes.imshow(prediction.uncertainty[example.window], cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
+            examples.outline(axes, example.truth, example.window, *TRUTH)
+            # White and black in turn show on any colour of the map.
+            for look in (UNDER, PREDICTION):
+                examples.outline(axes, prediction.probability > 0.5, example.window, *look)
+    tall = min(2.2, len(shown) * (side + GAP) - GAP)
+    scale = style.place(figure, width - RIGHT + 0.05, top, 0.1, tall)
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), MAP), cax=scale, ticks=[0, 0.5, 1])
+    bar.set_label("entropy (bits)", labelpad=2)
+    bar.outline.set_linewidth(0.4)
+    style.legend(figure, handles, LEFT, height - bottom + 0.06, width - LEFT)
+    return figure
+
+
+def _legend(annotators: int) -> list[Artist]:
+    """Handles for the outlines."""
+    several = [(f"annotator {a + 1}", ANNOTATORS[a]) for a in range(min(annotators, len(ANNOTATORS)))]
+    truth = "majority of the annotators" if annotators > 1 else "annotator"
+    entries = [*(several if annotators > 1 else []), (truth, TRUTH), ("prediction (mean > 0.5)", PREDICTION)]
+    halo = [withStroke(linewidth=2.2, foreground="black", alpha=0.75)]
+    return [Line2D([], [], color=c, ls=ls, lw=1.2, label=name, path_effects=halo) for name, (c, ls) in entries]
+
+
+@stage
+def main() -> None:
+    parser = style.parser(__doc__)
+    parser.add_argument("--dataset", required=True, help="id of the dataset")
+    parser.add_argument("--data", type=Path, required=True, help="the dataset's store")
+    parser.add_argument("--models", nargs="+", required=True, help="ids of the models")
+    parser.add_argument("--samples", nargs="+", type=Path, required=True, help="samples of the models, likewise")
+    args = parser.parse_args()
+    samples = dict(zip(args.models, args.samples, strict=True))
+    shown = examples.load(args.data, samples, ROWS)
+    title = args.labels.get(args.dataset, args.dataset)
+    style.save(draw(shown, style.models_among(samples, args.labels), args.labels, title), args.png, args.pdf)
+
+
+if __name__ == "__main__":
+    main()

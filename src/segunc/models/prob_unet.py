@@ -1,0 +1,95 @@
+"""`prob_unet`: the Probabilistic U-Net (Kohl et al. 2018, arXiv:1806.05034)."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segunc.annotators import one_annotator
+from segunc.backbone import Backbone, Data, Encoder, UNet, output_layer
+
+
+def build(
+    data: Data,
+    backbone: Backbone,
+    *,
+    latent: int = 6,  # dimensions of the latent space
+    beta: float = 0.005,  # weight of KL(posterior || prior) against the mean cross-entropy of a pixel
+) -> nn.Module:
+    """An untrained network."""
+    return ProbUNet(data, backbone, latent, beta)
+
+
+class Gaussian(NamedTuple):
+    """Diagonal normal distributions, (B, latent) each."""
+
+    mean: Tensor
+    log_std: Tensor
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(self.mean.shape, device=self.mean.device, generator=generator)
+        return self.mean + self.log_std.exp() * noise
+
+
+def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
+    """KL(q || p) in nats, summed over latent dimensions, (B,)."""
+    squared = (2 * (q.log_std - p.log_std)).exp() + ((q.mean - p.mean) / p.log_std.exp()) ** 2
+    return (p.log_std - q.log_std + 0.5 * (squared - 1)).sum(dim=1)
+
+
+class LatentNet(nn.Module):
+    """Encoder and global average pooling to a Gaussian; the posterior's also sees a mask."""
+
+    def __init__(self, data: Data, backbone: Backbone, latent: int, sees_mask: bool) -> None:
+        super().__init__()
+        self.encoder = Encoder(data, backbone, extra=int(sees_mask))
+        self.to_gaussian = nn.Linear(backbone.filters[-1], 2 * latent)
+
+    def forward(self, images: Tensor, mask: Tensor | None = None) -> Gaussian:
+        """Images (B, C, H, W) in [0, 1] and a mask {0, 1} (B, 1, H, W) to a Gaussian per image."""
+        centred = None if mask is None else mask - 0.5
+        pooled = self.encoder(images, centred)[-1].mean(dim=(2, 3))
+        mean, log_std = self.to_gaussian(pooled).float().chunk(2, dim=1)
+        # Bounds that no useful net reaches; without them a stray batch can make the variance overflow.
+        return Gaussian(mean, log_std.clamp(-8, 4))
+
+
+class ProbUNet(nn.Module):
+    """A U-Net whose last 1x1 convolutions also see a latent sample, from the prior or, in training, the posterior."""
+
+    draws = "independent"
+
+    def __init__(self, data: Data, backbone: Backbone, latent: int, beta: float) -> None:
+        super().__init__()
+        self.beta = beta
+        self.net = UNet(data, backbone, head=False)
+        self.prior = LatentNet(data, backbone, latent, sees_mask=False)
+        self.posterior = LatentNet(data, backbone, latent, sees_mask=True)
+        width = backbone.filters[0]
+        self.head = nn.Sequential(
+            nn.Conv2d(width + latent, width, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 1),
+            nn.ReLU(inplace=True),
+            output_layer(width, data.foreground),
+        )
+
+    def logits(self, features: Tensor, z: Tensor) -> Tensor:
+        """Features (B, F, H, W) and latent samples (B, latent) to logits (B, 1, H, W)."""
+        plane = z[..., None, None].expand(-1, -1, *features.shape[-2:]).to(features.dtype)
+        return self.head(torch.cat([features, plane], dim=1)).float()
+
+    def loss(self, images: Tensor, masks: Tensor, annotated: Tensor, generator: torch.Generator) -> Tensor:
+        """Negative evidence lower bound (Kohl et al., eq. 4), cross-entropy averaged over pixels."""
+        target = one_annotator(masks, annotated, generator)
+        prior, posterior = self.prior(images), self.posterior(images, target)
+        logits = self.logits(self.net(images), posterior.draw(generator))
+        divergence = kl_divergence(posterior, prior).mean()
+        return F.binary_cross_entropy_with_logits(logits, target) + self.beta * divergence
+
+    def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """n draws from the prior; the features are computed once."""
+        features, prior = self.net(images), self.prior(images)
+        draws = [self.logits(features, prior.draw(generator)).sigmoid().squeeze(1) for _ in range(n)]
+        return torch.stack(draws)

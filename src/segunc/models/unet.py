@@ -1,0 +1,32 @@
+"""`unet`: the plain U-Net. Its uncertainty is the entropy of its own output; all draws are the same."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segunc.annotators import one_annotator
+from segunc.backbone import Backbone, Data, UNet
+
+
+def build(data: Data, backbone: Backbone) -> nn.Module:
+    """An untrained network."""
+    return SoftmaxUNet(data, backbone)
+
+
+class SoftmaxUNet(nn.Module):
+    """With two classes the softmax is the sigmoid of one logit."""
+
+    draws = "exact"
+
+    def __init__(self, data: Data, backbone: Backbone) -> None:
+        super().__init__()
+        self.net = UNet(data, backbone)
+
+    def loss(self, images: Tensor, masks: Tensor, annotated: Tensor, generator: torch.Generator) -> Tensor:
+        """Binary cross-entropy against one annotator per image; see `segunc.models`."""
+        target = one_annotator(masks, annotated, generator)
+        return F.binary_cross_entropy_with_logits(self.net(images).float(), target)
+
+    def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """n equal draws; see `segunc.models`."""
+        return self.net(images).float().sigmoid().squeeze(1).expand(n, -1, -1, -1)

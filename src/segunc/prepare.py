@@ -1,0 +1,150 @@
+"""Stage `prepare`: raw images of any format become one HDF5 store with images of one size and a split by patient."""
+
+import argparse
+import importlib
+import json
+import platform
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from segunc.data.archive import digest
+from segunc.data.geometry import area, crop
+from segunc.data.splits import SIDES, check_split, split_patients
+from segunc.data.store import Dropped, Record, read_attributes, read_split, write_store
+from segunc.errors import UserError, stage
+from segunc.progress import Progress
+
+
+def resize(record: Record, size: int, how: str) -> Record:
+    """The record with `size` x `size` pixels; `how` is `crop` (of the centre) or `area` (averages).
+
+    Cropping pads a smaller image with its own minimum. The probability is averaged like an image, so under `area` it is
+    that of the pixel's area and only near to that of the thresholded mask.
+    """
+    fit = partial(area, size=size) if how == "area" else partial(crop, size=size, padding=0)
+    image = fit(record.image) if how == "area" else crop(record.image, size, padding=float(record.image.min()))
+    return record._replace(
+        image=image,
+        masks=[mask if mask is None else fit(mask) for mask in record.masks],
+        probability=None if record.probability is None else fit(record.probability),
+    )
+
+
+def resized(
+    entries: Iterable[Record | Dropped], size: int, how: str, exclusions: Counter[str], progress: Progress
+) -> Iterator[Record]:
+    """The records in their new size; counts in `exclusions` what is left out, by reason.
+
+    Raises UserError if two records share an id, or if they are not all grey or all RGB.
+    """
+    seen: set[str] = set()
+    channels = 0
+    for entry in entries:
+        progress.update(len(seen))
+        if isinstance(entry, Dropped):
+            exclusions[entry.reason] += 1
+            continue
+        if entry.image_id in seen:
+            raise UserError(f"image {entry.image_id} appears twice; image ids must differ.")
+        seen.add(entry.image_id)
+        channels = channels or len(entry.image)
+        if len(entry.image) != channels:
+            raise UserError(
+                f"image {entry.image_id} has {len(entry.image)} channel(s), but the images before it have {channels}; "
+                "a dataset is all grey or all RGB."
+            )
+        record = resize(entry, size, how)
+        if _marked(entry) and not _marked(record):
+            exclusions["marked outside the crop only" if how == "crop" else "marks too small for the new size"] += 1
+            continue
+        yield record
+    if not seen:
+        raise UserError("the raw data has no image that anybody marked; check the dataset's options.")
+
+
+def _marked(record: Record) -> bool:
+    return any(mask is not None and mask.any() for mask in record.masks)
+
+
+def assign_sides(split: Mapping[str, Any], patient_ids: list[str], published: list[str | None]) -> list[str]:
+    """The side of each image: the published one where there is one, else that of its patient in a seeded split."""
+    if any(published):
+        if not all(published):
+            patient = patient_ids[published.index(None)]
+            raise UserError(f"an image of patient {patient} has no side in the published split; add or remove it.")
+        sides = [side for side in published if side]
+    else:
+        side_of = split_patients(patient_ids, **split)
+        sides = [side_of[patient] for patient in patient_ids]
+    check_split(patient_ids, sides)
+    return sides
+
+
+def prepare(spec: Mapping[str, Any], raw: Mapping[str, Path], output: Path) -> None:
+    """Writes the store `output` from raw data.
+
+    `spec` is `segunc.config.data_spec`, `raw` the files or folders by option name. Raises UserError if they do not fit,
+    and then leaves `output` as it was.
+    """
+    for path in raw.values():
+        if not path.exists():
+            raise UserError(f"{path} does not exist; put the raw data there.")
+    # By name, so that the digest of this stage's code has no format in it but the one that the dataset uses.
+    read = importlib.import_module(f"segunc.data.formats.{spec['format']}").read
+    exclusions: Counter[str] = Counter()
+    entries = read(**spec["options"], **raw)
+    records = resized(entries, spec["size"], spec["resize"], exclusions, Progress(f"prepare {output.stem}"))
+    attributes = {
+        "spec": spec,
+        "raw": {name: digest(path) for name, path in raw.items()},
+        "exclusions": exclusions,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("segunc", "numpy", "pillow")},
+            "h5py": h5py.__version__,
+        },
+    }
+    write_store(output, records, partial(assign_sides, spec["split"]), attributes)
+
+
+def summary(path: Path) -> str:
+    """One line on a store: images and patients per side, annotators, share of empty masks, images left out."""
+    parts = {side: read_split(path, side) for side in SIDES}
+    sides = [
+        f"{side} {len(part.images)} images of {len(np.unique(part.patient_id))} patients"
+        for side, part in parts.items()
+    ]
+    existing = np.concatenate([part.masks[part.annotated].any(axis=(1, 2)) for part in parts.values()])
+    dropped = [f"{count} dropped ({reason})" for reason, count in read_attributes(path)["exclusions"].items()]
+    slots = parts["train"].masks.shape[1]
+    facts = [*sides, f"{slots} annotator(s), {1 - existing.mean():.0%} of masks empty", *(dropped or ["none dropped"])]
+    return f"{path.stem}: {'; '.join(facts)}"
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not name=path")
+    return name, Path(path)
+
+
+@stage
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", type=json.loads, required=True, help="JSON of segunc.config.data_spec")
+    parser.add_argument("--raw", type=_named_path, action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    prepare(args.spec, dict(args.raw), args.output)
+    print(summary(args.output))
+
+
+if __name__ == "__main__":
+    main()

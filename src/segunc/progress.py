@@ -1,0 +1,50 @@
+"""Plain progress lines on stderr: readable in a log file, on a terminal and in a cluster's output."""
+
+import sys
+import time
+
+INTERVAL = 5.0
+"""Least seconds between two lines."""
+
+
+class Progress:
+    """Says how far a long piece of work is, at most every 5 seconds.
+
+    `what` names the work (`train lidc unet seed 0`), `total` is the number of its parts, None where nobody knows.
+    """
+
+    def __init__(self, what: str, total: int | None = None) -> None:
+        self.what = what
+        self.total = total
+        self.start = self.last = time.monotonic()
+        self.first: int | None = None
+
+    def update(self, done: int, note: str = "") -> None:
+        """Prints `what: done/total (percent), time left, note` if the last line is long enough ago.
+
+        The time left is extrapolated from the first update on, so that work that was resumed is not counted as fast.
+        """
+        now = time.monotonic()
+        if self.first is None:
+            self.first, self.start = done, now
+        if now - self.last < INTERVAL:
+            return
+        self.last = now
+        print(f"{self.what}: {', '.join(self._facts(done, now - self.start, note))}", file=sys.stderr, flush=True)
+
+    def _facts(self, done: int, seconds: float, note: str) -> list[str]:
+        if self.total is None:
+            facts = [str(done)]
+        else:
+            facts = [f"{done}/{self.total} ({done / max(self.total, 1):.0%})"]
+            recent = done - (self.first or 0)
+            if 0 < recent and done < self.total:
+                facts.append(f"{clock(seconds / recent * (self.total - done))} left")
+        return [*facts, note] if note else facts
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `m:ss`, from an hour on `h:mm:ss`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

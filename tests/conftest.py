@@ -1,0 +1,86 @@
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def raw_data_folder() -> Path:
+    """The folder with real raw data: $SEGUNC_DATA, data/ or ../shared/data; skips where there is none."""
+    named = os.environ.get("SEGUNC_DATA")
+    for folder in ([Path(named)] if named else []) + [ROOT / "data", ROOT / "../shared/data"]:
+        if any(folder.glob("LIDC-IDRI-slices*")) or any(folder.glob("ISIC2018_Task1*")):
+            return folder
+    pytest.skip("no real data in $SEGUNC_DATA, data/ or ../shared/data")
+
+
+@pytest.fixture(scope="session")
+def lidc_zip(raw_data_folder) -> Path:
+    return _existing(raw_data_folder / "LIDC-IDRI-slices.zip")
+
+
+@pytest.fixture(scope="session")
+def isic_zips(raw_data_folder) -> tuple[Path, Path]:
+    return (
+        _existing(raw_data_folder / "ISIC2018_Task1-2_Training_Input.zip"),
+        _existing(raw_data_folder / "ISIC2018_Task1_Training_GroundTruth.zip"),
+    )
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+def save(path: Path, pixels: np.ndarray, **options) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+
+
+def zipped(folder: Path) -> Path:
+    """A zip beside the folder, with the folder inside, as releases have it."""
+    target = folder.with_suffix(".zip")
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*"), reverse=True):
+            archive.write(file, file.relative_to(folder.parent))
+    return target
+
+
+@pytest.fixture
+def lidc_folder(tmp_path) -> Path:
+    """Three patients with one nodule of 11 slices each, 4 annotators; nobody marked slice-10 of the first patient."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "LIDC-IDRI-slices"
+    for patient in range(1, 4):
+        nodule = folder / f"LIDC-IDRI-{patient:04}" / "nodule-0"
+        for k in range(11):
+            save(nodule / "images" / f"slice-{k}.png", rng.integers(0, 256, (20, 20), np.uint8))
+            for annotator in range(4):
+                mask = np.zeros((20, 20), np.uint8)
+                if annotator <= k % 4 and (patient, k) != (1, 10):
+                    mask[8:12, 8 : 10 + annotator] = 255
+                save(nodule / f"mask-{annotator}" / f"slice-{k}.png", mask)
+    (folder / "ATTRIBUTION.txt").write_text("somebody")
+    return folder
+
+
+@pytest.fixture
+def isic_folders(tmp_path) -> tuple[Path, Path]:
+    """Four images with one mask each, ISIC_0000002 with a third annotator's as well."""
+    rng = np.random.default_rng(0)
+    images = tmp_path / "ISIC2018_Task1-2_Training_Input"
+    masks = tmp_path / "ISIC2018_Task1_Training_GroundTruth"
+    mask = np.zeros((24, 32), np.uint8)
+    mask[6:18, 8:24] = 255
+    for k in range(4):
+        save(images / f"ISIC_{k:07}.jpg", rng.integers(0, 256, (24, 32, 3), np.uint8), quality=95)
+        save(masks / f"ISIC_{k:07}_segmentation.png", mask)
+    save(masks / "ISIC_0000002_segmentation_3.png", mask)
+    (images / "ATTRIBUTION.txt").write_text("somebody")
+    return images, masks

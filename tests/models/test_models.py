@@ -1,0 +1,169 @@
+"""Every method: the contract of `loss` and `sample`, that it learns, and that equal seeds give equal numbers."""
+
+import importlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from segunc.annotators import label_sets, one_annotator
+from segunc.backbone import Backbone, Data, UNet
+from segunc.models.prob_unet import Gaussian, kl_divergence
+from segunc.network import build
+from segunc.options import available
+
+METHODS = available("models")
+SHAPE = Backbone(filters=[8, 12, 16], convolutions=2, normalisation="batch")
+DATA = Data(mean=[0.5], std=[0.2], foreground=0.1)
+
+
+def untrained(method: str, **options: object) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build({"method": method, "options": options, "backbone": SHAPE._asdict()}, DATA)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def eight_images() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Bright discs of eight sizes and places on noise; two annotators who agree."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:32, :32]
+    discs = np.stack([(x - 10 - i) ** 2 + (y - 18 + i) ** 2 < (4 + i / 2) ** 2 for i in range(8)])
+    images = 0.4 + 0.3 * discs + rng.normal(0, 0.05, discs.shape)
+    masks = torch.from_numpy(discs).float()[:, None].repeat(1, 2, 1, 1)
+    return torch.from_numpy(images).float()[:, None], masks, torch.ones(8, 2, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_overfits_eight_images(method: str) -> None:
+    images, masks, annotated = eight_images()
+    model, generator = untrained(method), seeded()
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(120):
+        optimiser.zero_grad()
+        model.loss(images, masks, annotated, generator).backward()
+        optimiser.step()
+    model.eval()
+    with torch.no_grad():
+        prediction = model.sample(images, 16, generator).mean(dim=0) > 0.5
+    truth = masks[:, 0] > 0.5
+    dice = 2 * (prediction & truth).sum() / (prediction.sum() + truth.sum())
+    assert dice > 0.9
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sample_keeps_its_contract(method: str) -> None:
+    images, *_ = eight_images()
+    model = untrained(method).eval()
+    with torch.no_grad():
+        draws = model.sample(images, 16, seeded())
+        again = model.sample(images, 16, seeded())
+        other = model.sample(images, 16, seeded(1))
+    assert draws.shape == (16, 8, 32, 32)
+    assert draws.dtype == torch.float32
+    assert 0 <= draws.min() <= draws.max() <= 1
+    assert torch.equal(draws, again)
+    assert model.draws in ("exact", "independent")
+    if model.draws == "exact":
+        assert torch.equal(draws, other)
+        assert torch.equal(draws[:4], draws[4:8])
+    else:
+        assert not torch.equal(draws, other)
+        assert not torch.equal(draws[0], draws[1])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_untrained_network_predicts_the_foreground_share(method: str) -> None:
+    images, *_ = eight_images()
+    with torch.no_grad():
+        mean = untrained(method).eval().sample(images, 16, seeded()).mean()
+    assert float(mean) == pytest.approx(DATA.foreground, abs=0.05)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sizes_that_do_not_halve_evenly(method: str) -> None:
+    with torch.no_grad():
+        assert untrained(method).eval().sample(torch.rand(2, 1, 37, 50), 4, seeded()).shape == (4, 2, 37, 50)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_annotators_who_do_not_exist_teach_nothing(method: str) -> None:
+    images, masks, annotated = eight_images()
+    annotated[:, 1] = False
+    wrong = masks.clone()
+    wrong[:, 1] = 1
+    model = untrained(method)
+    assert model.loss(images, masks, annotated, seeded()) == model.loss(images, wrong, annotated, seeded())
+
+
+def test_evaluation_does_not_depend_on_the_rest_of_the_batch() -> None:
+    images, *_ = eight_images()
+    model = untrained("mc_dropout").eval()
+    with torch.no_grad():
+        for _ in range(3):
+            model.train()
+            model.loss(images, *eight_images()[1:], seeded())
+        model.eval()
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        model.sample(images, 4, seeded())
+        alone = model.net(images[:1])
+        together = model.net(images)[:1]
+    assert torch.allclose(alone, together, atol=1e-5)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_dropout_spares_the_image_and_the_finer_encoder() -> None:
+    """Sampling from features computed once gives what sampling from the image each time gives (defect B1, B3)."""
+    images, *_ = eight_images()
+    model = untrained("mc_dropout", dropout=0.9).eval()
+    with torch.no_grad():
+        once = model.sample(images, 1, seeded())
+        whole = model.net(images, seeded()).sigmoid().squeeze(1)
+        black = model.net.shallow(images)
+    assert torch.allclose(once[0], whole, atol=1e-6)
+    assert all(float(level.abs().sum()) > 0 for level in black)
+
+
+def test_ensemble_members_learn_from_disjoint_annotators() -> None:
+    annotated = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.bool)
+    sets = label_sets(annotated, 4)
+    assert sets.shape == (4, 3, 4)
+    assert torch.equal(sets[:, 0], torch.eye(4, dtype=torch.bool))
+    assert [int(row.nonzero().item()) for row in sets[:, 1]] == [0, 2, 0, 2]
+    assert [int(row.nonzero().item()) for row in sets[:, 2]] == [3, 3, 3, 3]
+    six = label_sets(torch.ones(1, 6, dtype=torch.bool), 4)
+    assert torch.equal(six.sum(dim=0), torch.ones(1, 6, dtype=torch.long))
+    assert [int(row.sum()) for row in six] == [2, 2, 1, 1]
+
+
+def test_one_annotator_is_drawn_per_image() -> None:
+    masks = torch.arange(4).view(1, 4, 1, 1).expand(1000, 4, 1, 1).float()
+    annotated = torch.tensor([True, False, True, True]).expand(1000, 4)
+    drawn = one_annotator(masks, annotated, seeded()).flatten()
+    counts = [int((drawn == slot).sum()) for slot in range(4)]
+    assert counts[1] == 0
+    assert min(counts[0], counts[2], counts[3]) > 280
+
+
+def test_kl_divergence_against_torch() -> None:
+    q = Gaussian(torch.randn(5, 6), torch.randn(5, 6))
+    p = Gaussian(torch.randn(5, 6), torch.randn(5, 6))
+    normal = [torch.distributions.Normal(g.mean, g.log_std.exp()) for g in (q, p)]
+    expected = torch.distributions.kl_divergence(*normal).sum(dim=1)
+    assert torch.allclose(kl_divergence(q, p), expected, rtol=1e-4)
+
+
+def test_latent_nets_do_not_grow_with_the_image() -> None:
+    """Global average pooling: prior and posterior together stay below two encoders' size (defect B5)."""
+    model = untrained("prob_unet")
+    unet = sum(p.numel() for p in UNet(DATA, SHAPE).parameters())
+    assert sum(p.numel() for p in model.parameters()) < 3 * unet
+
+
+def test_methods_are_found_by_name() -> None:
+    assert METHODS == ["ensemble", "mc_dropout", "prob_unet", "unet"]
+    assert all(hasattr(importlib.import_module(f"segunc.models.{name}"), "build") for name in METHODS)
+    assert json.dumps(SHAPE._asdict())

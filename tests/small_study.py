@@ -1,0 +1,82 @@
+"""A tiny dataset and samples of it, written as `prepare` and `sample` write them."""
+
+import csv
+import gzip
+
+import h5py
+import numpy as np
+
+from segunc.data.store import Record, write_store
+from segunc.metrics.uncertainty import entropy
+
+SIZE = 8
+
+
+def blob(radius, size=SIZE):
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    return (np.hypot(y, x) < radius).astype(np.uint8)
+
+
+def write_dataset(path, annotators=4, images=6, truth=False, missing=(), exclusions=None):
+    """`images` images in each split, two per patient; slot k of image i does not exist if (i, k) is in `missing`.
+
+    Image 0 is marked by nobody, later ones by ever more annotators, with different radii. Ids look like missing
+    values and numbers on purpose.
+    """
+    records = []
+    for split in ("train", "val", "test"):
+        for i in range(images):
+            masks = [blob((1 + i / 2 + k / 2) if k < i else 0) for k in range(annotators)]
+            masks = [None if (i, k) in missing else mask for k, mask in enumerate(masks)]
+            probability = np.mean([m for m in masks if m is not None], axis=0) if truth else None
+            image = np.full((1, SIZE, SIZE), i, np.uint8)
+            names = ("NA" if i == 1 else f"{i:03}", f"{i // 2:02}", f"{split}{i // 2}")
+            records.append(Record(image, masks, *names, split, probability))
+    attributes = {"spec": {}, "raw": {}, "exclusions": exclusions or {}, "versions": {}}
+    write_store(path, records, lambda patients, published: published, attributes)
+    return [record for record in records if record.split == "test"]
+
+
+def write_samples(path, image_ids, draws, kind="independent"):
+    """draws: float (N, S, H, W) in [0, 1]."""
+    mean = draws.mean(axis=1)
+    masks = (draws > 0.5).reshape(*draws.shape[:2], -1)
+    with h5py.File(path, "w") as file:
+        file["samples"] = np.packbits(masks, axis=-1)
+        file["mean_probability"] = mean.astype(np.float32)
+        file["predictive_entropy"] = entropy(mean).astype(np.float16)
+        file.create_dataset("image_id", data=list(image_ids), dtype=h5py.string_dtype())
+        file.attrs["height"], file.attrs["width"] = draws.shape[-2:]
+        file.attrs["draws"] = kind
+
+
+def random_draws(images, seed=0, draws=16):
+    """Smooth discs of random radii, in [0, 1]."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    radii = generator.uniform(0, 5, (images, draws, 1, 1))
+    return 1 / (1 + np.exp(2 * (np.hypot(y, x) - radii)))
+
+
+def read_images(path):
+    """Rows of an `images.csv`, scores as floats."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{k: v if k in TEXTS else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def read_pixels(path):
+    with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+TEXTS = ("dataset", "model", "image_id", "group_id", "patient_id")
+
+
+def run(module, monkeypatch, **options):
+    """Runs a stage's `main` as the command line would."""
+    arguments = [module.__name__]
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        arguments += [f"--{name}", *map(str, values)]
+    monkeypatch.setattr("sys.argv", arguments)
+    module.main()

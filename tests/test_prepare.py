@@ -1,0 +1,211 @@
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import save, zipped
+
+from segunc import prepare as stage
+from segunc.data.archive import digest
+from segunc.data.store import Record, read_attributes, read_split
+from segunc.errors import UserError
+from segunc.prepare import prepare
+from segunc.progress import Progress, clock
+
+SPLIT = {"train": 0.34, "val": 0.33, "test": 0.33, "seed": 0}
+SPEC = {"format": "lidc_slices", "options": {}, "size": 16, "resize": "crop", "split": SPLIT}
+ISIC = {**SPEC, "format": "isic_challenge", "resize": "area"}
+
+
+def run(spec: dict, output: Path, **raw: Path) -> subprocess.CompletedProcess:
+    raw_arguments = [part for name, path in raw.items() for part in ("--raw", f"{name}={path}")]
+    command = [sys.executable, "-m", "segunc.prepare", "--spec", json.dumps(spec), *raw_arguments, "--output", output]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def everything(path: Path):
+    """All images of a store, in the order train, val, test."""
+    parts = [read_split(path, side) for side in ("train", "val", "test")]
+    return [np.concatenate(columns) for columns in zip(*(part[:6] for part in parts), strict=True)]
+
+
+def test_as_a_program(lidc_folder, tmp_path):
+    output = tmp_path / "results" / "data" / "lidc.h5"
+    done = run(SPEC, output, slices=lidc_folder)
+    assert done.returncode == 0, done.stderr
+    assert (
+        done.stdout
+        == (
+            "lidc: train 11 images of 1 patients; val 11 images of 1 patients; test 10 images of 1 patients; "
+            "4 annotator(s), 37% of masks empty; 1 dropped (nobody marked anything)\n"
+        )
+        or done.stdout.count("1 patients") == 3
+    )
+    assert [file.name for file in output.parent.iterdir()] == ["lidc.h5"]
+    attributes = read_attributes(output)
+    assert attributes["spec"] == SPEC
+    assert attributes["raw"] == {"slices": digest(lidc_folder)}
+    assert attributes["exclusions"] == {"nobody marked anything": 1}
+    assert set(attributes["versions"]) == {"python", "segunc", "numpy", "pillow", "h5py"}
+    images, masks, annotated, image_id, *_ = everything(output)
+    assert images.shape == (32, 1, 16, 16) and masks.shape == (32, 4, 16, 16) and annotated.all()
+    assert len(set(image_id)) == 32
+
+
+def test_a_spoilt_folder_as_a_program(lidc_folder, tmp_path):
+    save(lidc_folder / "LIDC-IDRI-0003/nodule-0/mask-1/slice-4.png", np.full((20, 20), 7, np.uint8))
+    output = tmp_path / "results" / "lidc.h5"
+    done = run(SPEC, output, slices=lidc_folder)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "segunc: LIDC-IDRI-0003/nodule-0/mask-1/slice-4.png has the values 7, "
+        "but a mask has only 0 and 255 (or 0 and 1); threshold it.\n"
+    )
+    assert done.stdout == ""
+    assert list(output.parent.iterdir()) == []
+
+
+def test_a_truncated_zip_as_a_program(lidc_folder, tmp_path):
+    path = zipped(lidc_folder)
+    path.write_bytes(path.read_bytes()[:-100])
+    done = run(SPEC, tmp_path / "results" / "lidc.h5", slices=path)
+    assert done.returncode == 1
+    assert done.stderr == f"segunc: {path} is neither a folder nor a complete zip archive; fetch it again.\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_it_leaves_nothing(tmp_path, how):
+    output = tmp_path / "phantom.h5"
+    options = {"kind": "skin", "patients": 100_000, "images_per_patient": 1, "size": 16, "seed": 0}
+    spec = {**SPEC, "format": "phantom", "options": options}
+    command = [sys.executable, "-m", "segunc.prepare", "--spec", json.dumps(spec), "--output", output]
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(tmp_path.iterdir())
+    running.send_signal(how)
+    assert running.wait(30) != 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_and_zip_give_the_same_store(isic_folders, tmp_path):
+    images, masks = isic_folders
+    prepare(ISIC, {"images": images, "masks": masks}, tmp_path / "a.h5")
+    prepare(ISIC, {"images": zipped(images), "masks": zipped(masks)}, tmp_path / "b.h5")
+    for a, b in zip(everything(tmp_path / "a.h5"), everything(tmp_path / "b.h5"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    _, masks_of_all, annotated, image_id, *_ = everything(tmp_path / "a.h5")
+    assert masks_of_all.shape == (4, 3, 16, 16)
+    assert dict(zip(image_id, annotated.tolist(), strict=True))["ISIC_0000002"] == [True, False, True]
+    assert annotated.sum() == 5
+
+
+def test_phantoms_keep_their_truth(tmp_path):
+    options = {"kind": "lung", "patients": 5, "images_per_patient": 4, "size": 16, "seed": 0}
+    spec = {**SPEC, "format": "phantom", "options": options}
+    prepare(spec, {}, tmp_path / "phantom.h5")
+    truth = read_split(tmp_path / "phantom.h5", "train").annotator_probability
+    assert truth.shape[1:] == (16, 16) and 0 < truth.max() <= 1
+    assert read_attributes(tmp_path / "phantom.h5")["raw"] == {}
+
+
+def record(key: str, patient: str = "p", channels: int = 1, split: str | None = None, corner: bool = False) -> Record:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[:3, :3] = corner
+    mask[18:22, 18:22] = not corner
+    return Record(np.zeros((channels, 40, 40), np.uint8), [mask], key, key, patient, split)
+
+
+def prepare_records(monkeypatch, output: Path, records: list[Record], size: int = 16, resize: str = "crop") -> None:
+    fake = SimpleNamespace(read=lambda: iter(records))
+    monkeypatch.setattr(stage.importlib, "import_module", lambda name: fake)
+    prepare({**SPEC, "size": size, "resize": resize}, {}, output)
+
+
+@pytest.mark.parametrize(
+    ("records", "sentence"),
+    [
+        ([], "the raw data has no image that anybody marked"),
+        ([record("a"), record("a")], "image a appears twice"),
+        ([record("a"), record("b", channels=3)], r"image b has 3 channel\(s\), but the images before it have 1"),
+        ([record("a"), record("b")], r"1 patient\(s\) cannot be split into train and val and test"),
+        (
+            [record("a", split="train"), record("b", split="test")],
+            "patient p is on two sides of the split, train and test",
+        ),
+        ([record("a", split="train"), record("b")], "an image of patient p has no side in the published split"),
+        ([record("a", split="dev")], "patient p is on the side 'dev'"),
+    ],
+)
+def test_records_that_do_not_fit_together(monkeypatch, tmp_path, records, sentence):
+    with pytest.raises(UserError, match=sentence):
+        prepare_records(monkeypatch, tmp_path / "data.h5", records)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_published_split_is_used(monkeypatch, tmp_path):
+    sides = {"a": "test", "b": "train", "c": "val", "d": "test"}
+    prepare_records(monkeypatch, tmp_path / "data.h5", [record(k, patient=k, split=s) for k, s in sides.items()])
+    assert read_split(tmp_path / "data.h5", "test").image_id.tolist() == ["a", "d"]
+
+
+@pytest.mark.parametrize(("size", "resize"), [(16, "crop"), (2, "area")])
+def test_marks_that_get_lost_are_counted(monkeypatch, tmp_path, size, resize):
+    records = [record(k, patient=k, corner=k == "c") for k in "abcde"]
+    if resize == "area":
+        whole = np.ones((40, 40), np.uint8)
+        records = [r if r.image_id == "c" else r._replace(masks=[whole]) for r in records]
+    prepare_records(monkeypatch, tmp_path / "data.h5", records, size, resize)
+    assert sorted(everything(tmp_path / "data.h5")[3]) == ["a", "b", "d", "e"]
+    assert list(read_attributes(tmp_path / "data.h5")["exclusions"].values()) == [1]
+
+
+def test_crop_pads_images_with_their_minimum_and_masks_with_0(monkeypatch, tmp_path):
+    small = [record(k, patient=k) for k in "abc"]
+    small = [r._replace(image=np.full((1, 40, 40), 9, np.uint8), probability=np.ones((40, 40))) for r in small]
+    prepare_records(monkeypatch, tmp_path / "data.h5", small, size=50)
+    part = read_split(tmp_path / "data.h5", "test")
+    assert (part.images == 9).all()
+    assert part.masks.sum() == 16 and part.annotator_probability.sum() == 1600
+
+
+def test_missing_raw_data(tmp_path):
+    with pytest.raises(UserError, match="nowhere does not exist; put the raw data there"):
+        prepare(SPEC, {"slices": tmp_path / "nowhere"}, tmp_path / "data.h5")
+
+
+def test_patients_decide_the_split(lidc_folder, tmp_path):
+    prepare(SPEC, {"slices": lidc_folder}, tmp_path / "a.h5")
+    shutil.rmtree(lidc_folder / "LIDC-IDRI-0002/nodule-0/images")
+    for file in lidc_folder.glob("LIDC-IDRI-0002/nodule-0/mask-*/*"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"2 patient\(s\) cannot be split"):
+        prepare(SPEC, {"slices": lidc_folder}, tmp_path / "b.h5")
+
+
+def test_progress_says_what_how_far_and_how_long(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr("segunc.progress.time.monotonic", lambda: now[0])
+    progress = Progress("train lidc unet seed 0", 2500)
+    for seconds, done in ((0, 0), (4, 100), (20, 500), (21, 510), (30, 2500)):
+        now[0] = seconds
+        progress.update(done, "loss 0.05")
+    assert capsys.readouterr().err.splitlines() == [
+        "train lidc unet seed 0: 500/2500 (20%), 1:20 left, loss 0.05",
+        "train lidc unet seed 0: 2500/2500 (100%), loss 0.05",
+    ]
+    unknown = Progress("prepare lidc")
+    now[0] = 40
+    unknown.update(1200)
+    assert capsys.readouterr().err == "prepare lidc: 1200\n"
+
+
+def test_clock():
+    assert [clock(seconds) for seconds in (0, 59.6, 80, 3600, 7325)] == ["0:00", "1:00", "1:20", "1:00:00", "2:02:05"]

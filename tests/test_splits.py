@@ -1,0 +1,57 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segunc.data.splits import check_split, split_patients
+from segunc.errors import UserError
+
+SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+patients = st.lists(st.text(min_size=1, max_size=4), min_size=3, max_size=40, unique=True)
+
+
+@given(patients, st.integers(0, 1000))
+def test_every_patient_gets_one_side_and_every_side_a_patient(ids, seed):
+    sides = split_patients(ids, **SHARES, seed=seed)
+    assert set(sides) == set(ids)
+    assert set(sides.values()) == {"train", "val", "test"}
+    for side, share in SHARES.items():
+        assert abs(list(sides.values()).count(side) - share * len(ids)) <= 1.5
+
+
+@given(patients, st.integers(0, 1000))
+def test_neither_order_nor_number_of_images_matters(ids, seed):
+    images = ids * 3
+    random.Random(seed).shuffle(images)
+    assert split_patients(images, **SHARES, seed=seed) == split_patients(ids, **SHARES, seed=seed)
+
+
+def test_shares_are_of_patients_and_exact_where_they_can_be():
+    sides = list(split_patients([str(k) for k in range(100)], **SHARES, seed=0).values())
+    assert [sides.count(side) for side in SHARES] == [70, 15, 15]
+
+
+def test_seeds_differ():
+    ids = [str(k) for k in range(100)]
+    assert split_patients(ids, **SHARES, seed=0) != split_patients(ids, **SHARES, seed=1)
+
+
+def test_a_side_without_share_stays_empty():
+    assert set(split_patients("ab", 0.5, 0, 0.5, seed=0).values()) == {"train", "test"}
+
+
+def test_too_few_patients():
+    with pytest.raises(UserError, match=r"2 patient\(s\) cannot be split into train and val and test; add patients"):
+        split_patients(["a", "b", "a"], **SHARES, seed=0)
+
+
+def test_a_patient_on_two_sides():
+    check_split(["a", "a", "b"], ["train", "train", "test"])
+    with pytest.raises(UserError, match="patient a is on two sides of the split, train and test"):
+        check_split(["a", "b", "a"], ["train", "train", "test"])
+
+
+def test_an_unknown_side():
+    with pytest.raises(UserError, match="patient a is on the side 'validation', but a side is train, val, test"):
+        check_split(["a"], ["validation"])

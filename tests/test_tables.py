@@ -1,0 +1,289 @@
+import csv
+import gzip
+import json
+from math import isnan
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_study import SIZE, random_draws, run, write_dataset, write_samples
+
+from segunc import baselines, evaluate, tables
+from segunc.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, SCORES
+from segunc.statistics import clustered_mean, holm, paired_comparison
+from segunc.tables import MEANING, read_cells
+
+SPEC = {"resamples": 200, "confidence": 0.9, "seed": 4}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Two datasets (`phantom` has a truth, `skin` one annotator), two models with two seeds, all baselines, tables."""
+    folder = tmp_path_factory.mktemp("study")
+    files = {"data": [], "images": [], "pixels": []}
+
+    def outputs(name):
+        out = {"images": folder / f"{name}.csv", "pixels": folder / f"{name}.csv.gz"}
+        files["images"].append(out["images"])
+        files["pixels"].append(out["pixels"])
+        return out
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for dataset, options in (
+            ("phantom", {"truth": True, "exclusions": {"mask of another size": 2, "unreadable": 1}}),
+            ("skin", {"annotators": 1}),
+        ):
+            data = folder / f"{dataset}.h5"
+            ids = [r.image_id for r in write_dataset(data, **options)]
+            files["data"].append(data)
+            for seed in (0, 1):
+                draws = random_draws(6, seed)
+                for model, kind, of_model in (
+                    ("unet", "exact", np.repeat(draws[:, :1], 16, axis=1)),
+                    ("prob_unet", "independent", draws),
+                ):
+                    samples = folder / f"{dataset}-{model}-{seed}.h5"
+                    write_samples(samples, ids, of_model, kind)
+                    named = {"data": data, "samples": samples, "dataset": dataset, "seed": seed}
+                    run(evaluate, monkeypatch, **named, model=model, **outputs(f"{dataset}-{model}-{seed}"))
+                    if model == "unet":
+                        run(baselines, monkeypatch, **named, **outputs(f"{dataset}-threshold-{seed}"))
+            run(baselines, monkeypatch, data=data, dataset=dataset, **outputs(f"{dataset}-baselines"))
+        run(tables, monkeypatch, spec=json.dumps(SPEC), **files, output=folder / "tables")
+    undefined = {score: ["nan"] for score in SCORES}
+    options = {"dtype": {"image_id": str}, "keep_default_na": False, "na_values": undefined}
+    scores = pd.concat([pd.read_csv(path, **options) for path in files["images"]])
+    return folder / "tables", scores, files
+
+
+def read(study, name):
+    return pd.read_csv(study[0] / f"{name}.csv", keep_default_na=False, na_values=[""])
+
+
+def one(frame, **values):
+    """The only row with these values."""
+    for name, value in values.items():
+        frame = frame[frame[name] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def image_means(scores, dataset, model, column):
+    """Per image the mean over seeds, and its patient, by loops."""
+    cell = scores[(scores["dataset"] == dataset) & (scores["model"] == model)]
+    values, patients = [], []
+    for image in dict.fromkeys(cell["image_id"]):
+        of_image = cell[cell["image_id"] == image]
+        defined = [value for value in of_image[column] if not isnan(value)]
+        values.append(sum(defined) / len(defined) if defined else float("nan"))
+        patients.append(of_image["patient_id"].iloc[0])
+    return values, patients
+
+
+@pytest.mark.parametrize("model", ["unet", "prob_unet", "baseline_oracle", "baseline_threshold"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_summary_is_the_clustered_mean_of_the_seeds_mean(study, model, metric):
+    _, scores, _ = study
+    row = one(read(study, "summary"), dataset="phantom", model=model, metric=metric)
+    expected = clustered_mean(*image_means(scores, "phantom", model, metric), **SPEC)
+    assert row[list(expected._fields)].tolist() == pytest.approx(list(expected), rel=1e-7, abs=1e-9, nan_ok=True)
+    assert row["n_images"] + row["n_undefined"] == 6
+    cell = scores[(scores["dataset"] == "phantom") & (scores["model"] == model)]
+    seeds = [cell[cell["seed"] == seed][metric].mean() for seed in sorted(set(cell["seed"]))]
+    assert row["n_seeds"] == len(seeds)
+    expected_sd = np.std(seeds, ddof=1) if len(seeds) > 1 else float("nan")
+    assert row["seed_sd"] == pytest.approx(expected_sd, rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+def test_order_is_that_of_the_files_and_of_the_metrics(study):
+    table = read(study, "summary")
+    assert list(dict.fromkeys(table["dataset"])) == ["phantom", "skin"]
+    models = list(dict.fromkeys(table["model"]))
+    assert models[:3] == ["unet", "baseline_threshold", "prob_unet"]
+    rows = table[(table["dataset"] == "phantom") & (table["model"] == "unet")]
+    assert tuple(rows["metric"]) == METRICS
+
+
+def test_a_metric_without_a_truth_does_not_appear(study):
+    table = read(study, "summary")
+    assert "truth_rmse" not in set(table[table["dataset"] == "skin"]["metric"])
+    undefined = read(study, "exclusions")
+    assert undefined[(undefined["dataset"] == "skin") & (undefined["what"] == "truth_rmse")].empty
+
+
+@pytest.mark.parametrize(("kind", "groups"), [("outcome", GROUPS[:4]), ("agreement", GROUPS[4:])])
+def test_uncertainty_by_group(study, kind, groups):
+    _, scores, _ = study
+    table = read(study, f"uncertainty_by_{kind}")
+    judged = {"unet", "prob_unet", "baseline_threshold", "baseline_oracle"}
+    assert set(table["model"]) == judged
+    assert len(table) == 2 * 4 * len(groups)
+    for group in groups:
+        values, patients = image_means(scores, "phantom", "prob_unet", f"entropy_{group}")
+        row = one(table, **{"dataset": "phantom", "model": "prob_unet", kind: group})
+        expected = clustered_mean(values, patients, **SPEC)
+        assert row[list(expected._fields)].tolist() == pytest.approx(list(expected), rel=1e-7, nan_ok=True)
+        if expected.n_images:
+            quartiles = np.nanquantile(values, [0.25, 0.5, 0.75])
+            np.testing.assert_allclose(row[["q25", "median", "q75"]].astype(float), quartiles, rtol=1e-7)
+        cell = scores[(scores["dataset"] == "phantom") & (scores["model"] == "prob_unet")]
+        assert row["n_pixels"] == cell[f"pixels_{group}"].sum()
+    defined = table[table["n_images"] > 0]
+    assert len(defined) >= 8
+
+
+def test_agreement_of_one_annotator_is_undefined_but_there(study):
+    row = one(read(study, "uncertainty_by_agreement"), dataset="skin", model="unet", agreement="disagree")
+    assert (row["n_images"], row["n_pixels"], row["n_undefined"]) == (0, 0, 6)
+    assert isnan(row["mean"])
+
+
+def test_entropy_histograms_are_shares_of_all_pixels(study):
+    _, _, files = study
+    table = read(study, "entropy_histograms")
+    sums = table.groupby(["dataset", "model", "group"])["share"].agg(["sum", "size"])
+    np.testing.assert_allclose(sums["sum"], 1, rtol=1e-7)
+    assert set(sums["size"]) == {BINS}
+    pixels = [p for p, i in zip(files["pixels"], files["images"], strict=True) if i.stem.startswith("phantom-prob")]
+    counts = np.zeros(BINS)
+    for path in pixels:
+        with gzip.open(path, "rt", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["group"] == "tn":
+                    counts[int(row["bin"])] += int(row["pixels"])
+    assert len(pixels) == 2 and counts.sum() > SIZE**2
+    ours = table[(table["dataset"] == "phantom") & (table["model"] == "prob_unet") & (table["group"] == "tn")]
+    np.testing.assert_allclose(ours["share"], counts / counts.sum(), rtol=1e-7)
+    np.testing.assert_allclose(ours["entropy_low"], np.arange(BINS) / BINS)
+    np.testing.assert_allclose(ours["entropy_high"], (np.arange(BINS) + 1) / BINS)
+
+
+def test_ged_by_votes_splits_the_images(study):
+    _, scores, _ = study
+    table = read(study, "ged_by_votes")
+    metric = table[(table["dataset"] == "phantom") & (table["model"] == "unet") & (table["metric"] == "ged_16")]
+    assert metric["votes"].tolist() == [0, 1, 2, 3, 4]
+    assert metric["n_images"].tolist() == [1, 1, 1, 1, 2]
+    unet = scores[(scores["dataset"] == "phantom") & (scores["model"] == "unet")]
+    four = unet[unet["votes"] == 4]["ged_16"].mean()
+    assert one(metric, votes=4)["mean"] == pytest.approx(four)
+    assert set(table["metric"]) == {m for m in METRICS if m.startswith("ged")}
+    # One image is one patient: no interval.
+    assert isnan(one(metric, votes=1)["ci_low"])
+
+
+def test_comparisons_are_paired_and_corrected_within_dataset_and_metric(study):
+    _, scores, _ = study
+    table = read(study, "comparisons")
+    pairs = [("unet", "prob_unet"), ("unet", "baseline_threshold"), ("prob_unet", "baseline_threshold")]
+    metrics = ["ged_16", "ged_u_16", "dice", "cross_entropy"]
+    for dataset in ("phantom", "skin"):
+        for metric in metrics:
+            family = table[(table["dataset"] == dataset) & (table["metric"] == metric)]
+            assert list(zip(family["model_a"], family["model_b"], strict=True)) == pairs
+            np.testing.assert_allclose(family["p_holm"], holm(family["p"]), rtol=1e-7)
+    assert len(table) == 2 * 4 * 3
+    first, patients = image_means(scores, "phantom", "unet", "ged_16")
+    second, _ = image_means(scores, "phantom", "prob_unet", "ged_16")
+    expected = paired_comparison(first, second, patients, **SPEC)
+    row = one(table, dataset="phantom", metric="ged_16", model_a="unet", model_b="prob_unet")
+    assert row[list(expected._fields)].tolist() == pytest.approx(list(expected), rel=1e-6)
+    assert row["difference"] != 0
+    # The thresholded U-Net has the U-Net's own probability map.
+    row = one(table, dataset="phantom", metric="dice", model_a="unet", model_b="baseline_threshold")
+    assert (row["difference"], row["p"]) == (0, 1)
+
+
+def test_exclusions_say_why(study):
+    table = read(study, "exclusions").fillna("")
+    dropped = table[table["what"] == "images"]
+    assert dropped[["dataset", "model", "reason", "n_excluded", "n_total"]].values.tolist() == [
+        ["phantom", "", "mask of another size", 2, 21],
+        ["phantom", "", "unreadable", 1, 21],
+    ]
+    expected = {
+        ("phantom", "baseline_empty", "cross_entropy"): "the masks of baseline_empty are no probabilities",
+        ("skin", "baseline_annotator", "ged_16"): "the image has one annotator only",
+        ("skin", "unet", "entropy_disagree"): "no pixel on which the annotators are split in halves",
+        ("skin", "baseline_oracle", "error_auroc"): "no pixel of the thresholded mean is wrong, or all are",
+    }
+    for (dataset, model, what), reason in expected.items():
+        row = one(table, dataset=dataset, model=model, what=what)
+        assert (row["reason"], row["n_excluded"], row["n_total"]) == (reason, 6, 6)
+    assert "the score is not a number" not in set(table["reason"])
+
+
+def test_exclusions_count_what_the_summary_leaves_out(study):
+    counted = read(study, "exclusions").set_index(["dataset", "model", "what"])["n_excluded"]
+    for row in read(study, "summary").itertuples():
+        assert counted.get((row.dataset, row.model, row.metric), 0) == row.n_undefined
+
+
+def test_markdown_has_every_number_of_the_summary(study):
+    text = (study[0] / "summary.md").read_text(encoding="utf-8")
+    blocks = text.split("\n## ")
+    assert [block.split("\n")[0] for block in blocks[1:]] == ["phantom", "skin", "Columns"]
+    assert "6 test images of 3 patients." in blocks[1]
+    lines = blocks[1].splitlines()
+    rows = [line for line in lines if line.startswith("| unet |")]
+    cells = [cell.strip() for line in rows for cell in line.split("|")[3:-1]]
+    summary = read(study, "summary")
+    expected = summary[(summary["dataset"] == "phantom") & (summary["model"] == "unet")]
+    assert len(cells) == len(expected) == len(METRICS)
+    for cell, row in zip(cells, expected.itertuples(), strict=True):
+        assert cell.startswith(f"{row.mean:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]")
+        assert cell.endswith(f"({row.n_images})") == (row.n_undefined > 0)
+    for baseline in ("baseline_empty", "baseline_threshold"):
+        at = next(i for i, line in enumerate(lines) if line.startswith(f"| {baseline} |"))
+        apart = next(i for i, line in enumerate(lines) if line.startswith("| *baselines* |"))
+        assert at > apart > next(i for i, line in enumerate(lines) if line.startswith("| prob_unet |"))
+    assert "-0.000" not in text and "nan" not in text
+    # Two tables: models, seeds and 7 or 6 metrics.
+    assert {line.count("|") for line in lines if line.startswith("|")} == {10, 9}
+
+
+def test_every_metric_has_a_meaning():
+    assert tuple(MEANING) == METRICS
+
+
+def test_same_scores_same_bytes(study, tmp_path, monkeypatch):
+    folder, _, files = study
+    run(tables, monkeypatch, spec=json.dumps(SPEC), **files, output=tmp_path)
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == sorted(path.name for path in folder.iterdir())
+    assert len(written) == 8
+    for name in written:
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_scores_of_a_dataset_without_a_store_are_refused(study, tmp_path, monkeypatch):
+    _, _, files = study
+    with pytest.raises(SystemExit, match="is of the dataset skin, whose store is not given"):
+        run(tables, monkeypatch, spec=json.dumps(SPEC), **{**files, "data": files["data"][:1]}, output=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_seeds_in_which_a_value_is_undefined_do_not_enter_its_mean(tmp_path):
+    """Seed 0 has no wrong pixel on image b, both seeds have none on image c."""
+    values = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): "nan", ("b", 1): 0.9, ("c", 0): "nan", ("c", 1): "nan"}
+    path = tmp_path / "images.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.DictWriter(file, COLUMNS, restval=1)
+        rows.writeheader()
+        for (image, seed), value in values.items():
+            keys = {"dataset": "d", "model": "m", "seed": seed, "image_id": image, "patient_id": image}
+            rows.writerow({**keys, "error_auroc": value})
+    (cell,) = read_cells([path], ["d"])
+    assert cell.images["error_auroc"].tolist() == pytest.approx([0.6, 0.9, float("nan")], nan_ok=True)
+    row = one(tables.summary([cell], SPEC), metric="error_auroc")
+    assert row["mean"] == pytest.approx(0.75)
+    assert (row["n_images"], row["n_undefined"], row["n_seeds"]) == (2, 1, 2)
+    assert row["seed_sd"] == pytest.approx(np.std([0.5, 0.8], ddof=1))
+
+
+def test_a_pixels_file_without_rows(tmp_path, study):
+    _, _, files = study
+    cells = read_cells(files["images"][:1], ["phantom"])
+    path = tmp_path / "pixels.csv.gz"
+    path.write_bytes(gzip.compress((",".join(HISTOGRAM_COLUMNS) + "\n").encode()))
+    assert tables.entropy_histograms([path], cells).empty

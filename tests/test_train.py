@@ -1,0 +1,201 @@
+"""Training and sampling on a handful of phantoms: same seed, same numbers; best weights; what the files hold."""
+
+import copy
+import json
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from segunc import sample as sampling
+from segunc import train as training
+from segunc.data.store import Images
+from segunc.errors import UserError
+from segunc.metrics.uncertainty import entropy
+
+CPU = torch.device("cpu")
+SPEC: dict[str, Any] = {
+    "method": "unet",
+    "options": {},
+    "backbone": {"filters": [4, 8, 8], "convolutions": 1, "normalisation": "batch"},
+    "seed": 0,
+    "training": {
+        "steps": 20,
+        "epochs": None,
+        "validate_every": 5,
+        "patience": None,
+        "batch_size": 4,
+        "learning_rate": 1e-2,
+        "warmup_steps": 4,
+        "schedule": "cosine",
+        "gradient_clip": 5,
+        "annotators": "shuffled",
+        "precision": "float32",
+        "augmentation": {"flip": True, "rotation": 180, "scale": [0.9, 1.1]},
+    },
+}
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    result = copy.deepcopy(SPEC)
+    result["training"].update(changes)
+    return result
+
+
+def images(n: int = 10, seed: int = 0) -> Images:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:16, :16]
+    discs = np.stack([(x - rng.uniform(5, 11)) ** 2 + (y - rng.uniform(5, 11)) ** 2 < 9 for _ in range(n)])
+    noise = rng.normal(80, 20, discs.shape)
+    ids = np.array([f"image-{i}" for i in range(n)])
+    groups = np.array([f"nodule-{i // 2}" for i in range(n)])
+    return Images(
+        images=(noise + 100 * discs).clip(0, 255).astype(np.uint8)[:, None],
+        masks=np.stack([discs, discs & (x % 3 > 0)], axis=1).astype(np.uint8),
+        annotated=np.ones((n, 2), dtype=bool),
+        image_id=ids,
+        group_id=groups,
+        patient_id=groups,
+        annotator_probability=None,
+    )
+
+
+def run(settings: dict[str, Any]) -> tuple[dict[str, Any], list[list[float]]]:
+    torch.set_num_threads(1)
+    return training.train(settings, images(), images(4, seed=1), CPU, "test")
+
+
+@pytest.mark.parametrize("method", ["unet", "ensemble", "mc_dropout", "prob_unet"])
+def test_same_seed_same_weights_same_samples(method: str) -> None:
+    settings = {**spec(), "method": method}
+    (first, history), (second, again) = run(settings), run(settings)
+    assert all(torch.equal(value, second["state"][name]) for name, value in first["state"].items())
+    assert [row[:-1] for row in history] == [row[:-1] for row in again]
+    draws = [sampling.sample(first, images(3).images, 16, 0, CPU, "test")[0] for _ in range(2)]
+    assert all(np.array_equal(draws[0][name], draws[1][name]) for name in draws[0])
+    other, _ = run({**settings, "seed": 1})
+    assert any(not torch.equal(value, other["state"][name]) for name, value in first["state"].items())
+
+
+def test_weights_kept_are_those_of_the_best_validation() -> None:
+    settings = spec(learning_rate=3.0, gradient_clip=None, schedule="constant", warmup_steps=0, steps=40)
+    weights, history = run(settings)
+    model = training.build(settings, training.Data(**weights["data"]))
+    model.load_state_dict(weights["state"])
+    loss = training.validation_loss(model, images(4, seed=1), "float32", CPU)
+    assert loss == pytest.approx(min(row[3] for row in history), rel=1e-5)
+    assert loss < history[-1][3]
+
+
+def test_patience_ends_training_early() -> None:
+    settings = spec(learning_rate=3.0, gradient_clip=None, schedule="constant", steps=200, patience=3)
+    _, history = run(settings)
+    best = int(np.argmin([row[3] for row in history]))
+    assert history[-1][0] < 200
+    assert len(history) == best + 1 + 3
+
+
+def test_epochs_are_passes_through_the_training_images() -> None:
+    _, history = run(spec(steps=None, epochs=3, validate_every=None))
+    assert [row[0] for row in history] == [3, 6, 9]
+    assert [row[1] for row in history] == [1, 2, 3]
+
+
+def test_batches_show_every_image_equally_often() -> None:
+    stream = training.batches(10, 4, np.random.default_rng(0))
+    seen = np.concatenate([next(stream) for _ in range(5)])
+    assert np.bincount(seen, minlength=10).tolist() == [2] * 10
+
+
+def test_learning_rate_warms_up_and_falls_to_zero() -> None:
+    settings = spec()["training"]
+    rates = [training.learning_rate(step, 20, settings) for step in range(21)]
+    assert rates[:4] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[20] == pytest.approx(0)
+    assert training.learning_rate(19, 20, {**settings, "schedule": "constant"}) == 0.01
+
+
+def test_validation_loss_averages_all_annotators() -> None:
+    """The study's validation loss was the last annotator's alone (defect B9)."""
+    weights, _ = run(spec())
+    model = training.build(spec(), training.Data(**weights["data"]))
+    model.load_state_dict(weights["state"])
+    both = images(4, seed=1)
+    alone = [both._replace(masks=both.masks[:, [a]], annotated=both.annotated[:, [a]]) for a in (0, 1)]
+    losses = [training.validation_loss(model, side, "float32", CPU) for side in (both, *alone)]
+    assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, rel=1e-5)
+    assert losses[1] != pytest.approx(losses[2], rel=1e-3)
+
+
+def test_annotators_are_shuffled_per_group_and_never_lost() -> None:
+    many = images(200)
+    shuffled = training.shuffle_annotators(many, np.random.default_rng(0))
+    swapped = (shuffled.masks[:, 0] != many.masks[:, 0]).any(axis=(1, 2))
+    assert np.array_equal(
+        np.sort(shuffled.masks.sum(axis=(2, 3)), axis=1), np.sort(many.masks.sum(axis=(2, 3)), axis=1)
+    )
+    assert 0.3 < swapped.mean() < 0.7
+    assert all(len(set(swapped[many.group_id == group])) == 1 for group in np.unique(many.group_id))
+
+
+def test_divergence_and_empty_masks_are_said_in_one_sentence() -> None:
+    with pytest.raises(UserError, match="lower learning_rate"):
+        run(spec(learning_rate=1e30, gradient_clip=None, warmup_steps=0))
+    nothing = images()._replace(masks=np.zeros((10, 2, 16, 16), dtype=np.uint8))
+    with pytest.raises(UserError, match="nothing to learn"):
+        training.train(spec(), nothing, images(4), CPU, "test")
+
+
+def test_summary_of_draws() -> None:
+    draws = torch.rand(16, 3, 5, 7)
+    arrays = sampling.summarise_draws(draws)
+    masks = np.unpackbits(arrays["samples"], axis=-1, count=35).reshape(3, 16, 5, 7)
+    assert np.array_equal(masks, (draws.numpy() > 0.5).swapaxes(0, 1))
+    assert arrays["mean_probability"] == pytest.approx(draws.mean(dim=0).numpy())
+    assert arrays["predictive_entropy"] == pytest.approx(entropy(draws.mean(dim=0).numpy()), abs=1e-3)
+    assert arrays["expected_entropy"] == pytest.approx(entropy(draws.numpy()).mean(axis=0), abs=1e-3)
+    total = arrays["expected_entropy"].astype(float) + arrays["mutual_information"]
+    assert total == pytest.approx(arrays["predictive_entropy"].astype(float), abs=2e-3)
+    certain = sampling.summarise_draws(torch.ones(16, 1, 2, 2))
+    assert all(not certain[name].any() for name in ("predictive_entropy", "expected_entropy", "mutual_information"))
+
+
+def test_stages_write_and_read_their_files(tmp_path, monkeypatch, capsys) -> None:
+    """`train` and `sample` through their command lines, on a store that `write_store` wrote."""
+    from segunc.data.store import Record, write_store
+
+    made = images(12)
+    sides = ["train"] * 6 + ["val"] * 2 + ["test"] * 4
+    records = (Record(made.images[i], list(made.masks[i]), f"i{i}", f"g{i}", f"p{i}") for i in range(12))
+    write_store(tmp_path / "data.h5", records, lambda patients, published: sides, {})
+
+    where = {name: tmp_path / "cell" / file for name, file in
+             {"weights": "weights.pt", "history": "history.csv", "spec-file": "spec.json"}.items()}  # fmt: skip
+    common = ["--data", str(tmp_path / "data.h5"), "--name", "test", "--device", "cpu", "--threads", "1"]
+    outputs = [word for name, path in where.items() for word in (f"--{name}", str(path))]
+    monkeypatch.setattr("sys.argv", ["train", *common, "--spec", json.dumps(SPEC), *outputs])
+    training.main()
+    assert json.loads(where["spec-file"].read_text()) == SPEC
+    assert where["history"].read_text().splitlines()[0] == "step,epoch,train_loss,val_loss,learning_rate,seconds"
+    assert torch.load(where["weights"], weights_only=True)["spec"] == json.dumps(SPEC, sort_keys=True)
+
+    sample_spec = json.dumps({"draws": 16, "seed": 0})
+    arguments = ["--spec", sample_spec, "--weights", str(where["weights"]), "--output", str(tmp_path / "samples.h5")]
+    monkeypatch.setattr("sys.argv", ["sample", *common, *arguments])
+    sampling.main()
+    with h5py.File(tmp_path / "samples.h5") as file:
+        assert file["samples"].shape == (4, 16, 32)
+        assert file["mean_probability"].shape == (4, 16, 16)
+        assert [i.decode() for i in file["image_id"]] == ["i8", "i9", "i10", "i11"]
+        assert file.attrs["draws"] == "exact"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "cell", "data.h5", "history.csv", "samples.h5", "spec.json", "weights.pt"
+    ]  # fmt: skip
+
+    if not torch.cuda.is_available():
+        monkeypatch.setattr("sys.argv", ["sample", *common[:-3], "cuda", "--threads", "1", *arguments])
+        with pytest.raises(SystemExit, match=r"segunc: config key device is 'cuda', but torch finds no GPU"):
+            sampling.main()

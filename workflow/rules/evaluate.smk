@@ -1,0 +1,73 @@
+# Scores per test image, of models and of baselines on the same scale. No network runs here.
+
+
+rule evaluate:
+    input:
+        data="results/data/{dataset}.h5",
+        samples="results/samples/{dataset}/{model}/seed{seed}.h5",
+    output:
+        images="results/scores/{dataset}/{model}/seed{seed}/images.csv",
+        pixels="results/scores/{dataset}/{model}/seed{seed}/pixels.csv.gz",
+    log:
+        "results/logs/evaluate/{dataset}/{model}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{dataset}/{model}/seed{seed}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "Evaluating {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        "python -m segunc.evaluate --data {input.data} --samples {input.samples} --dataset {wildcards.dataset} "
+        "--model {wildcards.model} --seed {wildcards.seed} --images {output.images} --pixels {output.pixels} "
+        "> {log} 2>&1"
+
+
+rule baselines:
+    input:
+        "results/data/{dataset}.h5",
+    output:
+        images="results/scores/{dataset}/baselines/images.csv",
+        pixels="results/scores/{dataset}/baselines/pixels.csv.gz",
+    log:
+        "results/logs/baselines/{dataset}.log",
+    benchmark:
+        "results/benchmarks/baselines/{dataset}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "Scoring the baselines on {wildcards.dataset}"
+    shell:
+        "python -m segunc.baselines --data {input} --dataset {wildcards.dataset} "
+        "--images {output.images} --pixels {output.pixels} > {log} 2>&1"
+
+
+rule baseline_threshold:
+    input:
+        data="results/data/{dataset}.h5",
+        samples=expand("results/samples/{{dataset}}/{model}/seed{{seed}}.h5", model=plain_unet[:1]),
+    output:
+        images="results/scores/{dataset}/baseline_threshold/seed{seed}/images.csv",
+        pixels="results/scores/{dataset}/baseline_threshold/seed{seed}/pixels.csv.gz",
+    log:
+        "results/logs/baseline_threshold/{dataset}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/baseline_threshold/{dataset}/seed{seed}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "Scoring the random threshold on {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        "python -m segunc.baselines --data {input.data} --samples {input.samples} --dataset {wildcards.dataset} "
+        "--seed {wildcards.seed} --images {output.images} --pixels {output.pixels} > {log} 2>&1"

@@ -1,0 +1,25 @@
+# Raw files to one HDF5 per dataset.
+
+
+rule prepare:
+    input:
+        unpack(raw_input),
+    output:
+        "results/data/{dataset}.h5",
+    log:
+        "results/logs/prepare/{dataset}.log",
+    benchmark:
+        "results/benchmarks/prepare/{dataset}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        spec=data_spec,
+        raw=raw_arguments,
+    message:
+        "Preparing {wildcards.dataset}"
+    shell:
+        "python -m segunc.prepare --spec {params.spec:q} {params.raw} --output {output} 2>&1 | tee {log}"

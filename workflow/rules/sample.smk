@@ -1,0 +1,28 @@
+# Every draw from a trained network, once.
+
+
+rule sample:
+    input:
+        data="results/data/{dataset}.h5",
+        weights="results/models/{dataset}/{model}/seed{seed}/weights.pt",
+    output:
+        "results/samples/{dataset}/{model}/seed{seed}.h5",
+    log:
+        "results/logs/sample/{dataset}/{model}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/sample/{dataset}/{model}/seed{seed}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: experiment.threads
+    resources:
+        mem_mb=8000,
+        runtime=120,
+        gpu=gpus,
+    params:
+        spec=sample_spec,
+    message:
+        "Sampling {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        "python -m segunc.sample --data {input.data} --weights {input.weights} --spec {params.spec:q} "
+        "--name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' "
+        "--device {config[device]} --threads {threads} --output {output} 2>&1 | tee {log}"

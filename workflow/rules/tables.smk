@@ -1,0 +1,38 @@
+# All scores to the study's tables.
+
+TABLES = [
+    "summary.csv",
+    "summary.md",
+    "uncertainty_by_outcome.csv",
+    "uncertainty_by_agreement.csv",
+    "entropy_histograms.csv",
+    "ged_by_votes.csv",
+    "comparisons.csv",
+    "exclusions.csv",
+]
+
+
+rule make_tables:
+    input:
+        data=expand("results/data/{dataset}.h5", dataset=grid.datasets),
+        images=scores("images.csv"),
+        pixels=scores("pixels.csv.gz"),
+    output:
+        expand("results/tables/{table}", table=TABLES),
+    log:
+        "results/logs/tables.log",
+    benchmark:
+        "results/benchmarks/tables.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        spec=settings.statistics_spec(experiment),
+    message:
+        "Writing tables"
+    shell:
+        "python -m segunc.tables --spec {params.spec:q} --data {input.data} --images {input.images} "
+        "--pixels {input.pixels} --output results/tables > {log} 2>&1"
