@@ -9,12 +9,18 @@ import numpy as np
 from segunc.data.store import Record, write_store
 from segunc.metrics.uncertainty import entropy
 
-SIZE = 8
+# Not square, not a multiple of 8 pixels, and marked off the centre, so that no mix-up of axes or bits goes unseen.
+SHAPE = (7, 9)
 
 
-def blob(radius, size=SIZE):
-    y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    return (np.hypot(y, x) < radius).astype(np.uint8)
+def from_centre():
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    return np.hypot(y - 2.5, x - 3.5)
+
+
+def blob(radius):
+    """A disc; radius 0, 1 and 2 mark 0, 4 and 12 pixels."""
+    return (from_centre() < radius).astype(np.uint8)
 
 
 def write_dataset(path, annotators=4, images=6, truth=False, missing=(), exclusions=None):
@@ -29,7 +35,7 @@ def write_dataset(path, annotators=4, images=6, truth=False, missing=(), exclusi
             masks = [blob((1 + i / 2 + k / 2) if k < i else 0) for k in range(annotators)]
             masks = [None if (i, k) in missing else mask for k, mask in enumerate(masks)]
             probability = np.mean([m for m in masks if m is not None], axis=0) if truth else None
-            image = np.full((1, SIZE, SIZE), i, np.uint8)
+            image = np.full((1, *SHAPE), i, np.uint8)
             names = ("NA" if i == 1 else f"{i:03}", f"{i // 2:02}", f"{split}{i // 2}")
             records.append(Record(image, masks, *names, split, probability))
     attributes = {"spec": {}, "raw": {}, "exclusions": exclusions or {}, "versions": {}}
@@ -53,9 +59,8 @@ def write_samples(path, image_ids, draws, kind="independent"):
 def random_draws(images, seed=0, draws=16):
     """Smooth discs of random radii, in [0, 1]."""
     generator = np.random.default_rng(seed)
-    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
     radii = generator.uniform(0, 5, (images, draws, 1, 1))
-    return 1 / (1 + np.exp(2 * (np.hypot(y, x) - radii)))
+    return 1 / (1 + np.exp(2 * (from_centre() - radii)))
 
 
 def read_images(path):

@@ -22,7 +22,7 @@ def test_bootstrap_is_that_of_drawing_whole_patients():
     generator = np.random.default_rng(0)
     sizes = [1, 2, 3, 8, 5, 4, 6, 2, 9, 1]
     patients = np.repeat(np.arange(len(sizes)), sizes)
-    values = generator.normal(patients % 3, 1)
+    values = generator.normal(10 + patients % 3, 1)
     means = []
     for _ in range(4000):
         drawn = generator.integers(len(sizes), size=len(sizes))

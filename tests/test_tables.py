@@ -6,7 +6,7 @@ from math import isnan
 import numpy as np
 import pandas as pd
 import pytest
-from small_study import SIZE, random_draws, run, write_dataset, write_samples
+from small_study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc import baselines, evaluate, tables
 from segunc.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, SCORES
@@ -99,7 +99,8 @@ def test_order_is_that_of_the_files_and_of_the_metrics(study):
     table = read(study, "summary")
     assert list(dict.fromkeys(table["dataset"])) == ["phantom", "skin"]
     models = list(dict.fromkeys(table["model"]))
-    assert models[:3] == ["unet", "baseline_threshold", "prob_unet"]
+    of_data = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle"]
+    assert models == ["unet", "baseline_threshold", "prob_unet", *of_data]
     rows = table[(table["dataset"] == "phantom") & (table["model"] == "unet")]
     assert tuple(rows["metric"]) == METRICS
 
@@ -151,7 +152,7 @@ def test_entropy_histograms_are_shares_of_all_pixels(study):
             for row in csv.DictReader(file):
                 if row["group"] == "tn":
                     counts[int(row["bin"])] += int(row["pixels"])
-    assert len(pixels) == 2 and counts.sum() > SIZE**2
+    assert len(pixels) == 2 and counts.sum() > SHAPE[0] * SHAPE[1]
     ours = table[(table["dataset"] == "phantom") & (table["model"] == "prob_unet") & (table["group"] == "tn")]
     np.testing.assert_allclose(ours["share"], counts / counts.sum(), rtol=1e-7)
     np.testing.assert_allclose(ours["entropy_low"], np.arange(BINS) / BINS)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -54,7 +55,7 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(data.mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(data.std).view(1, -1, 1, 1))
         widths = [len(data.mean) + extra, *shape.filters]
-        self.blocks = nn.ModuleList(Block(a, b, shape) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.blocks = nn.ModuleList(Block(a, b, shape) for a, b in pairwise(widths))
 
     def forward(self, images: Tensor, extra: Tensor | None = None) -> list[Tensor]:
         """Images (B, C, H, W) in [0, 1] to features, finest first: (B, filters[i], H / 2^i, W / 2^i)."""
@@ -127,7 +128,7 @@ def output_layer(features: int, foreground: float) -> nn.Conv2d:
 
 
 def drop_channels(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
-    """Zeroes whole channels of (B, C, H, W) with probability p and scales the rest; does nothing without a generator."""
+    """Zeroes whole channels of (B, C, H, W) with probability p and scales the rest; nothing without a generator."""
     if generator is None or p == 0:
         return x
     kept = torch.rand(*x.shape[:2], 1, 1, device=x.device, generator=generator) >= p

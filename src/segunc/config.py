@@ -67,7 +67,9 @@ class Training(Strict):
     steps: PositiveInt | None = Field(None, description="budget in gradient steps (give steps or epochs)")
     epochs: PositiveInt | None = Field(None, description="budget in passes through the training images")
     validate_every: PositiveInt | None = Field(None, description="gradient steps between validations; null: an epoch")
-    patience: PositiveInt | None = Field(None, description="validations without improvement before stopping; null: never")
+    patience: PositiveInt | None = Field(
+        None, description="validations without improvement before stopping; null: never"
+    )
     batch_size: PositiveInt = 16
     learning_rate: PositiveFloat = 1e-3
     warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises linearly")
@@ -185,7 +187,9 @@ def load(raw: dict[str, Any]) -> Config:
         mistakes += _wrong_options(key, "method", model.method, model.options, *METHOD)
         for dataset_id, override in model.per_dataset.items():
             if dataset_id not in config.datasets:
-                mistakes.append(f"config key {key}.per_dataset has '{dataset_id}', but may have {_any_of(config.datasets)}.")
+                mistakes.append(
+                    f"config key {key}.per_dataset has '{dataset_id}', but may have {_any_of(config.datasets)}."
+                )
             elif model.method in available(METHOD[0]):
                 merged = {**model.options, **override.options}
                 mistakes += _wrong_options(f"{key}.per_dataset.{dataset_id}", "method", model.method, merged, *METHOD)
@@ -202,7 +206,7 @@ METHOD = ("models", "build")
 
 
 def raw_data(config: Config, dataset: str) -> dict[str, str]:
-    """Paths of the dataset's raw data by option name, found in `raw_folders`; raises ConfigError where one is missing."""
+    """Paths of the dataset's raw data by option name, found in `raw_folders`; ConfigError where one is missing."""
     entry = config.datasets[dataset]
     options = options_of(FORMAT[0], entry.format, FORMAT[1])
     found = {}
@@ -253,6 +257,12 @@ def statistics_spec(config: Config) -> str:
     return _json(**config.statistics.model_dump())
 
 
+def gpus(config: Config) -> int:
+    """GPUs that one network job asks for: 1 if the config says `cuda`, or if `auto` will find one on this machine."""
+    present = Path("/dev/nvidiactl").exists()
+    return int(config.device == "cuda" or (config.device == "auto" and present))
+
+
 def job_environment(checkout: str) -> dict[str, str]:
     """Environment variables with which `python -m segunc.<stage>` is this Python and the checkout's segunc."""
     path = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
@@ -282,7 +292,8 @@ def _training(config: Config, dataset: str, model: str) -> Training:
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"config keys training, datasets.{dataset}.training and models.{model}.training do not fit together: {reason}."
+            f"config keys training, datasets.{dataset}.training and models.{model}.training do not fit together: "
+            f"{reason}."
         ) from None
 
 

@@ -42,13 +42,14 @@ def read_predictions(path: Path, image_ids: NDArray) -> Iterator[Prediction]:
             exact = file.attrs["draws"] == "exact"
             packed, probability, entropy = file["samples"], file["mean_probability"], file["predictive_entropy"]
             for i, image_id in enumerate(found):
-                if np.isnan(probability[i]).any():
+                mean = probability[i]
+                if np.isnan(mean).any():
                     raise UserError(
                         f"{path} holds probabilities of image {image_id} that are not numbers, so the training has "
                         "diverged; train the model with a lower learning_rate or with gradient_clip."
                     )
                 masks = np.unpackbits(packed[i], axis=-1, count=shape[0] * shape[1]).view(bool)
                 # float16 would round every sum and comparison downstream.
-                yield Prediction(masks.reshape(-1, *shape), probability[i], entropy[i].astype(np.float32), exact)
+                yield Prediction(masks.reshape(-1, *shape), mean, entropy[i].astype(np.float32), exact)
     except (OSError, KeyError) as error:
         raise UserError(f"{path} cannot be read as a samples file ({error}); sample again.") from error

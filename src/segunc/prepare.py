@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from segunc.data.archive import digest
 from segunc.data.geometry import area, crop
@@ -28,11 +29,13 @@ def resize(record: Record, size: int, how: str) -> Record:
     Cropping pads a smaller image with its own minimum. The probability is averaged like an image, so under `area` it is
     that of the pixel's area and only near to that of the thresholded mask.
     """
-    fit = partial(area, size=size) if how == "area" else partial(crop, size=size, padding=0)
-    image = fit(record.image) if how == "area" else crop(record.image, size, padding=float(record.image.min()))
+
+    def fit(pixels: NDArray, padding: float = 0) -> NDArray:
+        return area(pixels, size) if how == "area" else crop(pixels, size, padding)
+
     return record._replace(
-        image=image,
-        masks=[mask if mask is None else fit(mask) for mask in record.masks],
+        image=fit(record.image, padding=float(record.image.min())),
+        masks=[None if mask is None else fit(mask) for mask in record.masks],
         probability=None if record.probability is None else fit(record.probability),
     )
 

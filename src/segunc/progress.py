@@ -38,7 +38,7 @@ class Progress:
         else:
             facts = [f"{done}/{self.total} ({done / max(self.total, 1):.0%})"]
             recent = done - (self.first or 0)
-            if 0 < recent and done < self.total:
+            if recent > 0 and done < self.total:
                 facts.append(f"{clock(seconds / recent * (self.total - done))} left")
         return [*facts, note] if note else facts
 

@@ -87,9 +87,7 @@ def main() -> None:
     if len(test.images) == 0:
         raise UserError(f"{args.data} has no images in its test split; change the dataset's split in the config.")
     weights = torch.load(args.weights, map_location=device, weights_only=True)
-    arrays, draws = sample(
-        weights, test.images, args.spec["draws"], args.spec["seed"], device, f"sample {args.name}"
-    )
+    arrays, draws = sample(weights, test.images, args.spec["draws"], args.spec["seed"], device, f"sample {args.name}")
     with write_atomically(args.output) as path, h5py.File(path, "w") as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, chunks=(1, *values.shape[1:]), compression="gzip", shuffle=True)

@@ -116,7 +116,9 @@ def train(
     steps = training["steps"] or training["epochs"] * per_epoch
     every = min(training["validate_every"] or per_epoch, steps)
     patience = training["patience"] or math.inf
-    images, masks, annotated = map(torch.from_numpy, (training_images.images, training_images.masks, training_images.annotated))
+    images, masks, annotated = map(
+        torch.from_numpy, (training_images.images, training_images.masks, training_images.annotated)
+    )
 
     history: list[list[float]] = []
     best, best_weights, since_best, losses = math.inf, {}, 0, []
@@ -144,7 +146,8 @@ def train(
             train_loss = float(torch.stack(losses).mean())
             if not math.isfinite(train_loss):
                 raise UserError(
-                    f"{what}: the training loss is {train_loss} after {done} steps; lower learning_rate or set gradient_clip."
+                    f"{what}: the training loss is {train_loss} after {done} steps; "
+                    "lower learning_rate or set gradient_clip."
                 )
             val_loss = validation_loss(model, validation_images, training["precision"], device)
             history.append([done, done / per_epoch, train_loss, val_loss, rate, time.monotonic() - started])

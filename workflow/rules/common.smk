@@ -24,10 +24,10 @@ def cells(pattern):
     return expand(pattern, dataset=grid.datasets, model=grid.models, seed=grid.seeds)
 
 
-def gpus(wildcards):
-    """One GPU per network job if the config asks for one, or if `auto` will find one on this machine."""
-    present = os.path.exists("/dev/nvidiactl")
-    return int(experiment.device == "cuda" or (experiment.device == "auto" and present))
+# Snakemake does not record params whose function takes `input`: neither where raw data lies nor where a network runs
+# belongs to what a result depends on.
+def device(wildcards, input):
+    return experiment.device
 
 
 def raw_input(wildcards):
@@ -61,3 +61,10 @@ def scores(file):
             seed=grid.seeds if plain_unet else [],
         ),
     ]
+
+
+def figure_files():
+    """Every figure of the grid, as png and as pdf."""
+    of_each_dataset = expand("{figure}_{dataset}", figure=["uncertainty_maps", "samples"], dataset=grid.datasets)
+    of_all = ["entropy_by_outcome", "entropy_by_agreement", "ged_by_samples"]
+    return expand("results/figures/{figure}.{suffix}", figure=[*of_each_dataset, *of_all], suffix=["png", "pdf"])

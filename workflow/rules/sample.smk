@@ -17,12 +17,13 @@ rule sample:
     resources:
         mem_mb=8000,
         runtime=120,
-        gpu=gpus,
+        gpu=settings.gpus(experiment),
     params:
         spec=sample_spec,
+        device=device,
     message:
         "Sampling {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "python -m segunc.sample --data {input.data} --weights {input.weights} --spec {params.spec:q} "
         "--name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' "
-        "--device {config[device]} --threads {threads} --output {output} 2>&1 | tee {log}"
+        "--device {params.device} --threads {threads} --output {output} 2>&1 | tee {log}"

@@ -18,13 +18,14 @@ rule train_model:
     resources:
         mem_mb=8000,
         runtime=1440,
-        gpu=gpus,
+        gpu=settings.gpus(experiment),
     params:
         spec=train_spec,
+        device=device,
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "python -m segunc.train --data {input} --spec {params.spec:q} "
         "--name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' "
-        "--device {config[device]} --threads {threads} "
+        "--device {params.device} --threads {threads} "
         "--weights {output.weights} --history {output.history} --spec-file {output.spec} 2>&1 | tee {log}"

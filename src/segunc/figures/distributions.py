@@ -46,7 +46,7 @@ def draw(
         axes = style.place(figure, left, top + row * (PANEL + gap), width, PANEL)
         _panel(
             axes,
-            means[means["dataset"] == dataset].set_index(["model", by]),
+            _by_model_and_group(means[means["dataset"] == dataset], by),
             histograms[histograms["dataset"] == dataset],
             models,
             list(groups),
@@ -62,25 +62,24 @@ def draw(
 
 def _panel(
     axes: Axes,
-    means: pd.DataFrame,
+    means: Mapping[tuple[str, str], Mapping[str, float]],
     histograms: pd.DataFrame,
     models: Sequence[str],
     groups: Sequence[str],
     colours: Mapping[str, str],
 ) -> None:
-    """One dataset; means: its rows, indexed by model and group."""
-    step = 0.86 / max(len(models), 1)
+    """One dataset; means: its numbers by model and group."""
+    step = min(0.86 / max(len(models), 1), 0.3)
     for g, group in enumerate(groups):
         for m, model in enumerate(models):
             x = g + (m - (len(models) - 1) / 2) * step
             shape = histograms[(histograms["model"] == model) & (histograms["group"] == group)]
-            known = (model, group) in means.index and np.isfinite(means.loc[(model, group), "mean"])
-            if known:
-                row = means.loc[(model, group)]
+            known = means.get((model, group))
+            if known is not None and np.isfinite(known["mean"]):
                 _histogram(axes, x, 0.42 * step, shape.sort_values("entropy_low"), colours[model])
-                axes.plot([x, x], [row["ci_low"], row["ci_high"]], color=style.INK, lw=1.2, zorder=3)
-                axes.plot(x, row["mean"], **MEAN, zorder=4)
-                count = f"{int(row['n_images'])}"
+                axes.plot([x, x], [known["ci_low"], known["ci_high"]], color=style.INK, lw=1.2, zorder=3)
+                axes.plot([x], [known["mean"]], **MEAN, zorder=4)
+                count = f"{known['n_images']:.0f}"
             else:
                 style.no_data(axes, x, 0.5)
                 count = "0"
@@ -110,6 +109,13 @@ def _panel(
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     axes.grid(axis="y")
     axes.tick_params(axis="x", length=0)
+
+
+def _by_model_and_group(means: pd.DataFrame, by: str) -> dict[tuple[str, str], dict[str, float]]:
+    columns = ["mean", "ci_low", "ci_high", "n_images"]
+    numbers = means[columns].astype(float).to_numpy()
+    keys = zip(means["model"], means[by], strict=True)
+    return {key: dict(zip(columns, row, strict=True)) for key, row in zip(keys, numbers, strict=True)}
 
 
 def _histogram(axes: Axes, x: float, half_width: float, bins: pd.DataFrame, colour: str) -> None:

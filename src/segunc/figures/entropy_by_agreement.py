@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--means", type=Path, required=True, help="uncertainty_by_agreement.csv")
     parser.add_argument("--histograms", type=Path, required=True, help="entropy_histograms.csv")
     args = parser.parse_args()
-    style.save(draw(pd.read_csv(args.means), pd.read_csv(args.histograms), args.labels), args.png, args.pdf)
+    style.save(draw(style.read_table(args.means), style.read_table(args.histograms), args.labels), args.png, args.pdf)
 
 
 if __name__ == "__main__":

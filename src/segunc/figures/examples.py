@@ -1,6 +1,6 @@
 """Single test images: which ones to show, which part of them, and how masks become outlines and pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,13 @@ from segunc.data.store import Images, read_split
 from segunc.errors import UserError
 from segunc.predictions import Prediction, read_predictions
 
+Dashes = str | tuple[float, tuple[float, ...]]
+HALO = [patheffects.withStroke(linewidth=1.8, foreground="black", alpha=0.6)]
+SOLID_HALO = [
+    patheffects.Stroke(linewidth=1.8, foreground="black", dashes={"dash_offset": 0, "dash_list": None}),
+    patheffects.Normal(),
+]
+"""Black below a line, in the line's dashes or also between them: so it shows on any colour."""
 SMALLEST_WINDOW = 0.4
 """The shown part of an image is at least this share of its width: something around a lesion helps to judge it."""
 
@@ -39,22 +46,13 @@ class Example(NamedTuple):
         return self.annotations.mean(axis=0) > 0.5
 
     @property
-    def window(self) -> tuple[slice, slice]:
-        """Rows and columns of the part to show: a square around all that an annotator or a draw marked or a model
-        doubts (more than half a bit)."""
-        interest = self.annotations.any(axis=0)
-        for prediction in self.predictions.values():
-            interest = interest | (prediction.probability > 0.5) | prediction.masks.any(axis=0)
-            if prediction.uncertainty is not None:
-                interest = interest | (prediction.uncertainty > 0.5)
-        return _square_around(interest)
-
-    @property
     def description(self) -> tuple[str, str]:
         """How many annotators marked something (empty if there is only one), and how much."""
-        annotators = len(self.annotations)
-        votes = f"marked by {self.votes} of {annotators}" if annotators > 1 else ""
-        return votes, f"{100 * self.annotations.mean():.2g}% of pixels"
+        annotators, percent = len(self.annotations), 100 * self.annotations.mean()
+        share = f"{percent:.{1 if percent < 0.1 else 2}g}%"
+        return (
+            (f"{self.votes} of {annotators} mark", f"{share} of pixels") if annotators > 1 else ("", f"{share} marked")
+        )
 
 
 def load(data: Path, samples: Mapping[str, Path], n: int) -> list[Example]:
@@ -94,8 +92,12 @@ def chosen(test: Images, n: int) -> list[int]:
     return sorted(rows, key=ranking.tolist().index)
 
 
-def _square_around(interest: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The smallest square of the image with all of `interest` and a margin, as large as the image allows."""
+def window(masks: Iterable[NDArray]) -> tuple[slice, slice]:
+    """Rows and columns of the smallest square of the image that holds all masks (H, W) and a margin.
+
+    It is at least SMALLEST_WINDOW and at most the image; all of it if nothing is marked.
+    """
+    interest = np.any(list(masks), axis=0)
     shape = np.array(interest.shape)
     where = np.argwhere(interest)
     low, high = (where.min(axis=0), where.max(axis=0) + 1) if len(where) else (np.zeros(2, int), shape)
@@ -104,23 +106,31 @@ def _square_around(interest: NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(start[0], start[0] + int(side)), slice(start[1], start[1] + int(side))
 
 
-def show_image(axes: Axes, image: NDArray[np.uint8], window: tuple[slice, slice]) -> None:
-    """The part of an image (C, H, W) in the window, grey or RGB."""
-    part = np.moveaxis(image[(slice(None), *window)], 0, -1)
-    if part.shape[-1] == 1:
-        axes.imshow(part[..., 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+def show_image(axes: Axes, image: NDArray[np.uint8], part: tuple[slice, slice]) -> None:
+    """The part of an image (C, H, W), grey or RGB."""
+    pixels = np.moveaxis(image[(slice(None), *part)], 0, -1)
+    if pixels.shape[-1] == 1:
+        axes.imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     else:
-        axes.imshow(part, interpolation="nearest")
+        axes.imshow(pixels, interpolation="nearest")
 
 
-def outline(axes: Axes, mask: NDArray, window: tuple[slice, slice], colour: str, dashes: str | tuple) -> None:
-    """The border of a mask (H, W) in the window; nothing for an empty one."""
-    part = mask[window].astype(float)
-    if not part.any():
+class Look(NamedTuple):
+    """Of an outline."""
+
+    colour: str
+    dashes: Dashes
+    halo: list = HALO
+
+
+def outline(axes: Axes, mask: NDArray, part: tuple[slice, slice], look: Look) -> None:
+    """The border of a mask (H, W) in that part of it; nothing for an empty one."""
+    pixels = mask[part].astype(float)
+    if not pixels.any():
         return
     # With a rim of zeros, the border closes where the mask meets the edge of the image.
-    rim = np.pad(part, 1)
-    x, y = np.arange(-1, part.shape[1] + 1), np.arange(-1, part.shape[0] + 1)
-    border = axes.contour(x, y, rim, levels=[0.5], colors=[colour], linestyles=[dashes], linewidths=[1.0])
-    border.set_path_effects([patheffects.withStroke(linewidth=1.8, foreground="black", alpha=0.6)])
-    axes.set(xlim=(-0.5, part.shape[1] - 0.5), ylim=(part.shape[0] - 0.5, -0.5))
+    rim = np.pad(pixels, 1)
+    x, y = np.arange(-1, pixels.shape[1] + 1), np.arange(-1, pixels.shape[0] + 1)
+    border = axes.contour(x, y, rim, levels=[0.5], colors=[look.colour], linestyles=[look.dashes], linewidths=[1.0])
+    border.set_path_effects(look.halo)
+    axes.set(xlim=(-0.5, pixels.shape[1] - 0.5), ylim=(pixels.shape[0] - 0.5, -0.5))

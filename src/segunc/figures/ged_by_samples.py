@@ -18,9 +18,9 @@ from segunc.errors import stage
 from segunc.figures import style
 
 SIZES = (1, 4, 8, 16)
-PANEL = (2.3, 2.4)
+PANEL = (1.95, 2.3)
 """Inches: width and height of one dataset's panel."""
-LEFT, RIGHT, BOTTOM, GAP = 0.52, 0.95, 0.42, 0.65
+LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.92, 0.42, 0.65
 """Inches: around the panels, with the baselines' names at the right of each, and between rows."""
 
 
@@ -70,8 +70,18 @@ def draw(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
 
 def _model_line(model: str, models: Sequence[str], labels: Mapping[str, str]) -> Line2D:
     """A line without points in the look of the model."""
-    look = {"color": style.colours(models)[model], "marker": style.markers(models)[model], "mec": "white", "zorder": 3}
-    return Line2D([], [], ms=4.2, mew=0.5, lw=1.2, label=labels.get(model, model), **look)
+    return Line2D(
+        [],
+        [],
+        color=style.colours(models)[model],
+        marker=style.markers(models)[model],
+        ms=4.2,
+        mec="white",
+        mew=0.5,
+        lw=1.2,
+        zorder=3,
+        label=labels.get(model, model),
+    )
 
 
 def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, str]) -> None:
@@ -94,6 +104,7 @@ def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], labels: Mapp
     near = [v for name in BASELINES if (v := _end(values, name)) <= HEADROOM * highest]
     highest = max(highest, *near, 0)
     axes.set_ylim(-0.03 * highest, 1.08 * highest)
+    axes.locator_params(axis="y", nbins=6)
     axes.grid(axis="y")
     if drawn["mean"].notna().sum() == 0:
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=style.GREY)
@@ -147,7 +158,7 @@ def main() -> None:
     parser = style.parser(__doc__)
     parser.add_argument("--summary", type=Path, required=True, help="summary.csv")
     args = parser.parse_args()
-    style.save(draw(pd.read_csv(args.summary), args.labels), args.png, args.pdf)
+    style.save(draw(style.read_table(args.summary), args.labels), args.png, args.pdf)
 
 
 if __name__ == "__main__":

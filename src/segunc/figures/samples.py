@@ -1,7 +1,8 @@
 """Figure: what does each model draw? Sampled masks of single test images, beside the annotators' masks.
 
 After figure 7 of the study. Reads the data store and the samples of one dataset with one seed, and the diversity of
-each model from the table `summary`. Images and crops are chosen as in `uncertainty_maps`.
+each model from the table `summary`. The images are spread
+over the votes and sizes in the test split (`segunc.figures.examples.chosen`); each is cropped to what is marked.
 """
 
 import textwrap
@@ -9,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -22,7 +22,7 @@ IMAGES = 3
 GRID = (2, 4)
 """Rows and columns of the masks of one model on one image."""
 PAPER = "#f0f0f0"
-THUMB, GAP, BETWEEN, LEFT = 0.44, 0.03, 0.14, 1.2
+THUMB, GAP, BETWEEN, LEFT = 0.42, 0.03, 0.14, 1.15
 """Inches: side of a mask, space between masks, between images and models, and room for the models' names."""
 
 
@@ -53,11 +53,13 @@ def draw(
         middle = top + (m + 1) * (block[1] + BETWEEN) + block[1] / 2
         _name(figure, middle, labels.get(model, model), colours[model], note)
     for i, example in enumerate(shown):
+        drawn = {model: example.predictions[model].masks[: rows * columns] for model in models}
+        part = examples.window([*example.annotations, *(mask for masks in drawn.values() for mask in masks)])
         left = LEFT + i * (block[0] + BETWEEN)
         axes = style.place(figure, left, top, block[1], block[1])
         style.bare(axes)
         axes.annotate(
-            ", ".join(filter(None, example.description)),
+            " ".join(filter(None, example.description)),
             (0, 1),
             (0, 3),
             xycoords="axes fraction",
@@ -65,14 +67,13 @@ def draw(
             color=style.GREY,
             fontsize=style.SMALL,
         )
-        examples.show_image(axes, example.image, example.window)
-        masks = list(example.annotations)
+        examples.show_image(axes, example.image, part)
+        masks = example.annotations
         across = int(np.ceil(np.sqrt(len(masks))))
-        _masks(figure, masks, example.window, (left + block[1] + GAP, top), block[1], across, style.INK)
+        _masks(figure, masks, part, (left + block[1] + GAP, top), block[1], across, style.INK)
         for m, model in enumerate(models):
-            drawn = list(example.predictions[model].masks[: rows * columns])
             place = (left, top + (m + 1) * (block[1] + BETWEEN))
-            _masks(figure, drawn, example.window, place, block[0], columns, colours[model])
+            _masks(figure, drawn[model], part, place, block[0], columns, colours[model])
     return figure
 
 
@@ -91,8 +92,8 @@ def _name(figure: Figure, middle: float, name: str, colour: str, note: str) -> N
 
 def _masks(
     figure: Figure,
-    masks: Sequence[NDArray],
-    window: tuple[slice, slice],
+    masks: NDArray,
+    part: tuple[slice, slice],
     place: tuple[float, float],
     width: float,
     across: int,
@@ -103,7 +104,7 @@ def _masks(
     for i, mask in enumerate(masks):
         row, column = divmod(i, across)
         axes = style.place(figure, place[0] + column * (side + GAP), place[1] + row * (side + GAP), side, side)
-        _mask(axes, mask[window], colour)
+        _mask(axes, mask[part], colour)
 
 
 def _mask(axes: Axes, mask: NDArray, colour: str) -> None:
@@ -121,7 +122,7 @@ def main() -> None:
     parser.add_argument("--summary", type=Path, required=True, help="summary.csv")
     args = parser.parse_args()
     samples = dict(zip(args.models, args.samples, strict=True))
-    summary = pd.read_csv(args.summary)
+    summary = style.read_table(args.summary)
     rows = summary[(summary["dataset"] == args.dataset) & (summary["metric"] == "diversity")]
     shown = examples.load(args.data, samples, IMAGES)
     figure = draw(

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
+import numpy as np
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -26,7 +28,7 @@ BASELINE = "baseline_"
 
 # Okabe and Ito 2008, tellable apart with any colour vision, without yellow, which is too pale for lines on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D3A9B", "#7F7F7F")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+MARKERS = ("o", "s", "^", "D", "v", "p", "X", "h")
 
 # A user's own matplotlibrc must not change the figures.
 matplotlib.rcdefaults()
@@ -53,9 +55,15 @@ matplotlib.rcParams.update(
         "axes.axisbelow": True,
         "grid.color": PALE,
         "grid.linewidth": 0.5,
+        "text.parse_math": False,  # a label may hold a $
         "pdf.fonttype": 42,  # TrueType: journals refuse the default, Type 3
     }
 )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of the stage `tables`; only empty fields are missing, so that a model may be called `null`."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def ordered(ids: Iterable[str], labels: Mapping[str, str]) -> list[str]:
@@ -126,9 +134,14 @@ def legend_height(handles: Sequence[Artist], width: float) -> float:
 
 
 def _columns(handles: Sequence[Artist], width: float) -> int:
-    """Columns of a legend, estimated from the longest label: 0.063 inches per character, 0.5 for the handle."""
-    longest = max((len(str(handle.get_label())) for handle in handles), default=1)
-    return max(1, min(len(handles), int(width / (0.5 + 0.063 * longest))))
+    """Columns of a legend, filled one after the other; 0.06 inches per character and 0.43 for a handle and space."""
+    sizes = [0.43 + 0.06 * len(str(handle.get_label())) for handle in handles]
+    for columns in range(len(sizes), 1, -1):
+        parts = np.array_split(sizes, columns)  # longer ones first, as in matplotlib
+        if sum(part.max() for part in parts) <= width:
+            lines = -(-len(sizes) // columns)
+            return -(-len(sizes) // lines)  # no more columns than the lines need, so that they are full
+    return 1
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -2,11 +2,11 @@
 
 After figure 3 of the study. Reads the data store and the samples of one dataset with one seed. The images are spread
 over the votes and sizes in the test split (`segunc.figures.examples.chosen`); each is cropped to what an annotator
-marked or a model doubts.
+or a prediction marked and what a model doubts by more than half a bit.
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -15,20 +15,22 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
 from segunc.errors import stage
 from segunc.figures import examples, style
+from segunc.figures.examples import SOLID_HALO, Look
+from segunc.predictions import Prediction
 
 ROWS = 5
 # Bright on grey CT and on skin; with the linestyles, outlines that coincide still show.
 ANNOTATORS = (
-    ("#FFD92F", "solid"),
-    ("#FF7AC6", (0, (4, 1.5))),
-    ("#8CFF66", (0, (1.2, 1.2))),
-    ("#FF9A3C", (0, (5, 1, 1, 1))),
+    Look("#FFD92F", "solid"),
+    Look("#FF7AC6", (0, (4, 1.5))),
+    Look("#8CFF66", (0, (1.2, 1.2))),
+    Look("#FF9A3C", (0, (5, 1, 1, 1))),
 )
-TRUTH, PREDICTION, UNDER = ("#4DE1FF", "solid"), ("#FFFFFF", (0, (2.5, 2))), ("#000000", "solid")
+TRUTH, PREDICTION = Look("#4DE1FF", "solid"), Look("#FFFFFF", (0, (2.5, 2)), SOLID_HALO)
 MAP = "inferno"
 LEFT, RIGHT, GAP = 0.42, 0.6, 0.05
 """Inches: room for the rows' names, for the colour bar, and between pictures."""
@@ -48,6 +50,7 @@ def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
     height = figure.get_size_inches()[1]
     figure.text(LEFT / width, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
     for row, example in enumerate(shown):
+        part = examples.window(_interest(example))
         for column in range(columns):
             axes = style.place(figure, LEFT + column * (side + GAP), top + row * (side + GAP), side, side)
             style.bare(axes)
@@ -57,17 +60,15 @@ def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
                 axes.set_ylabel(
                     "\n".join(filter(None, example.description)), fontsize=style.SMALL, labelpad=3, linespacing=1.1
                 )
-                examples.show_image(axes, example.image, example.window)
+                examples.show_image(axes, example.image, part)
                 looks = ANNOTATORS if len(example.annotations) > 1 else (TRUTH,)
                 for mask, look in zip(example.annotations, cycle(looks), strict=False):
-                    examples.outline(axes, mask, example.window, *look)
+                    examples.outline(axes, mask, part, look)
                 continue
             prediction = example.predictions[models[column - 1]]
-            axes.imshow(prediction.uncertainty[example.window], cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
-            examples.outline(axes, example.truth, example.window, *TRUTH)
-            # White and black in turn show on any colour of the map.
-            for look in (UNDER, PREDICTION):
-                examples.outline(axes, prediction.probability > 0.5, example.window, *look)
+            axes.imshow(_entropy(prediction)[part], cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
+            examples.outline(axes, example.truth, part, TRUTH)
+            examples.outline(axes, prediction.probability > 0.5, part, PREDICTION)
     tall = min(2.2, len(shown) * (side + GAP) - GAP)
     scale = style.place(figure, width - RIGHT + 0.05, top, 0.1, tall)
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), MAP), cax=scale, ticks=[0, 0.5, 1])
@@ -77,13 +78,29 @@ def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
     return figure
 
 
+def _entropy(prediction: Prediction) -> NDArray:
+    """Predictive entropy in bits, (H, W)."""
+    assert prediction.uncertainty is not None, "only baselines have no uncertainty, and they have no samples file"
+    return prediction.uncertainty
+
+
+def _interest(example: examples.Example) -> Iterator[NDArray]:
+    """What the row must show: all that an annotator or a prediction marks, and all that a model doubts."""
+    yield from example.annotations > 0
+    for prediction in example.predictions.values():
+        yield prediction.probability > 0.5
+        yield _entropy(prediction) > 0.5
+
+
 def _legend(annotators: int) -> list[Artist]:
     """Handles for the outlines."""
     several = [(f"annotator {a + 1}", ANNOTATORS[a]) for a in range(min(annotators, len(ANNOTATORS)))]
     truth = "majority of the annotators" if annotators > 1 else "annotator"
     entries = [*(several if annotators > 1 else []), (truth, TRUTH), ("prediction (mean > 0.5)", PREDICTION)]
-    halo = [withStroke(linewidth=2.2, foreground="black", alpha=0.75)]
-    return [Line2D([], [], color=c, ls=ls, lw=1.2, label=name, path_effects=halo) for name, (c, ls) in entries]
+    return [
+        Line2D([], [], color=look.colour, ls=look.dashes, lw=1.2, label=name, path_effects=look.halo)
+        for name, look in entries
+    ]
 
 
 @stage

@@ -165,11 +165,11 @@ class TestLidcSlices:
     def test_bad_zips(self, lidc_folder):
         path = zipped(lidc_folder)
         path.write_bytes(path.read_bytes()[:-100])
-        with pytest.raises(UserError, match="LIDC-IDRI-slices.zip is neither a folder nor a complete zip archive"):
+        with pytest.raises(UserError, match=r"LIDC-IDRI-slices.zip is neither a folder nor a complete zip archive"):
             list(lidc_slices.read(slices=path))
         for patient in lidc_folder.glob("LIDC*"):
             shutil.rmtree(patient)
-        with pytest.raises(UserError, match="LIDC-IDRI-slices.zip has no <patient>/nodule-<n>/images"):
+        with pytest.raises(UserError, match=r"LIDC-IDRI-slices.zip has no <patient>/nodule-<n>/images"):
             list(lidc_slices.read(slices=zipped(lidc_folder)))
 
     def test_real_data(self, lidc_zip):
@@ -333,15 +333,20 @@ class TestPhantom:
         per_group = np.array(list(surplus.values()))
         assert abs(per_group.sum()) < 4 * np.sqrt((per_group**2).sum())
 
-    def test_lung_annotators_disagree_and_are_exchangeable(self):
-        records, dropped = split_dropped(phantom.read(kind="lung", patients=150, images_per_patient=4, size=16))
+    def test_lung_annotators_disagree(self):
+        records, dropped = split_dropped(phantom.read(kind="lung", patients=100, images_per_patient=4, size=16))
         votes = np.array([[mask.any() for mask in record.masks] for record in records])
         assert votes.any(axis=1).all()
         assert 0.2 < 1 - votes.mean() < 0.45
-        assert votes.mean(axis=0).max() - votes.mean(axis=0).min() < 0.12
         assert np.bincount(votes.sum(axis=1))[1:].min() > 0.1 * len(votes)
-        assert 0 < len(dropped) < 0.4 * 600
+        assert 0 < len(dropped) < 0.4 * 400
         assert {entry.reason for entry in dropped} == {"nobody marked anything"}
+
+    def test_lung_annotators_are_exchangeable(self):
+        records, _ = split_dropped(phantom.read(kind="lung", patients=400, images_per_patient=1, size=12))
+        votes = np.array([[mask.any() for mask in record.masks] for record in records])
+        standard_error = np.sqrt(votes.mean() * (1 - votes.mean()) / len(votes))
+        np.testing.assert_allclose(votes.mean(axis=0), votes.mean(), atol=4 * standard_error)
 
     def test_slices_of_a_nodule_are_alike(self):
         records, _ = split_dropped(phantom.read(kind="lung", patients=12, images_per_patient=8, size=32))
@@ -364,8 +369,11 @@ class TestPhantom:
 
     @pytest.mark.parametrize("kind", ["lung", "skin"])
     def test_a_patient_depends_on_seed_and_number_alone(self, kind):
-        few = list(phantom.read(kind=kind, patients=2, images_per_patient=3, size=16, seed=5))
-        many = list(phantom.read(kind=kind, patients=4, images_per_patient=3, size=16, seed=5))
-        other = list(phantom.read(kind=kind, patients=2, images_per_patient=3, size=16, seed=6))
-        assert_same(few, many[: len(few)])
+        few, more, other = (
+            list(phantom.read(kind=kind, patients=patients, images_per_patient=3, size=16, seed=seed))
+            for patients, seed in ((2, 5), (4, 5), (2, 6))
+        )
+        assert_same(few, more[: len(few)])
+        few, _ = split_dropped(few)
+        other, _ = split_dropped(other)
         assert not np.array_equal(few[0].image, other[0].image)

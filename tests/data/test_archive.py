@@ -43,7 +43,10 @@ def test_truncated_zip(folder, keep):
     path = zipped(folder)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
-    with pytest.raises(UserError, match="release.zip is neither a folder nor a complete zip archive"), open_files(path):
+    with (
+        pytest.raises(UserError, match=r"release.zip is neither a folder nor a complete zip archive"),
+        open_files(path),
+    ):
         pass
 
 
@@ -76,7 +79,10 @@ def test_encrypted_member(folder):
 def test_too_large_a_member(folder, monkeypatch):
     monkeypatch.setattr(archive, "LARGEST_MEMBER", 2**20)
     (folder / "bomb.png").write_bytes(bytes(3 * 2**20))
-    with open_files(zipped(folder)) as files, pytest.raises(UserError, match="bomb.png in .* has 3 MiB, but at most 1"):
+    with (
+        open_files(zipped(folder)) as files,
+        pytest.raises(UserError, match=r"bomb.png in .* has 3 MiB, but at most 1"),
+    ):
         files.read("release/bomb.png")
     with open_files(folder) as files, pytest.raises(UserError, match=r"release/bomb.png has 3 MiB, but at most 1"):
         files.read("bomb.png")

@@ -1,0 +1,160 @@
+# Tables, samples and images to the study's figures: each as png for the report and as pdf for papers.
+
+
+rule plot_uncertainty_maps:
+    input:
+        data="results/data/{dataset}.h5",
+        samples=expand("results/samples/{{dataset}}/{model}/seed{seed}.h5", model=grid.models, seed=grid.seeds[0]),
+    output:
+        png=report(
+            "results/figures/uncertainty_maps_{dataset}.png",
+            caption="../report/uncertainty_maps.rst",
+            category="Figures",
+            labels={"figure": "Uncertainty maps", "dataset": "{dataset}"},
+        ),
+        pdf="results/figures/uncertainty_maps_{dataset}.pdf",
+    log:
+        "results/logs/plot_uncertainty_maps/{dataset}.log",
+    benchmark:
+        "results/benchmarks/plot_uncertainty_maps/{dataset}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        labels=settings.labels(experiment),
+        models=grid.models,
+    message:
+        "Drawing uncertainty maps of {wildcards.dataset}"
+    shell:
+        "python -m segunc.figures.uncertainty_maps --dataset {wildcards.dataset} --data {input.data} "
+        "--models {params.models} --samples {input.samples} --labels {params.labels:q} "
+        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
+
+
+rule plot_samples:
+    input:
+        data="results/data/{dataset}.h5",
+        samples=expand("results/samples/{{dataset}}/{model}/seed{seed}.h5", model=grid.models, seed=grid.seeds[0]),
+        summary="results/tables/summary.csv",
+    output:
+        png=report(
+            "results/figures/samples_{dataset}.png",
+            caption="../report/samples.rst",
+            category="Figures",
+            labels={"figure": "Sampled masks", "dataset": "{dataset}"},
+        ),
+        pdf="results/figures/samples_{dataset}.pdf",
+    log:
+        "results/logs/plot_samples/{dataset}.log",
+    benchmark:
+        "results/benchmarks/plot_samples/{dataset}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        labels=settings.labels(experiment),
+        models=grid.models,
+    message:
+        "Drawing sampled masks of {wildcards.dataset}"
+    shell:
+        "python -m segunc.figures.samples --dataset {wildcards.dataset} --data {input.data} "
+        "--models {params.models} --samples {input.samples} --summary {input.summary} --labels {params.labels:q} "
+        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
+
+
+rule plot_entropy_by_outcome:
+    input:
+        means="results/tables/uncertainty_by_outcome.csv",
+        histograms="results/tables/entropy_histograms.csv",
+    output:
+        png=report(
+            "results/figures/entropy_by_outcome.png",
+            caption="../report/entropy_by_outcome.rst",
+            category="Figures",
+            labels={"figure": "Uncertainty by outcome", "dataset": "all"},
+        ),
+        pdf="results/figures/entropy_by_outcome.pdf",
+    log:
+        "results/logs/plot_entropy_by_outcome.log",
+    benchmark:
+        "results/benchmarks/plot_entropy_by_outcome.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        labels=settings.labels(experiment),
+    message:
+        "Drawing uncertainty by outcome"
+    shell:
+        "python -m segunc.figures.entropy_by_outcome --means {input.means} --histograms {input.histograms} "
+        "--labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+
+
+rule plot_entropy_by_agreement:
+    input:
+        means="results/tables/uncertainty_by_agreement.csv",
+        histograms="results/tables/entropy_histograms.csv",
+    output:
+        png=report(
+            "results/figures/entropy_by_agreement.png",
+            caption="../report/entropy_by_agreement.rst",
+            category="Figures",
+            labels={"figure": "Uncertainty by agreement", "dataset": "all"},
+        ),
+        pdf="results/figures/entropy_by_agreement.pdf",
+    log:
+        "results/logs/plot_entropy_by_agreement.log",
+    benchmark:
+        "results/benchmarks/plot_entropy_by_agreement.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        labels=settings.labels(experiment),
+    message:
+        "Drawing uncertainty by annotator agreement"
+    shell:
+        "python -m segunc.figures.entropy_by_agreement --means {input.means} --histograms {input.histograms} "
+        "--labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+
+
+rule plot_ged_by_samples:
+    input:
+        "results/tables/summary.csv",
+    output:
+        png=report(
+            "results/figures/ged_by_samples.png",
+            caption="../report/ged_by_samples.rst",
+            category="Figures",
+            labels={"figure": "GED by number of samples", "dataset": "all"},
+        ),
+        pdf="results/figures/ged_by_samples.pdf",
+    log:
+        "results/logs/plot_ged_by_samples.log",
+    benchmark:
+        "results/benchmarks/plot_ged_by_samples.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        labels=settings.labels(experiment),
+    message:
+        "Drawing GED by number of samples"
+    shell:
+        "python -m segunc.figures.ged_by_samples --summary {input} --labels {params.labels:q} "
+        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
