@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, create_model
 from pydantic import model_validator as validator
@@ -99,7 +99,10 @@ def _partial(model: type[BaseModel]) -> Any:
     return create_model(f"{model.__name__}Overrides", __base__=Strict, **fields)
 
 
-TrainingOverrides = _partial(Training)
+if TYPE_CHECKING:
+    TrainingOverrides = Training
+else:
+    TrainingOverrides = _partial(Training)
 
 
 class Backbone(Strict):
@@ -285,7 +288,7 @@ def _training(config: Config, dataset: str, model: str) -> Training:
     for layer in (config.datasets[dataset].training, entry.training, override.training):
         said = layer.model_dump(exclude_unset=True)
         if isinstance(said.get("augmentation"), dict) and values["augmentation"] is not None:
-            said["augmentation"] = {**values["augmentation"], **layer.augmentation.model_dump(exclude_unset=True)}
+            said["augmentation"] = {**values["augmentation"], **said["augmentation"]}
         values.update(said)
     try:
         return Training.model_validate(values)

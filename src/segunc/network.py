@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segunc.backbone import Backbone, Data
 
 
-def build(spec: Mapping[str, Any], data: Data) -> nn.Module:
-    """The untrained network of a training spec (`method`, `options`, `backbone`); see `segunc.models`."""
+def build(spec: Mapping[str, Any], data: Data) -> Any:
+    """The untrained network of a training spec (`method`, `options`, `backbone`): a module as in `segunc.models`."""
     method = importlib.import_module(f"segunc.models.{spec['method']}")
     return method.build(data, Backbone(**spec["backbone"]), **spec["options"])
 

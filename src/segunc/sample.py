@@ -57,7 +57,7 @@ def sample(
     spec = json.loads(weights["spec"])
     model = build(spec, Data(**weights["data"]))
     model.load_state_dict(weights["state"])
-    model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    model.to(device, memory_format=torch.channels_last).eval()
     generator = torch.Generator(device).manual_seed(seed)
     progress = Progress(what, len(images))
     parts = []

@@ -95,15 +95,17 @@ def chosen(test: Images, n: int) -> list[int]:
 def window(masks: Iterable[NDArray]) -> tuple[slice, slice]:
     """Rows and columns of the smallest square of the image that holds all masks (H, W) and a margin.
 
-    It is at least SMALLEST_WINDOW and at most the image; all of it if nothing is marked.
+    It is at least SMALLEST_WINDOW of the image, and all of it if nothing is marked or no square holds everything.
     """
     interest = np.any(list(masks), axis=0)
     shape = np.array(interest.shape)
     where = np.argwhere(interest)
-    low, high = (where.min(axis=0), where.max(axis=0) + 1) if len(where) else (np.zeros(2, int), shape)
-    side = min(max(1.3 * (high - low).max(), SMALLEST_WINDOW * shape.min()), shape.min())
-    start = np.clip((low + high - side) / 2, 0, shape - side).astype(int)
-    return slice(start[0], start[0] + int(side)), slice(start[1], start[1] + int(side))
+    if not len(where) or np.ptp(where, axis=0).max() >= shape.min():
+        return slice(0, int(shape[0])), slice(0, int(shape[1]))
+    low, high = where.min(axis=0), where.max(axis=0) + 1
+    side = int(min(max(1.3 * (high - low).max(), SMALLEST_WINDOW * shape.min()), shape.min()))
+    row, column = (int(start) for start in np.clip((low + high - side) // 2, 0, shape - side))
+    return slice(row, row + side), slice(column, column + side)
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8], part: tuple[slice, slice]) -> None:
