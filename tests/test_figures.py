@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from small_study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.data.store import read_split
@@ -93,9 +95,10 @@ def every_figure(stored, datasets, models):
 
 def texts_of(figure):
     """All texts that show, with their boxes in pixels."""
-    renderer = figure.canvas.get_renderer()
-    figure.draw(renderer)
-    found = [text for text in figure.findobj(lambda artist: hasattr(artist, "get_text")) if text.get_text().strip()]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    found = [text for text in figure.findobj(Text) if text.get_text().strip()]
     return [(text, text.get_window_extent(renderer)) for text in found if text.get_visible()]
 
 

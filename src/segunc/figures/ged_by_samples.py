@@ -41,7 +41,7 @@ BASELINES = {
     "baseline_annotator": Line("annotator vs.\nthe others", "#4d4d4d", (0, (6, 1.5))),
     "baseline_blind": Line("blind masks", "#8a8a8a", (0, (3.5, 1.5))),
     "baseline_threshold": Line("random\nthreshold", "#111111", (0, (5, 1.2, 1, 1.2))),
-    "baseline_oracle": Line("annotators\nthemselves", "#666666", "solid"),
+    "baseline_oracle": Line("perfect\nsampler", "#666666", "solid"),
 }
 
 
