@@ -72,25 +72,28 @@ def stored(tmp_path_factory):
     return folder
 
 
-def every_figure(stored, datasets, models):
-    """All five figures, by name."""
-    shown = {
-        dataset: examples.load(
-            stored / f"{dataset}.h5", {m: stored / f"{dataset}_{m}.h5" for m in models}, uncertainty_maps.ROWS
-        )
-        for dataset in ("lung", "skin")
-    }
+def figures_of_tables(datasets, models):
+    """By name; `skin` has one annotator."""
     shapes = histograms(datasets, models)
     outcomes = means(datasets, models, "outcome", entropy_by_outcome.OUTCOMES)
     agreements = means(datasets, models, "agreement", entropy_by_agreement.AGREEMENTS)
     agreements.loc[(agreements["dataset"] == "skin") & (agreements["agreement"] != "agree"), "mean"] = np.nan
-    yield "outcome", entropy_by_outcome.draw(outcomes, shapes, LABELS)
-    yield "agreement", entropy_by_agreement.draw(agreements, shapes, LABELS)
-    yield "ged", ged_by_samples.draw(summary(datasets, models), LABELS)
-    for dataset, found in shown.items():
-        yield f"maps {dataset}", uncertainty_maps.draw(found, models, LABELS, LABELS[dataset])
-        diversity = dict.fromkeys(models, 0.25)
-        yield f"samples {dataset}", samples.draw(found[:3], models, diversity, LABELS, LABELS[dataset])
+    return {
+        "outcome": entropy_by_outcome.draw(outcomes, shapes, LABELS),
+        "agreement": entropy_by_agreement.draw(agreements, shapes, LABELS),
+        "ged": ged_by_samples.draw(summary(datasets, models), LABELS),
+    }
+
+
+def figures_of_images(stored, dataset, models):
+    """By name."""
+    files = {model: stored / f"{dataset}_{model}.h5" for model in models}
+    shown = examples.load(stored / f"{dataset}.h5", files, uncertainty_maps.ROWS)
+    diversity = dict.fromkeys(models, 0.25)
+    return {
+        "maps": uncertainty_maps.draw(shown, models, LABELS, LABELS[dataset]),
+        "samples": samples.draw(shown[: samples.IMAGES], models, diversity, LABELS, LABELS[dataset]),
+    }
 
 
 def texts_of(figure):
@@ -98,14 +101,21 @@ def texts_of(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    found = [text for text in figure.findobj(Text) if text.get_text().strip()]
-    return [(text, text.get_window_extent(renderer)) for text in found if text.get_visible()]
+    hidden = {
+        label
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_major_ticks()
+        for label in (tick.label1, tick.label2)
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    }
+    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return [(text, text.get_window_extent(renderer)) for text in found if text not in hidden]
 
 
-@pytest.mark.parametrize("count", [1, 4, 6])
-@pytest.mark.parametrize("datasets", [["lung"], ["lung", "skin"], ["lung", "skin", "third", "fourth"]])
-def test_texts_are_whole_and_apart_and_large_enough(stored, datasets, count):
-    for name, figure in every_figure(stored, datasets, MODELS[:count]):
+def assert_readable(figures):
+    """No text is small, cut off, or on another one; and the figure fits the page."""
+    for name, figure in figures.items():
         width, height = figure.canvas.get_width_height()
         assert figure.get_size_inches()[0] <= style.WIDTH + 0.01, name
         boxes = texts_of(figure)
@@ -118,6 +128,18 @@ def test_texts_are_whole_and_apart_and_large_enough(stored, datasets, count):
             apart = min(first.x1, second.x1) - max(first.x0, second.x0) < 2
             apart |= min(first.y1, second.y1) - max(first.y0, second.y0) < 2
             assert apart, f"{name}: {one.get_text()!r} on {other.get_text()!r}"
+
+
+@pytest.mark.parametrize("count", [1, 4, 6])
+@pytest.mark.parametrize("datasets", [["lung"], ["lung", "skin"], ["lung", "skin", "third", "fourth"]])
+def test_figures_of_tables_are_readable(datasets, count):
+    assert_readable(figures_of_tables(datasets, MODELS[:count]))
+
+
+@pytest.mark.parametrize("count", [1, 4, 6])
+@pytest.mark.parametrize("dataset", ["lung", "skin"])
+def test_figures_of_images_are_readable(stored, dataset, count):
+    assert_readable(figures_of_images(stored, dataset, MODELS[:count]))
 
 
 @pytest.mark.parametrize(
@@ -137,8 +159,8 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
     pictures = {
         "dataset": "lung",
         "data": stored / "lung.h5",
-        "models": MODELS,
-        "samples": [stored / f"lung_{model}.h5" for model in MODELS],
+        "models": MODELS[:2],
+        "samples": [stored / f"lung_{model}.h5" for model in MODELS[:2]],
     }
     options = {
         "uncertainty_maps": pictures,

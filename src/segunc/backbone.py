@@ -80,8 +80,8 @@ class Encoder(nn.Module):
 class UNet(nn.Module):
     """U-Net (Ronneberger et al. 2015): average pooling down, bilinear interpolation up, skip connections.
 
-    Channel dropout sits behind the blocks of the deeper half of the encoder and behind all decoder blocks but the
-    finest, never on the input image. It acts where, and only where, a generator is passed.
+    Channel dropout sits behind the blocks of the deeper half of the encoder and of the decoder, never on the input
+    image. It acts where, and only where, a generator is passed.
     """
 
     def __init__(self, data: Data, shape: Backbone, dropout: float = 0.0, head: bool = True) -> None:
@@ -103,12 +103,10 @@ class UNet(nn.Module):
         """The rest of the network, from `shallow` features to (B, filters[0], H, W), or logits if there is a head."""
         features = self.encoder.descend(features, len(self.encoder.blocks), self.dropout, generator)
         x = features.pop()
-        for i, block in enumerate(self.decoder):
+        for block in self.decoder:
             skip = features.pop()
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
-            x = block(torch.cat([x, skip], dim=1))
-            if i < len(self.decoder) - 1:
-                x = drop_channels(x, self.dropout, generator)
+            x = drop_channels(block(torch.cat([x, skip], dim=1)), self.dropout, generator)
         return self.head(x)
 
     def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -101,15 +100,23 @@ def _masks(
 ) -> None:
     """Masks in rows of `across`, from the top left corner `place`, together as wide as `width` (inches)."""
     side = (width + GAP) / across - GAP
+    rows = -(-len(masks) // across)
+    height = rows * (side + GAP) - GAP
+    # One pair of axes for all, in inches: making axes takes longer than drawing in them.
+    axes = style.place(figure, *place, width, height)
+    style.bare(axes)
     for i, mask in enumerate(masks):
         row, column = divmod(i, across)
-        axes = style.place(figure, place[0] + column * (side + GAP), place[1] + row * (side + GAP), side, side)
-        _mask(axes, mask[part], colour)
-
-
-def _mask(axes: Axes, mask: NDArray, colour: str) -> None:
-    style.bare(axes)
-    axes.imshow(mask.astype(float), cmap=ListedColormap([PAPER, colour]), vmin=0, vmax=1, interpolation="nearest")
+        left, top = column * (side + GAP), row * (side + GAP)
+        axes.imshow(
+            mask[part].astype(float),
+            cmap=ListedColormap([PAPER, colour]),
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+            extent=(left, left + side, top + side, top),
+        )
+    axes.set(xlim=(0, width), ylim=(height, 0))
 
 
 @stage
