@@ -18,12 +18,16 @@ include: "workflow/rules/sample.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/active.smk"
+include: "workflow/rules/active_figures.smk"
 
 
 wildcard_constraints:
     dataset="|".join(experiment.datasets),
     model="|".join(experiment.models),
     seed=r"\d+",
+    strategy="|".join(["start", *experiment.strategies]),
+    round=r"\d+",
 
 
 localrules:
@@ -33,6 +37,7 @@ localrules:
     samples,
     tables,
     figures,
+    active,
 
 
 rule data:
@@ -60,8 +65,15 @@ rule figures:
         figure_files(),
 
 
+rule active:
+    input:
+        rules.active_tables.output if experiment.active.strategies else [],
+        active_figure_files(),
+
+
 rule all:
     default_target: True
     input:
         rules.tables.input,
         rules.figures.input,
+        rules.active.input,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, create_model
 from pydantic import model_validator as validator
 
-from segunc.options import available, options_of
+from segunc.options import available, constant_of, options_of
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -142,6 +142,27 @@ class Model(Strict):
     per_dataset: dict[Identifier, ModelOverrides] = Field({}, description="what is different on single datasets")
 
 
+class Strategy(Strict):
+    """One acquisition strategy of active learning."""
+
+    label: str = Field(description="name in tables and figures")
+    method: str = Field(description="a file in src/segunc/strategies")
+    options: dict[str, Any] = Field({}, description="options of the method")
+
+
+class Active(Strict):
+    """Active learning: the cells to compute, and how many images are labelled when. An empty list: none."""
+
+    datasets: list[Identifier] = Field([], description="ids from the catalogue `datasets`")
+    models: list[Identifier] = Field([], description="ids from the catalogue `models`")
+    strategies: list[Identifier] = Field([], description="ids from the catalogue `strategies`")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([], description="one start set and one chain of rounds per seed")
+    start: PositiveInt = Field(50, description="images labelled in round 0")
+    add: PositiveInt = Field(25, description="images picked per round")
+    rounds: int = Field(10, ge=0, description="rounds after round 0")
+    training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the cell's training")
+
+
 class Statistics(Strict):
     """The bootstrap behind every interval: patients are drawn with replacement."""
 
@@ -160,6 +181,8 @@ class Config(Strict):
     training: Training
     draws: PositiveInt = Field(16, multiple_of=16, description="sampled masks per test image")
     statistics: Statistics = Statistics()
+    strategies: dict[Identifier, Strategy] = {}
+    active: Active = Active()
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")
     threads: PositiveInt = Field(1, description="CPU cores of one training or sampling job")
     raw_folders: list[str] = Field(["data"], description="folders in which raw data is looked for, in this order")
@@ -172,17 +195,23 @@ def load(raw: dict[str, Any]) -> Config:
     except ValidationError as error:
         raise ConfigError("\n".join(_sentences(error, Config))) from None
     mistakes = []
-    for family, ids, catalogue in (
-        ("datasets", config.grid.datasets, config.datasets),
-        ("models", config.grid.models, config.models),
+    for selection, catalogue in (
+        ("grid.datasets", config.datasets),
+        ("grid.models", config.models),
+        ("active.datasets", config.datasets),
+        ("active.models", config.models),
+        ("active.strategies", config.strategies),
     ):
-        for position, name in enumerate(ids):
-            if name not in catalogue:
-                mistakes.append(f"config key grid.{family}.{position} is '{name}', but may be {_any_of(catalogue)}.")
-            elif name in ids[:position]:
-                mistakes.append(f"config key grid.{family} names '{name}' twice; name it once.")
-    for seed in {s for s in config.grid.seeds if config.grid.seeds.count(s) > 1}:
-        mistakes.append(f"config key grid.seeds names {seed} twice; name it once.")
+        owner, family = selection.split(".")
+        mistakes += _wrong_selection(selection, getattr(getattr(config, owner), family), catalogue)
+    for owner in ("grid", "active"):
+        seeds = getattr(config, owner).seeds
+        for seed in {s for s in seeds if seeds.count(s) > 1}:
+            mistakes.append(f"config key {owner}.seeds names {seed} twice; name it once.")
+    for name, strategy in config.strategies.items():
+        if name == "start":
+            mistakes.append("config key strategies.start is reserved for round 0; choose another id.")
+        mistakes += _wrong_options(f"strategies.{name}", "method", strategy.method, strategy.options, *STRATEGY)
     for name, dataset in config.datasets.items():
         mistakes += _wrong_options(f"datasets.{name}", "format", dataset.format, dataset.options, *FORMAT)
     for name, model in config.models.items():
@@ -201,11 +230,15 @@ def load(raw: dict[str, Any]) -> Config:
     for dataset_id in config.grid.datasets:
         for model_id in config.grid.models:
             _training(config, dataset_id, model_id)
+    for dataset_id in config.active.datasets:
+        for model_id in config.active.models:
+            _training(config, dataset_id, model_id, config.active.training)
     return config
 
 
 FORMAT = ("data/formats", "read")
 METHOD = ("models", "build")
+STRATEGY = ("strategies", "pick")
 
 
 def raw_data(config: Config, dataset: str) -> dict[str, str]:
@@ -238,16 +271,36 @@ def data_spec(config: Config, dataset: str) -> str:
 
 def train_spec(config: Config, dataset: str, model: str, seed: int) -> str:
     """What one training depends on besides its data: method, options, backbone, training, seed."""
+    return _train_spec(config, dataset, model, seed, _training(config, dataset, model))
+
+
+def active_train_spec(config: Config, dataset: str, model: str, seed: int) -> str:
+    """The same for the training of a round; all rounds and strategies of a seed begin with the same weights."""
+    return _train_spec(config, dataset, model, seed, _training(config, dataset, model, config.active.training))
+
+
+def start_spec(config: Config, seed: int) -> str:
+    """What the start set depends on besides the data."""
+    return _json(start=config.active.start, seed=seed)
+
+
+def pick_spec(config: Config, strategy: str, seed: int, round_: int) -> str:
+    """What a round's picks depend on besides data, labelled images and network."""
+    entry = config.strategies[strategy]
+    options = options_of(STRATEGY[0], entry.method, STRATEGY[1])(**entry.options)
+    return _json(method=entry.method, options=options, add=config.active.add, seed=seed, round=round_, draws=config.draws)
+
+
+def needs_network(config: Config, strategy: str) -> bool:
+    """Whether the strategy asks the network of the round before, so that its rounds wait for trainings."""
+    return constant_of(STRATEGY[0], config.strategies[strategy].method, "NEEDS") in ("uncertainty", "features")
+
+
+def _train_spec(config: Config, dataset: str, model: str, seed: int, training: Training) -> str:
     entry = config.models[model]
     override = entry.per_dataset.get(dataset, ModelOverrides())
     options = options_of(METHOD[0], entry.method, METHOD[1])(**{**entry.options, **override.options})
-    return _json(
-        method=entry.method,
-        options=options,
-        backbone=config.backbone,
-        training=_training(config, dataset, model),
-        seed=seed,
-    )
+    return _json(method=entry.method, options=options, backbone=config.backbone, training=training, seed=seed)
 
 
 def sample_spec(config: Config, seed: int) -> str:
@@ -280,12 +333,24 @@ def labels(config: Config) -> str:
     return json.dumps({**datasets, **models})
 
 
-def _training(config: Config, dataset: str, model: str) -> Training:
-    """The global training, overlaid by the dataset's, the model's, and the model's on this dataset."""
+def active_labels(config: Config) -> str:
+    """The same for the datasets, models and strategies of active learning: a JSON object of three, by these names."""
+    active = config.active
+    return json.dumps(
+        {
+            "datasets": {name: config.datasets[name].label for name in active.datasets},
+            "models": {name: config.models[name].label for name in active.models},
+            "strategies": {name: config.strategies[name].label for name in active.strategies},
+        }
+    )
+
+
+def _training(config: Config, dataset: str, model: str, last: TrainingOverrides | None = None) -> Training:
+    """The global training, overlaid by the dataset's, the model's, the model's on this dataset, and `last`."""
     entry = config.models[model]
     override = entry.per_dataset.get(dataset, ModelOverrides())
     values = config.training.model_dump()
-    for layer in (config.datasets[dataset].training, entry.training, override.training):
+    for layer in (config.datasets[dataset].training, entry.training, override.training, last or TrainingOverrides()):
         said = layer.model_dump(exclude_unset=True)
         if isinstance(said.get("augmentation"), dict) and values["augmentation"] is not None:
             said["augmentation"] = {**values["augmentation"], **said["augmentation"]}
@@ -303,6 +368,16 @@ def _training(config: Config, dataset: str, model: str) -> Training:
 def _json(**values: Any) -> str:
     plain = {k: v.model_dump(mode="json") if isinstance(v, BaseModel) else v for k, v in values.items()}
     return json.dumps(plain, sort_keys=True)
+
+
+def _wrong_selection(key: str, ids: list[str], catalogue: dict[str, Any]) -> list[str]:
+    mistakes = []
+    for position, name in enumerate(ids):
+        if name not in catalogue:
+            mistakes.append(f"config key {key}.{position} is '{name}', but may be {_any_of(catalogue)}.")
+        elif name in ids[:position]:
+            mistakes.append(f"config key {key} names '{name}' twice; name it once.")
+    return mistakes
 
 
 def _any_of(names: Any) -> str:
@@ -352,7 +427,7 @@ def schema() -> dict[str, Any]:
     """JSON schema of the config, with the options of every raw format and method that segunc has."""
     result = Config.model_json_schema()
     result["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    for owner, role, (family, function) in (("Dataset", "format", FORMAT), ("Model", "method", METHOD)):
+    for owner, role, (family, function) in (("Dataset", "format", FORMAT), ("Model", "method", METHOD), ("Strategy", "method", STRATEGY)):
         entry = result["$defs"][owner]
         entry["properties"][role]["enum"] = available(family)
         entry["allOf"] = [

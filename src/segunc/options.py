@@ -45,3 +45,12 @@ def options_of(family: str, name: str, function: str) -> type[BaseModel]:
         fields[argument.arg] = (annotation, Field(value, description=comment or None))
     title = "".join(word.capitalize() for word in name.split("_")) + "Options"
     return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True), **fields)
+
+
+@cache
+def constant_of(family: str, name: str, constant: str) -> Any:
+    """The value of a literal constant of `segunc/<family>/<name>.py`; LookupError if there is none."""
+    for node in ast.parse((PACKAGE / family / f"{name}.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [constant]:
+            return ast.literal_eval(node.value)
+    raise LookupError(f"{family}/{name}.py has no constant {constant}")

@@ -68,3 +68,52 @@ def figure_files():
     of_each_dataset = expand("{figure}_{dataset}", figure=["uncertainty_maps", "samples"], dataset=grid.datasets)
     of_all = ["entropy_by_outcome", "entropy_by_agreement", "ged_by_samples"]
     return expand("results/figures/{figure}.{suffix}", figure=[*of_each_dataset, *of_all], suffix=["png", "pdf"])
+
+
+def start_spec(wildcards):
+    return settings.start_spec(experiment, int(wildcards.seed))
+
+
+def pick_spec(wildcards):
+    return settings.pick_spec(experiment, wildcards.strategy, int(wildcards.seed), int(wildcards.round))
+
+
+def active_train_spec(wildcards):
+    return settings.active_train_spec(experiment, wildcards.dataset, wildcards.model, int(wildcards.seed))
+
+
+def labelled(wildcards, round_):
+    """The labelled images of a round; `wildcards` may lack the model where the strategy asks no network."""
+    cell = {"dataset": wildcards.dataset, "seed": wildcards.seed, "strategy": wildcards.strategy, "round": round_}
+    if round_ == 0:
+        return "results/active/{dataset}/start/seed{seed}/labelled.csv".format(**cell)
+    if settings.needs_network(experiment, wildcards.strategy):
+        cell["dataset"] += f"/{wildcards.model}"
+    return "results/active/{dataset}/{strategy}/seed{seed}/round{round}/labelled.csv".format(**cell)
+
+
+def labelled_now(wildcards):
+    return labelled(wildcards, int(wildcards.round))
+
+
+def labelled_before(wildcards):
+    return labelled(wildcards, int(wildcards.round) - 1)
+
+
+def weights_before(wildcards):
+    before = int(wildcards.round) - 1
+    strategy = wildcards.strategy if before else "start"
+    folder = "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}"
+    cell = {"dataset": wildcards.dataset, "model": wildcards.model, "seed": wildcards.seed}
+    return folder.format(**cell, strategy=strategy, round=before) + "/weights.pt"
+
+
+def active_scores(wildcards):
+    """The scores of every round: round 0 once, the others of every strategy."""
+    active = experiment.active
+    pattern = "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/scores.csv"
+    cell = {"dataset": active.datasets, "model": active.models, "seed": active.seeds}
+    return [
+        *expand(pattern, **cell, strategy="start", round=0),
+        *expand(pattern, **cell, strategy=active.strategies, round=range(1, active.rounds + 1)),
+    ]

@@ -1,0 +1,163 @@
+# Active learning: rounds of picking, training and testing. Round r needs round r - 1, and no checkpoint is needed for that.
+
+
+rule active_start:
+    input:
+        "results/data/{dataset}.h5",
+    output:
+        "results/active/{dataset}/start/seed{seed}/labelled.csv",
+    log:
+        "results/logs/active_start/{dataset}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/active_start/{dataset}/seed{seed}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        spec=start_spec,
+    message:
+        "Drawing the start set of {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        "python -m segunc.pick --data {input} --spec {params.spec:q} --output {output} > {log} 2>&1"
+
+
+rule pick_without_network:
+    input:
+        data="results/data/{dataset}.h5",
+        labelled=labelled_before,
+    output:
+        "results/active/{dataset}/{strategy}/seed{seed}/round{round}/labelled.csv",
+    log:
+        "results/logs/pick/{dataset}/{strategy}/seed{seed}/round{round}.log",
+    benchmark:
+        "results/benchmarks/pick/{dataset}/{strategy}/seed{seed}/round{round}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        spec=pick_spec,
+    message:
+        "Picking images of {wildcards.dataset} by {wildcards.strategy}, seed {wildcards.seed}, round {wildcards.round}"
+    shell:
+        "python -m segunc.pick --data {input.data} --labelled {input.labelled} --spec {params.spec:q} "
+        "--output {output} > {log} 2>&1"
+
+
+rule pick_with_network:
+    input:
+        data="results/data/{dataset}.h5",
+        labelled=labelled_before,
+        weights=weights_before,
+    output:
+        "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/labelled.csv",
+    log:
+        "results/logs/pick/{dataset}/{model}/{strategy}/seed{seed}/round{round}.log",
+    benchmark:
+        "results/benchmarks/pick/{dataset}/{model}/{strategy}/seed{seed}/round{round}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: experiment.threads
+    resources:
+        mem_mb=8000,
+        runtime=120,
+        gpu=settings.gpus(experiment),
+    params:
+        spec=pick_spec,
+        device=device,
+    message:
+        "Picking images of {wildcards.dataset} by {wildcards.strategy} of {wildcards.model}, "
+        "seed {wildcards.seed}, round {wildcards.round}"
+    shell:
+        "python -m segunc.pick --data {input.data} --labelled {input.labelled} --weights {input.weights} "
+        "--spec {params.spec:q} --device {params.device} --threads {threads} --output {output} > {log} 2>&1"
+
+
+rule active_train:
+    input:
+        data="results/data/{dataset}.h5",
+        labelled=labelled_now,
+    output:
+        "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/weights.pt",
+    log:
+        "results/logs/active_train/{dataset}/{model}/{strategy}/seed{seed}/round{round}.log",
+    benchmark:
+        "results/benchmarks/active_train/{dataset}/{model}/{strategy}/seed{seed}/round{round}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: experiment.threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=settings.gpus(experiment),
+    params:
+        spec=active_train_spec,
+        device=device,
+    message:
+        "Training {wildcards.model} on {wildcards.dataset} labelled by {wildcards.strategy}, "
+        "seed {wildcards.seed}, round {wildcards.round}"
+    shell:
+        "python -m segunc.active_train --data {input.data} --labelled {input.labelled} --spec {params.spec:q} "
+        "--name '{wildcards.dataset} {wildcards.model} {wildcards.strategy} seed {wildcards.seed} "
+        "round {wildcards.round}' --device {params.device} --threads {threads} --weights {output} > {log} 2>&1"
+
+
+rule active_test:
+    input:
+        data="results/data/{dataset}.h5",
+        labelled=labelled_now,
+        weights="results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/weights.pt",
+    output:
+        "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/scores.csv",
+    log:
+        "results/logs/active_test/{dataset}/{model}/{strategy}/seed{seed}/round{round}.log",
+    benchmark:
+        "results/benchmarks/active_test/{dataset}/{model}/{strategy}/seed{seed}/round{round}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: experiment.threads
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        gpu=settings.gpus(experiment),
+    params:
+        spec=sample_spec,
+        device=device,
+    message:
+        "Testing {wildcards.model} on {wildcards.dataset} labelled by {wildcards.strategy}, "
+        "seed {wildcards.seed}, round {wildcards.round}"
+    shell:
+        "python -m segunc.active_test --data {input.data} --labelled {input.labelled} --weights {input.weights} "
+        "--spec {params.spec:q} --dataset {wildcards.dataset} --model {wildcards.model} "
+        "--strategy {wildcards.strategy} --seed {wildcards.seed} --round {wildcards.round} "
+        "--device {params.device} --threads {threads} --output {output} > {log} 2>&1"
+
+
+rule active_tables:
+    input:
+        active_scores,
+    output:
+        expand("results/tables/{table}.csv", table=["active_learning", "active_summary", "pairwise_penalty"]),
+    log:
+        "results/logs/active_tables.log",
+    benchmark:
+        "results/benchmarks/active_tables.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        spec=settings.statistics_spec(experiment),
+        strategies=experiment.active.strategies,
+    message:
+        "Writing the tables of active learning"
+    shell:
+        "python -m segunc.active_tables --spec {params.spec:q} --strategies {params.strategies} --scores {input} "
+        "--output results/tables > {log} 2>&1"
