@@ -8,6 +8,9 @@ from snakemake.utils import min_version
 min_version("9.24")
 
 
+report: "workflow/report/workflow.rst"
+
+
 configfile: workflow.source_path("config.yaml")
 
 
@@ -67,7 +70,7 @@ rule figures:
 
 rule active:
     input:
-        rules.active_tables.output if experiment.active.strategies else [],
+        rules.active_tables.output if active_is_asked_for() else [],
         active_figure_files(),
 
 

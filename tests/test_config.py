@@ -38,7 +38,7 @@ def merged(raw: dict, overlay: dict) -> dict:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("gird", {}, "config key gird is unknown; known here: backbone, datasets,"),
+        ("gird", {}, "config key gird is unknown; known here: active, backbone,"),
         ("training.stepz", 5, "config key training.stepz is unknown; known here: annotators, augmentation,"),
         (
             "training.augmentation",
@@ -93,6 +93,40 @@ def merged(raw: dict, overlay: dict) -> dict:
         ),
         ("datasets.phantom_lung.split", {"train": 0.9}, "train + val + test must be 1, not 1.2"),
         ("draws", 10, "config key draws is 10: input should be a multiple of 16"),
+        ("active.strategies", ["luck"], "config key active.strategies.0 is 'luck', but may be 'random' or 'entropy'"),
+        ("active.models", ["vit"], "config key active.models.0 is 'vit', but may be 'unet' or 'ensemble'"),
+        ("active.seeds", [1, 1], "config key active.seeds names 1 twice"),
+        ("active.add", 0, "config key active.add is 0: input should be greater than 0"),
+        (
+            "strategies.entropy_mean.options",
+            {"treshold": 0.1},
+            "config key strategies.entropy_mean.options.treshold is unknown; known here: threshold",
+        ),
+        (
+            "strategies.power_bald.options",
+            {"beta": "x"},
+            "config key strategies.power_bald.options.beta is 'x': input should be a valid number",
+        ),
+        (
+            "strategies.random.method",
+            "luck",
+            "config key strategies.random.method is 'luck', but may be 'bald' or 'cor",
+        ),
+        (
+            "strategies.start",
+            {"label": "Start", "method": "random"},
+            "config key strategies.start is reserved for round 0",
+        ),
+        (
+            "active.training",
+            {"steps": None, "epochs": 3},
+            "config key active.training must give the budget in steps, the same in every round; with unet on",
+        ),
+        (
+            "active.training",
+            {"steps": 5, "epochs": 3},
+            "config keys training, datasets.phantom_lung.training, models.unet.training and active.training do not fit",
+        ),
     ],
 )
 def test_mistakes_are_named_with_key_value_and_choice(raw: dict, key: str, value: object, sentence: str) -> None:
@@ -148,6 +182,9 @@ def test_specs_hold_what_results_depend_on_and_nothing_else(raw: dict) -> None:
             "unet": settings.train_spec(config, "phantom_lung", "unet", 0),
             "sample": settings.sample_spec(config, 0),
             "statistics": settings.statistics_spec(config),
+            "start": settings.start_spec(config, 0),
+            "pick": settings.pick_spec(config, "power_bald", 0, 1),
+            "active": settings.active_train_spec(config, "phantom_lung", "unet", 0),
         }
 
     before = specs(settings.load(raw))
@@ -162,14 +199,29 @@ def test_specs_hold_what_results_depend_on_and_nothing_else(raw: dict) -> None:
     assert touched("device", "cpu") == set()
     assert touched("raw_folders", ["elsewhere"]) == set()
     assert touched("grid.seeds", [0, 1]) == set()
+    assert touched("active.seeds", [0, 1]) == set()
+    assert touched("active.rounds", 3) == set()
+    assert touched("strategies.power_bald.label", "Power") == set()
+    assert touched("active.start", 5) == {"start"}
+    assert touched("active.add", 5) == {"pick"}
+    assert touched("strategies.power_bald.options", {"beta": 2}) == {"pick"}
+    assert touched("active.training.steps", 5) == {"active"}
+    assert touched("training.patience", 5) == {"lung", "skin", "unet"}
+    assert touched("training.validate_every", 5) == {"lung", "skin", "unet"}
     assert touched("datasets.phantom_lung.size", 32) == {"data"}
-    assert touched("datasets.phantom_lung.training", {"batch_size": 8}) == {"lung", "unet"}
+    assert touched("datasets.phantom_lung.training", {"batch_size": 8}) == {"lung", "unet", "active"}
     assert touched("models.prob_unet.options.beta", 0.1) == {"lung", "skin"}
     assert touched("models.prob_unet.per_dataset", {"phantom_skin": {"options": {"beta": 0.1}}}) == {"skin"}
-    assert touched("training.gradient_clip", 1) == {"lung", "skin", "unet"}
-    assert touched("training.augmentation", None) == {"lung", "skin", "unet"}
-    assert touched("draws", 32) == {"sample"}
+    assert touched("training.gradient_clip", 1) == {"lung", "skin", "unet", "active"}
+    assert touched("training.augmentation", None) == {"lung", "skin", "unet", "active"}
+    assert touched("draws", 32) == {"sample", "pick"}
     assert touched("statistics.resamples", 10) == {"statistics"}
+
+
+def test_which_strategies_ask_the_network(raw: dict) -> None:
+    config = settings.load(raw)
+    asking = {name for name in config.strategies if settings.needs_network(config, name)}
+    assert asking == {"entropy", "entropy_mean", "bald", "power_bald", "coreset"}
 
 
 def test_layers_of_training_win_in_order(raw: dict) -> None:

@@ -10,41 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from workflow_helpers import NO_ACTIVE_LEARNING, ROOT, TINY, merged, scheduled, snakemake
 
-ROOT = Path(__file__).parents[1]
-TINY = {
-    "grid": {"seeds": [0]},
-    "datasets": {
-        "phantom_lung": {"size": 32, "options": {"patients": 14, "images_per_patient": 2, "size": 32}},
-        "phantom_skin": {"size": 32, "options": {"patients": 20, "size": 32}},
-    },
-    "backbone": {"filters": [4, 8]},
-    "training": {"steps": 6, "validate_every": 3, "warmup_steps": 0, "precision": "float32"},
-    "statistics": {"resamples": 100},
-}
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
-
-
-def snakemake(folder: Path, *arguments: str, overlay: dict | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs the workflow in `folder` with the tiny overlay (or another one)."""
-    folder.mkdir(exist_ok=True)
-    (folder / "overlay.yaml").write_text(yaml.safe_dump(TINY if overlay is None else overlay))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--cores", "2", "--configfile", str(folder / "overlay.yaml"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-
-
-def scheduled(folder: Path, *arguments: str, overlay: dict | None = None) -> dict[str, int]:
-    """Jobs per rule that a dry run would start, without the targets."""
-    done = snakemake(folder, "--dry-run", "--quiet", "rules", *arguments, overlay=overlay)
-    assert done.returncode == 0, done.stderr + done.stdout
-    table = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE)
-    targets = {"all", "data", "train", "samples", "tables", "figures", "total"}
-    return {rule: int(count) for rule, count in table if rule not in targets}
-
-
-def merged(base: dict, **changes: dict) -> dict:
-    return {**base, **{key: {**base.get(key, {}), **value} for key, value in changes.items()}}
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +119,8 @@ def test_presets_resolve_to_their_whole_grid(tmp_path: Path, preset: str) -> Non
     for name in ("LIDC-IDRI-slices", "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"):
         (tmp_path / f"{name}.zip").touch()
     overlay = yaml.safe_load((ROOT / f"workflow/presets/{preset}.yaml").read_text())
-    jobs = scheduled(tmp_path, overlay={**overlay, "raw_folders": [str(tmp_path)]})
+    overlay |= {"raw_folders": [str(tmp_path)], "active": NO_ACTIVE_LEARNING}
+    jobs = scheduled(tmp_path, overlay=overlay)
     cells = 2 * 4 * len(overlay["grid"]["seeds"])
     assert (jobs["prepare"], jobs["train_model"], jobs["sample"], jobs["evaluate"]) == (2, cells, cells, cells)
 

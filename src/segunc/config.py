@@ -232,7 +232,11 @@ def load(raw: dict[str, Any]) -> Config:
             _training(config, dataset_id, model_id)
     for dataset_id in config.active.datasets:
         for model_id in config.active.models:
-            _training(config, dataset_id, model_id, config.active.training)
+            if _training(config, dataset_id, model_id, config.active.training).steps is None:
+                raise ConfigError(
+                    "config key active.training must give the budget in steps, the same in every round; "
+                    f"with {model_id} on {dataset_id} it is in epochs."
+                )
     return config
 
 
@@ -275,8 +279,10 @@ def train_spec(config: Config, dataset: str, model: str, seed: int) -> str:
 
 
 def active_train_spec(config: Config, dataset: str, model: str, seed: int) -> str:
-    """The same for the training of a round; all rounds and strategies of a seed begin with the same weights."""
-    return _train_spec(config, dataset, model, seed, _training(config, dataset, model, config.active.training))
+    """The same for the training of a round, which nothing validates: all rounds and strategies of a seed share it."""
+    training = _training(config, dataset, model, config.active.training)
+    unvalidated = training.model_copy(update={"validate_every": None, "patience": None})
+    return _train_spec(config, dataset, model, seed, unvalidated)
 
 
 def start_spec(config: Config, seed: int) -> str:
@@ -288,7 +294,9 @@ def pick_spec(config: Config, strategy: str, seed: int, round_: int) -> str:
     """What a round's picks depend on besides data, labelled images and network."""
     entry = config.strategies[strategy]
     options = options_of(STRATEGY[0], entry.method, STRATEGY[1])(**entry.options)
-    return _json(method=entry.method, options=options, add=config.active.add, seed=seed, round=round_, draws=config.draws)
+    return _json(
+        method=entry.method, options=options, add=config.active.add, seed=seed, round=round_, draws=config.draws
+    )
 
 
 def needs_network(config: Config, strategy: str) -> bool:
@@ -359,10 +367,9 @@ def _training(config: Config, dataset: str, model: str, last: TrainingOverrides 
         return Training.model_validate(values)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(
-            f"config keys training, datasets.{dataset}.training and models.{model}.training do not fit together: "
-            f"{reason}."
-        ) from None
+        keys = ["training", f"datasets.{dataset}.training", f"models.{model}.training"]
+        keys += [] if last is None else ["active.training"]
+        raise ConfigError(f"config keys {', '.join(keys[:-1])} and {keys[-1]} do not fit together: {reason}.") from None
 
 
 def _json(**values: Any) -> str:
@@ -427,7 +434,11 @@ def schema() -> dict[str, Any]:
     """JSON schema of the config, with the options of every raw format and method that segunc has."""
     result = Config.model_json_schema()
     result["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    for owner, role, (family, function) in (("Dataset", "format", FORMAT), ("Model", "method", METHOD), ("Strategy", "method", STRATEGY)):
+    for owner, role, (family, function) in (
+        ("Dataset", "format", FORMAT),
+        ("Model", "method", METHOD),
+        ("Strategy", "method", STRATEGY),
+    ):
         entry = result["$defs"][owner]
         entry["properties"][role]["enum"] = available(family)
         entry["allOf"] = [

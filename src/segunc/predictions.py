@@ -25,6 +25,12 @@ class Prediction(NamedTuple):
     """The S masks are the whole distribution, each equally often; else each is an independent draw."""
 
 
+def unpack(packed: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The hard masks (S, H, W) of one image from their packed rows (S, ceil(H*W/8)); shape: (H, W)."""
+    masks = np.unpackbits(packed, axis=-1, count=shape[0] * shape[1]).view(bool)
+    return masks.reshape(-1, *shape)
+
+
 def read_predictions(path: Path, image_ids: NDArray) -> Iterator[Prediction]:
     """The predictions of a samples file, one per image, in the order of `image_ids` (those of the test split).
 
@@ -48,8 +54,7 @@ def read_predictions(path: Path, image_ids: NDArray) -> Iterator[Prediction]:
                         f"{path} holds probabilities of image {image_id} that are not numbers, so the training has "
                         "diverged; train the model with a lower learning_rate or with gradient_clip."
                     )
-                masks = np.unpackbits(packed[i], axis=-1, count=shape[0] * shape[1]).view(bool)
                 # float16 would round every sum and comparison downstream.
-                yield Prediction(masks.reshape(-1, *shape), mean, entropy[i].astype(np.float32), exact)
+                yield Prediction(unpack(packed[i], shape), mean, entropy[i].astype(np.float32), exact)
     except (OSError, KeyError) as error:
         raise UserError(f"{path} cannot be read as a samples file ({error}); sample again.") from error

@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segunc.backbone import Data
 from segunc.data.store import read_split
 from segunc.errors import UserError, stage
 from segunc.files import write_atomically
 from segunc.hardware import mixed_precision, use
-from segunc.network import build, to_float
+from segunc.network import restore, to_float
 from segunc.progress import Progress
 
 BATCH = 32
@@ -54,10 +53,7 @@ def sample(
 
     Returns the datasets of the samples file and the model's `draws` (independent or exact).
     """
-    spec = json.loads(weights["spec"])
-    model = build(spec, Data(**weights["data"]))
-    model.load_state_dict(weights["state"])
-    model.to(device, memory_format=torch.channels_last).eval()
+    model, spec = restore(weights, device)
     generator = torch.Generator(device).manual_seed(seed)
     progress = Progress(what, len(images))
     parts = []

@@ -95,10 +95,11 @@ def validation_loss(model: Any, images: Images, precision: str, device: torch.de
 
 
 def train(
-    spec: Mapping[str, Any], training_images: Images, validation_images: Images, device: torch.device, what: str
+    spec: Mapping[str, Any], training_images: Images, validation_images: Images | None, device: torch.device, what: str
 ) -> tuple[dict[str, Any], list[list[float]]]:
     """Trains one network; returns what `weights.pt` holds and the rows of the history.
 
+    Without validation images the weights are the last ones, there is no patience and `val_loss` is NaN.
     `spec` is `segunc.config.train_spec`; equal seeds give equal results on the same machine with the same threads.
     """
     training = spec["training"]
@@ -115,13 +116,14 @@ def train(
     per_epoch = math.ceil(n / batch_size)
     steps = training["steps"] or training["epochs"] * per_epoch
     every = min(training["validate_every"] or per_epoch, steps)
-    patience = training["patience"] or math.inf
+    patience = math.inf if validation_images is None else training["patience"] or math.inf
     images, masks, annotated = map(
         torch.from_numpy, (training_images.images, training_images.masks, training_images.annotated)
     )
 
     history: list[list[float]] = []
-    best, best_weights, since_best, losses = math.inf, {}, 0, []
+    # Until a validation says which weights are best, they are the live ones: without any, the last.
+    best, best_weights, since_best, losses = math.inf, model.state_dict(), 0, []
     progress, started = Progress(what, steps), time.monotonic()
     for step, indices in zip(range(steps), batches(n, batch_size, rng), strict=False):
         model.train()
@@ -149,14 +151,17 @@ def train(
                     f"{what}: the training loss is {train_loss} after {done} steps; "
                     "lower learning_rate or set gradient_clip."
                 )
-            val_loss = validation_loss(model, validation_images, training["precision"], device)
+            val_loss = math.nan
+            if validation_images is not None:
+                val_loss = validation_loss(model, validation_images, training["precision"], device)
             history.append([done, done / per_epoch, train_loss, val_loss, rate, time.monotonic() - started])
             losses = []
             if val_loss < best:
                 best, best_weights, since_best = val_loss, copy.deepcopy(model.state_dict()), 0
             else:
                 since_best += 1
-        progress.update(done, f"loss {float(losses[-1]) if losses else train_loss:.4f}, best validation {best:.4f}")
+        validated = "" if validation_images is None else f", best validation {best:.4f}"
+        progress.update(done, f"loss {float(losses[-1]) if losses else train_loss:.4f}{validated}")
         if since_best >= patience:
             break
     weights = {"spec": json.dumps(spec, sort_keys=True), "data": data._asdict(), "state": best_weights}

@@ -18,10 +18,12 @@ rule active_start:
         runtime=10,
     params:
         spec=start_spec,
+        needed=active_needed,
     message:
         "Drawing the start set of {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m segunc.pick --data {input} --spec {params.spec:q} --output {output} > {log} 2>&1"
+        "python -m segunc.pick --data {input} --spec {params.spec:q} --needed {params.needed} --output {output} "
+        "> {log} 2>&1"
 
 
 rule pick_without_network:
@@ -142,7 +144,14 @@ rule active_tables:
     input:
         active_scores,
     output:
-        expand("results/tables/{table}.csv", table=["active_learning", "active_summary", "pairwise_penalty"]),
+        learning="results/tables/active_learning.csv",
+        summary=report(
+            "results/tables/active_summary.csv",
+            caption="../report/active_summary.rst",
+            category="Tables",
+            labels={"table": "Active learning: strategies against random"},
+        ),
+        penalty="results/tables/pairwise_penalty.csv",
     log:
         "results/logs/active_tables.log",
     benchmark:
@@ -155,9 +164,14 @@ rule active_tables:
         runtime=30,
     params:
         spec=settings.statistics_spec(experiment),
+        datasets=experiment.active.datasets,
+        models=experiment.active.models,
         strategies=experiment.active.strategies,
+        seeds=experiment.active.seeds,
+        rounds=experiment.active.rounds,
     message:
         "Writing the tables of active learning"
     shell:
-        "python -m segunc.active_tables --spec {params.spec:q} --strategies {params.strategies} --scores {input} "
+        "python -m segunc.active_tables --spec {params.spec:q} --scores results/active --datasets {params.datasets} "
+        "--models {params.models} --strategies {params.strategies} --seeds {params.seeds} --rounds {params.rounds} "
         "--output results/tables > {log} 2>&1"

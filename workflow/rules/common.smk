@@ -1,12 +1,14 @@
 # What all rules need: the validated config, the cells of the grid, the specs that decide what reruns.
 import os
 import sys
+from types import SimpleNamespace
 
 from segunc import config as settings
 
 try:
     experiment = settings.load(config)
-    raw_files = {name: settings.raw_data(experiment, name) for name in experiment.grid.datasets}
+    used = [*experiment.grid.datasets, *experiment.active.datasets]
+    raw_files = {name: settings.raw_data(experiment, name) for name in used}
 except settings.ConfigError as error:
     sys.exit(f"segunc: {error}")
 
@@ -74,6 +76,12 @@ def start_spec(wildcards):
     return settings.start_spec(experiment, int(wildcards.seed))
 
 
+# Takes `input` like `device`: to raise `rounds` asks for more images, but does not change the start set.
+def active_needed(wildcards, input):
+    active = experiment.active
+    return active.start + active.add * (active.rounds if active.strategies else 0)
+
+
 def pick_spec(wildcards):
     return settings.pick_spec(experiment, wildcards.strategy, int(wildcards.seed), int(wildcards.round))
 
@@ -84,12 +92,13 @@ def active_train_spec(wildcards):
 
 def labelled(wildcards, round_):
     """The labelled images of a round; `wildcards` may lack the model where the strategy asks no network."""
-    cell = {"dataset": wildcards.dataset, "seed": wildcards.seed, "strategy": wildcards.strategy, "round": round_}
     if round_ == 0:
-        return "results/active/{dataset}/start/seed{seed}/labelled.csv".format(**cell)
-    if settings.needs_network(experiment, wildcards.strategy):
-        cell["dataset"] += f"/{wildcards.model}"
-    return "results/active/{dataset}/{strategy}/seed{seed}/round{round}/labelled.csv".format(**cell)
+        pattern = "results/active/{cell.dataset}/start/seed{cell.seed}/labelled.csv"
+    elif settings.needs_network(experiment, wildcards.strategy):
+        pattern = "results/active/{cell.dataset}/{cell.model}/{cell.strategy}/seed{cell.seed}/round{round}/labelled.csv"
+    else:
+        pattern = "results/active/{cell.dataset}/{cell.strategy}/seed{cell.seed}/round{round}/labelled.csv"
+    return pattern.format(cell=wildcards, round=round_)
 
 
 def labelled_now(wildcards):
@@ -102,10 +111,8 @@ def labelled_before(wildcards):
 
 def weights_before(wildcards):
     before = int(wildcards.round) - 1
-    strategy = wildcards.strategy if before else "start"
-    folder = "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}"
-    cell = {"dataset": wildcards.dataset, "model": wildcards.model, "seed": wildcards.seed}
-    return folder.format(**cell, strategy=strategy, round=before) + "/weights.pt"
+    pattern = "results/active/{cell.dataset}/{cell.model}/{strategy}/seed{cell.seed}/round{round}/weights.pt"
+    return pattern.format(cell=wildcards, strategy=wildcards.strategy if before else "start", round=before)
 
 
 def active_scores(wildcards):
@@ -117,3 +124,36 @@ def active_scores(wildcards):
         *expand(pattern, **cell, strategy="start", round=0),
         *expand(pattern, **cell, strategy=active.strategies, round=range(1, active.rounds + 1)),
     ]
+
+
+def active_is_asked_for():
+    """Whether the grid of active learning has a round at all."""
+    active = experiment.active
+    return all((active.datasets, active.models, active.strategies, active.seeds, active.rounds))
+
+
+def active_figure_files():
+    """Every figure of active learning, as png and as pdf."""
+    if not active_is_asked_for():
+        return []
+    picks = expand("active_picks_{dataset}", dataset=experiment.active.datasets)
+    of_all = ["learning_curves_cross_entropy", "learning_curves_dice", "active_composition", "pairwise_penalty"]
+    return expand("results/figures/{figure}.{suffix}", figure=[*of_all, *picks], suffix=["png", "pdf"])
+
+
+def full_data_summary(wildcards):
+    """The table with the level of the same models trained on all images, if the main grid has any of them."""
+    active = experiment.active
+    both = set(active.datasets) & set(grid.datasets) and set(active.models) & set(grid.models)
+    return ["results/tables/summary.csv"] if both else []
+
+
+def full_data_argument(wildcards, input):
+    return [f"--summary {path}" for path in input.summary]
+
+
+def first_picks(wildcards):
+    """What each strategy has labelled by round 1, of the first model and seed."""
+    active = experiment.active
+    cell = {"dataset": wildcards.dataset, "model": active.models[0], "seed": active.seeds[0]}
+    return [labelled(SimpleNamespace(**cell, strategy=strategy), 1) for strategy in active.strategies]

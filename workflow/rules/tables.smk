@@ -1,7 +1,6 @@
 # All scores to the study's tables.
 
 TABLES = [
-    "summary.csv",
     "summary.md",
     "uncertainty_by_outcome.csv",
     "uncertainty_by_agreement.csv",
@@ -18,6 +17,12 @@ rule make_tables:
         images=scores("images.csv"),
         pixels=scores("pixels.csv.gz"),
     output:
+        report(
+            "results/tables/summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "Summary: all models and baselines"},
+        ),
         expand("results/tables/{table}", table=TABLES),
     log:
         "results/logs/tables.log",

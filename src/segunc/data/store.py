@@ -141,6 +141,11 @@ def read_split(path: Path, split: str) -> Images:
         )
 
 
+def take(images: Images, keep: NDArray) -> Images:
+    """The images at the positions, or where the bool array (N,) is True, as `keep` says; in that order."""
+    return images._replace(**{name: part[keep] for name, part in images._asdict().items() if part is not None})
+
+
 def _rows(dataset: h5py.Dataset, keep: NDArray[np.bool_]) -> NDArray:
     """`dataset[keep]`, read in runs of rows: HDF5 is slow at single ones, and the whole may be large."""
     rows = np.empty((int(keep.sum()), *dataset.shape[1:]), dataset.dtype)

@@ -1,12 +1,15 @@
 """Single test images: which ones to show, which part of them, and how masks become outlines and pictures."""
 
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib import patheffects
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from segunc.data.store import Images, read_split
@@ -125,6 +128,17 @@ class Look(NamedTuple):
     halo: list = HALO
 
 
+# Bright on grey CT and on skin; with the linestyles, outlines that coincide still show.
+ANNOTATORS = (
+    Look("#FFD92F", "solid"),
+    Look("#FF7AC6", (0, (4, 1.5))),
+    Look("#8CFF66", (0, (1.2, 1.2))),
+    Look("#FF9A3C", (0, (5, 1, 1, 1))),
+)
+TRUTH = Look("#4DE1FF", "solid")
+"""Of what the annotators' majority marked, or the only one."""
+
+
 def outline(axes: Axes, mask: NDArray, part: tuple[slice, slice], look: Look) -> None:
     """The border of a mask (H, W) in that part of it; nothing for an empty one."""
     pixels = mask[part].astype(float)
@@ -136,3 +150,20 @@ def outline(axes: Axes, mask: NDArray, part: tuple[slice, slice], look: Look) ->
     border = axes.contour(x, y, rim, levels=[0.5], colors=[look.colour], linestyles=[look.dashes], linewidths=[1.0])
     border.set_path_effects(look.halo)
     axes.set(xlim=(-0.5, pixels.shape[1] - 0.5), ylim=(pixels.shape[0] - 0.5, -0.5))
+
+
+def outline_annotators(axes: Axes, annotations: NDArray, part: tuple[slice, slice]) -> None:
+    """The borders of the masks (A, H, W) of all annotators."""
+    looks = ANNOTATORS if len(annotations) > 1 else (TRUTH,)
+    for mask, look in zip(annotations, cycle(looks), strict=False):
+        outline(axes, mask, part, look)
+
+
+def handle(name: str, look: Look) -> Line2D:
+    """An outline's entry in a legend."""
+    return Line2D([], [], color=look.colour, ls=look.dashes, lw=1.2, label=name, path_effects=look.halo)
+
+
+def annotator_handles(annotators: int) -> list[Artist]:
+    """Entries of the outlines of several annotators."""
+    return [handle(f"annotator {a + 1}", look) for a, look in enumerate(ANNOTATORS[:annotators])]

@@ -7,30 +7,21 @@ or a prediction marked and what a model doubts by more than half a bit.
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 
 from matplotlib.artist import Artist
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from segunc.errors import stage
 from segunc.figures import examples, style
-from segunc.figures.examples import SOLID_HALO, Look
+from segunc.figures.examples import SOLID_HALO, TRUTH, Look
 from segunc.predictions import Prediction
 
 ROWS = 5
-# Bright on grey CT and on skin; with the linestyles, outlines that coincide still show.
-ANNOTATORS = (
-    Look("#FFD92F", "solid"),
-    Look("#FF7AC6", (0, (4, 1.5))),
-    Look("#8CFF66", (0, (1.2, 1.2))),
-    Look("#FF9A3C", (0, (5, 1, 1, 1))),
-)
-TRUTH, PREDICTION = Look("#4DE1FF", "solid"), Look("#FFFFFF", (0, (2.5, 2)), SOLID_HALO)
+PREDICTION = Look("#FFFFFF", (0, (2.5, 2)), SOLID_HALO)
 MAP = "inferno"
 LEFT, RIGHT, GAP = 0.42, 0.6, 0.05
 """Inches: room for the rows' names, for the colour bar, and between pictures."""
@@ -61,9 +52,7 @@ def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
                     "\n".join(filter(None, example.description)), fontsize=style.SMALL, labelpad=3, linespacing=1.1
                 )
                 examples.show_image(axes, example.image, part)
-                looks = ANNOTATORS if len(example.annotations) > 1 else (TRUTH,)
-                for mask, look in zip(example.annotations, cycle(looks), strict=False):
-                    examples.outline(axes, mask, part, look)
+                examples.outline_annotators(axes, example.annotations, part)
                 continue
             prediction = example.predictions[models[column - 1]]
             axes.imshow(_entropy(prediction)[part], cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
@@ -94,12 +83,11 @@ def _interest(example: examples.Example) -> Iterator[NDArray]:
 
 def _legend(annotators: int) -> list[Artist]:
     """Handles for the outlines."""
-    several = [(f"annotator {a + 1}", ANNOTATORS[a]) for a in range(min(annotators, len(ANNOTATORS)))]
-    truth = "majority of the annotators" if annotators > 1 else "annotator"
-    entries = [*(several if annotators > 1 else []), (truth, TRUTH), ("prediction (mean > 0.5)", PREDICTION)]
+    several = annotators > 1
     return [
-        Line2D([], [], color=look.colour, ls=look.dashes, lw=1.2, label=name, path_effects=look.halo)
-        for name, look in entries
+        *(examples.annotator_handles(annotators) if several else []),
+        examples.handle("majority of the annotators" if several else "annotator", TRUTH),
+        examples.handle("prediction (mean > 0.5)", PREDICTION),
     ]
 
 

@@ -40,3 +40,8 @@ class Pool(NamedTuple):
     """(N,): share of foreground pixels over the existing annotators, for `annotations`."""
     disagreement: NDArray[np.float64] | None = None
     """(N,): mean IoU distance between two different annotators (0 with one annotator), for `annotations`."""
+
+
+def highest(scores: NDArray, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Positions of the k highest of the scores (N,), highest first; equal scores in random order."""
+    return np.lexsort((rng.permutation(len(scores)), -scores))[:k]

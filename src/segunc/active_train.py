@@ -1,0 +1,47 @@
+"""Stage `active_train`: one network on the labelled images alone, for a fixed number of gradient steps.
+
+Nothing is validated, as nobody who can afford few labels has labels to spare, and the last weights are kept. All
+rounds and strategies of a seed begin with the same initial weights, but for the output bias, which is the foreground's.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from segunc import labelled
+from segunc.data.store import read_split, take
+from segunc.errors import UserError, stage
+from segunc.files import write_atomically
+from segunc.hardware import use
+from segunc.train import train
+
+
+@stage
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--labelled", type=Path, required=True)
+    parser.add_argument("--spec", type=json.loads, required=True)
+    parser.add_argument("--name", required=True, help="what to call this training on the terminal")
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    args = parser.parse_args()
+
+    device = use(args.device, args.threads)
+    images = read_split(args.data, "train")
+    positions, _ = labelled.read(args.labelled, images.image_id)
+    # In the order of the store, so that only which images are labelled decides, not who was picked first.
+    images, what = take(images, np.sort(positions)), f"train {args.name}"
+    weights, _ = train(args.spec, images, None, device, what)
+    if not all(value.isfinite().all() for value in weights["state"].values()):
+        raise UserError(f"{what}: the weights are no numbers any more; lower learning_rate or set gradient_clip.")
+    with write_atomically(args.weights) as path:
+        torch.save(weights, path)
+
+
+if __name__ == "__main__":
+    main()

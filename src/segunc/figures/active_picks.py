@@ -1,0 +1,89 @@
+"""Figure: what do the first picks of each strategy look like? Images of round 1 with their annotators' outlines.
+
+After figure 9 of the study. Reads the data store of one dataset and the `labelled.csv` of each strategy, of one model
+and seed. Images are shown whole, so that sizes can be compared.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from segunc import labelled
+from segunc.composition import composition, foreground
+from segunc.data.store import Images, read_split, take
+from segunc.errors import stage
+from segunc.figures import examples, strategies, style
+from segunc.figures.examples import TRUTH
+
+SHOWN = 8
+"""Most images of a strategy."""
+LEFT, GAP, BETWEEN, TOP = 1.3, 0.04, 0.12, 0.42
+"""Inches: room for the strategies' names, between images, between strategies, and above."""
+SIDE = (style.WIDTH - LEFT) / SHOWN - GAP
+WHOLE = (slice(None), slice(None))
+
+
+def draw(picks: Mapping[str, Images], names: Sequence[str], labels: strategies.Labels, title: str, note: str) -> Figure:
+    """A row per strategy with the first images that it picked, in the order of picking.
+
+    picks: all images of round 1 by strategy; names: all strategies; note: a line below the title.
+    """
+    annotators = max(int(images.annotated.sum(axis=1).max()) for images in picks.values())
+    handles = examples.annotator_handles(annotators) if annotators > 1 else [examples.handle("annotator", TRUTH)]
+    bottom = 0.1 + style.legend_height(handles, style.WIDTH - LEFT)
+    height = TOP + len(picks) * (SIDE + BETWEEN) + bottom
+    figure = Figure(figsize=(style.WIDTH, height))
+    figure.text(LEFT / style.WIDTH, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
+    small: dict[str, Any] = {"color": style.GREY, "fontsize": style.SMALL, "va": "top"}
+    figure.text(LEFT / style.WIDTH, 1 - 0.23 / height, note, **small)
+    for row, (strategy, images) in enumerate(picks.items()):
+        top = TOP + row * (SIDE + BETWEEN)
+        line = strategies.line(strategy, names, labels)
+        words = textwrap.wrap(str(line.get_label()), 18)
+        x = 0.05 / style.WIDTH
+        figure.text(x, 1 - top / height, "\n".join(words), color=line.get_color(), fontsize=8, va="top")
+        below = top + 0.05 + 0.14 * len(words)
+        figure.text(x, 1 - below / height, described(images), **small)
+        for i in range(min(SHOWN, len(images.images))):
+            axes = style.place(figure, LEFT + i * (SIDE + GAP), top, SIDE, SIDE)
+            style.bare(axes)
+            examples.show_image(axes, images.images[i], WHOLE)
+            examples.outline_annotators(axes, images.masks[i][images.annotated[i]], WHOLE)
+    style.legend(figure, handles, LEFT, height - bottom + 0.04, style.WIDTH - LEFT)
+    return figure
+
+
+def described(images: Images) -> str:
+    """How many there are, of how many patients, and how much of them is marked."""
+    made_of = composition(images)
+    counts = strategies.count(len(images.images), "pick"), strategies.count(int(made_of["patients"]), "patient")
+    return f"{', '.join(counts)}\n{100 * made_of['foreground']:.1f}% marked"
+
+
+@stage
+def main() -> None:
+    parser = style.parser(__doc__)
+    parser.add_argument("--dataset", required=True, help="id of the dataset")
+    parser.add_argument("--model", required=True, help="id of the model whose picks are shown")
+    parser.add_argument("--seed", type=int, required=True, help="of the picks")
+    parser.add_argument("--data", type=Path, required=True, help="the dataset's store")
+    parser.add_argument("--strategies", nargs="+", required=True, help="ids of the strategies")
+    parser.add_argument("--labelled", nargs="+", type=Path, required=True, help="labelled.csv of round 1, likewise")
+    args = parser.parse_args()
+    train = read_split(args.data, "train")
+    picks = {}
+    for strategy, path in zip(args.strategies, args.labelled, strict=True):
+        positions, rounds = labelled.read(path, train.image_id)
+        picks[strategy] = take(train, positions[rounds == 1])
+    dataset = args.labels["datasets"].get(args.dataset, args.dataset)
+    model = args.labels["models"].get(args.model, args.model)
+    title = f"{dataset}: first picks of round 1 ({model}, seed {args.seed})"
+    note = f"training split: {100 * foreground(train).mean():.1f}% marked"
+    style.save(draw(picks, args.strategies, args.labels, title, note), args.png, args.pdf)
+
+
+if __name__ == "__main__":
+    main()

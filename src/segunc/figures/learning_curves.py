@@ -1,0 +1,107 @@
+"""Figure: which strategy learns fastest? Test scores against the number of labelled images.
+
+After figure 8 of the study, with several seeds. Reads the table `active_learning` and, for the level of the models that
+were trained on the whole training split, the table `summary`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from segunc.errors import stage
+from segunc.figures import strategies, style
+from segunc.seeds import mean_over_seeds
+
+METRICS = {"cross_entropy": "test cross-entropy (nats)", "dice": "test Dice", "ged_16": "test GED² (16 samples)"}
+COLUMNS = 4
+"""Most models in a row."""
+MARGIN = 0.07
+"""Share of the range of all runs that is left free above and below."""
+SMALLEST = 0.01
+"""Smallest range of a panel: below it, differences are none that matter, and ticks need too many digits."""
+
+
+def draw(
+    table: pd.DataFrame, full_data: pd.Series, metric: str, confidence: float, labels: strategies.Labels
+) -> Figure:
+    """A panel per dataset and model, a line per strategy: mean over seeds, with a band of Student's t interval.
+
+    table: `active_learning`; full_data: score by dataset and model, where it is known. A panel is as high as its runs
+    are apart, and cuts off a band that is wider: with two or three seeds the interval may span several panels.
+    """
+    if table.empty:
+        return style.nothing("no data")
+    datasets, models, names = strategies.present(table, labels)
+    cells = [(dataset, models[i : i + COLUMNS]) for dataset in datasets for i in range(0, len(models), COLUMNS)]
+    headings = [labels["datasets"].get(d, d) if shown[0] == models[0] else "" for d, shown in cells]
+    handles = [strategies.line(name, names, labels) for name in names]
+    if full_data.index.isin(table.set_index(["dataset", "model"]).index).any():
+        handles.append(strategies.level_handle("trained on all images", "dotted"))
+    seeds = table["seed"].nunique()
+    note = f"mean of {seeds} seeds with {100 * confidence:g}% t interval" if seeds > 1 else "one seed: no interval"
+    rows = [(heading, len(shown)) for heading, (_, shown) in zip(headings, cells, strict=True)]
+    figure, axes = strategies.panels(rows, handles, note)
+    for row, (dataset, shown) in zip(axes, cells, strict=True):
+        row[0].set_ylabel(METRICS[metric])
+        for panel, model in zip(row, shown, strict=True):
+            panel.set_title(labels["models"].get(model, model), loc="left", fontsize=8)
+            runs = table[(table["dataset"] == dataset) & (table["model"] == model)]
+            _panel(panel, runs, full_data.get((dataset, model), np.nan), metric, confidence, names, labels)
+    for panel in axes[-1]:
+        panel.set_xlabel("labelled images")
+    return figure
+
+
+def _panel(
+    axes: Axes,
+    runs: pd.DataFrame,
+    full_data: float,
+    metric: str,
+    confidence: float,
+    names: list[str],
+    labels: strategies.Labels,
+) -> None:
+    """One dataset and model."""
+    for name in names:
+        curves = runs[runs["strategy"] == name].pivot(index="images", columns="seed", values=metric)
+        images = curves.index.to_numpy()
+        means = [mean_over_seeds(values, confidence) for values in curves.to_numpy()]
+        line = strategies.line(name, names, labels)
+        line.set_data(images, [mean.mean for mean in means])
+        axes.add_line(line)
+        low, high = [mean.low for mean in means], [mean.high for mean in means]
+        axes.fill_between(images, low, high, color=line.get_color(), alpha=min(0.14, 0.5 / len(names)), lw=0, zorder=1)
+    if np.isfinite(full_data):
+        strategies.level(axes, full_data, "dotted")
+    strategies.budget_axis(axes, runs["images"])
+    values = np.append(runs[metric].to_numpy(dtype=float), full_data)
+    if not np.isfinite(values).any():
+        axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=style.GREY)
+        return
+    low, high = np.nanmin(values), np.nanmax(values)
+    half = max((0.5 + MARGIN) * (high - low), SMALLEST / 2)
+    # No metric is negative.
+    axes.set_ylim(max((low + high) / 2 - half, 0), (low + high) / 2 + half)
+
+
+@stage
+def main() -> None:
+    parser = style.parser(__doc__)
+    parser.add_argument("--table", type=Path, required=True, help="active_learning.csv")
+    parser.add_argument("--summary", type=Path, help="summary.csv, for the line of the full-data models")
+    parser.add_argument("--metric", choices=METRICS, required=True)
+    parser.add_argument("--confidence", type=float, required=True, help="of the intervals, in (0, 1)")
+    args = parser.parse_args()
+    full_data = pd.Series(index=pd.MultiIndex.from_arrays([[], []]), dtype=float)
+    if args.summary:
+        summary = style.read_table(args.summary)
+        full_data = summary[summary["metric"] == args.metric].set_index(["dataset", "model"])["mean"]
+    figure = draw(style.read_table(args.table), full_data, args.metric, args.confidence, args.labels)
+    style.save(figure, args.png, args.pdf)
+
+
+if __name__ == "__main__":
+    main()

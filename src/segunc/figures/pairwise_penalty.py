@@ -1,0 +1,90 @@
+"""Figure: which strategy loses to which? Shares of significant defeats, as a matrix per dataset.
+
+After Ash et al. 2020 (BADGE), figure 4. Reads the table `pairwise_penalty`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from segunc.errors import stage
+from segunc.figures import strategies, style
+
+METRIC = "cross_entropy"
+MAP = "Reds"
+DARK = 60
+"""Percentage from which the background is so dark that white is read better."""
+CELL, GAP, TOP = 0.42, 0.3, 0.42
+"""Inches: side of a cell at most, space beside and below a matrix, and above it for its title."""
+LETTER, AXIS = 0.061, 0.25
+"""Inches: a letter of the strategies' names, and an axis label."""
+COLUMNS = 2
+"""Most matrices in a row."""
+
+
+def draw(table: pd.DataFrame, labels: strategies.Labels) -> Figure:
+    """A matrix per dataset: in how many comparisons, in percent, the row's strategy is worse than the column's.
+
+    table: `pairwise_penalty`, of which METRIC is drawn.
+    """
+    table = table[table["metric"] == METRIC]
+    if table.empty:
+        return style.nothing("one strategy: nothing to compare")
+    datasets = style.ordered(table["dataset"], labels["datasets"])
+    names = style.ordered(table["strategy_a"], labels["strategies"])
+    words = [labels["strategies"].get(name, name) for name in names]
+    room = AXIS + LETTER * max(map(len, words))
+    columns = min(len(datasets), COLUMNS)
+    rows = -(-len(datasets) // columns)
+    side = len(names) * min(CELL, ((style.WIDTH - room) / columns - GAP) / len(names))
+    # A matrix may be narrower than its title.
+    apart = max(side, 1.3) + GAP
+    figure = Figure(figsize=(room + columns * apart, rows * (TOP + side + room + GAP) - GAP + 0.1))
+    width, height = figure.get_size_inches()
+    for i, dataset in enumerate(datasets):
+        row, column = divmod(i, columns)
+        left, top = room + column * apart, row * (TOP + side + room + GAP)
+        of_dataset = table[table["dataset"] == dataset]
+        comparisons = int(of_dataset["n_comparisons"].max())
+        note = (
+            f"of {strategies.count(comparisons, 'comparison')}, in %" if comparisons else "one seed: no test possible"
+        )
+        title = labels["datasets"].get(dataset, dataset)
+        figure.text(left / width, 1 - (top + 0.06) / height, title, fontweight="bold", fontsize=9, va="top")
+        figure.text(left / width, 1 - (top + 0.23) / height, note, color=style.GREY, fontsize=style.SMALL, va="top")
+        axes = style.place(figure, left, top + TOP, side, side)
+        _matrix(axes, of_dataset.set_index(["strategy_a", "strategy_b"])["penalty"], names)
+        axes.set_xticks(range(len(names)), words, rotation=90)
+        axes.set_yticks(range(len(names)), words if column == 0 else [""] * len(names))
+        axes.set_ylabel("this one is worse …" if column == 0 else "")
+        axes.set_xlabel("… than this one")
+    return figure
+
+
+def _matrix(axes: Axes, penalties: pd.Series, names: list[str]) -> None:
+    """penalties: in [0, 1] by strategies a and b, NaN where nothing was compared."""
+    percent = 100 * penalties.unstack().reindex(index=names, columns=names).to_numpy(dtype=float)
+    axes.imshow(percent, cmap=MAP, vmin=0, vmax=100)
+    axes.tick_params(length=0)
+    axes.spines[:].set(visible=True, color=style.PALE)
+    for (a, b), value in np.ndenumerate(percent):
+        if a != b:
+            text, colour = ("–", style.GREY) if np.isnan(value) else (f"{value:.0f}", style.INK)
+            axes.text(
+                b, a, text, ha="center", va="center", color="white" if value > DARK else colour, fontsize=style.SMALL
+            )
+
+
+@stage
+def main() -> None:
+    parser = style.parser(__doc__)
+    parser.add_argument("--table", type=Path, required=True, help="pairwise_penalty.csv")
+    args = parser.parse_args()
+    style.save(draw(style.read_table(args.table), args.labels), args.png, args.pdf)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""`disagreement`: what the annotators dispute most. An oracle: it reads the annotations that it asks for.
+
+An explanation, not a method: if uncertainty helps by finding ambiguous images, this should help more.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segunc.strategies import Pool, highest
+
+NEEDS = "annotations"
+
+
+def pick(pool: Pool, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The k images with the largest disagreement; with one annotator all tie, and the picks are random."""
+    assert pool.disagreement is not None
+    return highest(pool.disagreement, k, rng)

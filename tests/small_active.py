@@ -1,0 +1,59 @@
+"""Rounds of active learning, written as `pick` and `active_test` write them."""
+
+import csv
+import itertools
+
+import numpy as np
+
+from segunc import labelled
+
+START, ADD = 20, 10
+
+
+def write_scores(folder, datasets, models, strategies, seeds, rounds, value=None):
+    """The folder `results/active` with a `scores.csv` of each round; value(metric, row) overrides the invented scores.
+
+    `skin` has one annotator. Returns the options of `active_tables`.
+    """
+    chain = [("start", 0), *itertools.product(strategies, range(1, rounds + 1))]
+    for dataset, model, (strategy, round_), seed in itertools.product(datasets, models, chain, range(seeds)):
+        row = {"dataset": dataset, "model": model, "strategy": strategy, "seed": seed, "round": round_}
+        row |= {"images": START + ADD * round_, **_invented(row, [*strategies, "start"].index(strategy))}
+        if value is not None:
+            row |= {metric: value(metric, row) for metric in ("cross_entropy", "dice", "ged_16")}
+        path = folder / dataset / model / strategy / f"seed{seed}" / f"round{round_}" / "scores.csv"
+        path.parent.mkdir(parents=True)
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            writer.writeheader()
+            writer.writerow({k: f"{v:.9g}" if isinstance(v, float) else v for k, v in row.items()})
+    grid = {"datasets": datasets, "models": models, "strategies": strategies, "seeds": list(range(seeds))}
+    return {"scores": folder, **grid, "rounds": rounds}
+
+
+def _invented(row, place):
+    """Scores that get better with ever more images, the later the strategy the slower."""
+    rng = np.random.default_rng([place, row["seed"], row["round"], len(row["model"]), len(row["dataset"])])
+    loss = 0.04 + 0.2 * np.exp(-row["round"] / (3 + 0.3 * place)) + 0.01 * rng.standard_normal()
+    disputed = float("nan") if row["dataset"] == "skin" else 0.35 + 0.03 * place * (place < 9) + 0.02 * rng.random()
+    added = START if row["round"] == 0 else ADD
+    return {
+        "cross_entropy": float(loss),
+        "dice": float(0.9 - 2 * loss),
+        "ged_16": float(4 * loss),
+        "ged_u_16": float(3 * loss),
+        "foreground": 0.03,
+        "disagreement": disputed,
+        "patients": min(12, 8 + row["round"]),
+        "groups": START + row["round"],
+        "picked_foreground": float(0.03 + 0.004 * place * (place < 9) + 0.002 * rng.random()),
+        "picked_disagreement": disputed,
+        "picked_patients": int(rng.integers(max(1, added - 3 - place), added + 1)),
+        "picked_groups": int(rng.integers(max(1, added - 2), added + 1)),
+    }
+
+
+def write_labelled(path, image_ids, start, add, rounds, seed=0):
+    """A start set and rounds of random picks among the images of the training split."""
+    order = np.random.default_rng(seed).permutation(len(image_ids))[: start + add * rounds]
+    labelled.write(path, np.asarray(image_ids)[order], np.repeat(range(rounds + 1), [start, *[add] * rounds]))

@@ -1,0 +1,258 @@
+"""Rounds of active learning on a tiny store: what a round trains on, asks and writes."""
+
+import csv
+import json
+from itertools import combinations, pairwise
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from small_study import run, write_dataset
+
+from segunc import active_test, active_train, pick, pool
+from segunc import train as training
+from segunc.composition import composition
+from segunc.data.store import read_split, take
+from segunc.network import restore
+from segunc.predictions import Prediction, unpack
+from segunc.sample import sample
+from segunc.scores import annotations_of, score
+
+CPU = torch.device("cpu")
+MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
+STEPS = 5
+COLUMNS = (
+    "dataset,model,strategy,seed,round,images,cross_entropy,dice,ged_16,ged_u_16,foreground,disagreement,patients,groups,"
+    "picked_foreground,picked_disagreement,picked_patients,picked_groups"
+)
+
+
+def train_spec(method="unet", seed=0, **changes):
+    settings = {
+        "steps": STEPS,
+        "epochs": None,
+        "validate_every": None,
+        "patience": None,
+        "batch_size": 4,
+        "learning_rate": 0.01,
+        "warmup_steps": 0,
+        "schedule": "constant",
+        "gradient_clip": None,
+        "annotators": "shuffled",
+        "precision": "float32",
+        "augmentation": None,
+    }
+    backbone = {"filters": [4, 6], "convolutions": 1, "normalisation": "batch"}
+    return {
+        "method": method,
+        "options": {},
+        "backbone": backbone,
+        "seed": seed,
+        "training": settings | changes,
+    }
+
+
+class Study:
+    """A folder with a store of 20 training images, and the stages as the workflow calls them."""
+
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.monkeypatch, self.data = folder, monkeypatch, folder / "lung.h5"
+        write_dataset(self.data, images=20)
+
+    def stage(self, module, **options):
+        run(module, self.monkeypatch, data=self.data, **options)
+
+    def start(self, seed=0):
+        output = self.folder / f"start{seed}.csv"
+        self.stage(pick, spec=json.dumps({"start": 6, "seed": seed}), output=output)
+        return output
+
+    def train(self, labelled, spec=None, name="weights.pt"):
+        weights = labelled.with_name(f"{labelled.stem}-{name}")
+        where = {"labelled": labelled, "weights": weights, "device": "cpu", "threads": 1}
+        self.stage(active_train, spec=json.dumps(spec or train_spec()), name="lung", **where)
+        return weights
+
+    def pick(self, labelled, weights, round_, method="entropy", seed=0):
+        output = labelled.with_name(f"{weights.stem}-{method}-{round_}.csv")
+        spec = {"method": method, "options": {}, "add": 4, "seed": seed, "round": round_, "draws": 16}
+        where = {"labelled": labelled, "weights": weights, "device": "cpu", "threads": 1}
+        self.stage(pick, spec=json.dumps(spec), output=output, **where)
+        return output
+
+    def test(self, labelled, weights, round_=0):
+        output = weights.with_name("scores.csv")
+        cell = {"dataset": "lung", "model": "unet", "strategy": "entropy", "seed": 0, "round": round_}
+        where = {"labelled": labelled, "weights": weights, "device": "cpu", "threads": 1}
+        self.stage(active_test, spec=json.dumps({"draws": 16, "seed": 0}), output=output, **cell, **where)
+        return output
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    return Study(tmp_path, monkeypatch)
+
+
+def ids(labelled):
+    with labelled.open(newline="", encoding="utf-8") as file:
+        return [row["image_id"] for row in csv.DictReader(file)]
+
+
+def load(weights):
+    return torch.load(weights, weights_only=True)
+
+
+def equal(first, second):
+    return all(torch.equal(value, second["state"][name]) for name, value in first["state"].items())
+
+
+@pytest.mark.parametrize("method", ["entropy", "entropy_mean", "bald", "power_bald", "coreset"])
+def test_rounds_that_ask_the_network(study, method):
+    """Two rounds: new images of the training split each time, and the same ones again."""
+    chain = [study.start()]
+    for round_ in (1, 2):
+        weights = study.train(chain[-1], train_spec("mc_dropout"))
+        chain.append(study.pick(chain[-1], weights, round_, method))
+        again = ids(chain[-1])
+        assert ids(study.pick(chain[-2], weights, round_, method)) == again
+    for before, after in pairwise(chain):
+        assert ids(after)[: len(ids(before))] == ids(before)
+    assert len(set(ids(chain[-1]))) == len(ids(chain[-1])) == 6 + 2 * 4
+    assert set(ids(chain[-1])) <= set(read_split(study.data, "train").image_id)
+
+
+def test_entropy_picks_what_the_network_is_least_sure_of(study):
+    start = study.start()
+    weights = study.train(start)
+    train = read_split(study.data, "train")
+    maps = pool.uncertainty(load(weights), train.images, 16, 0, CPU, "test")["predictive_entropy"]
+    free = ~np.isin(train.image_id, ids(start))
+    order = np.argsort(-maps.sum(axis=(1, 2), dtype=float)[free])
+    assert ids(study.pick(start, weights, 1))[6:] == train.image_id[free][order[:4]].tolist()
+
+
+def test_bald_with_a_network_that_has_one_opinion_is_random(study):
+    """The U-Net's equal draws leave rounding errors, which grow with the entropy and must not rank the images."""
+    start = study.start()
+    weights = study.train(start)
+    train = read_split(study.data, "train")
+    maps = pool.uncertainty(load(weights), train.images, 16, 0, CPU, "test")
+    assert maps["predictive_entropy"].any(axis=(1, 2)).all()
+    assert not maps["mutual_information"].any()
+    picks = {tuple(sorted(ids(study.pick(start, weights, 1, "bald", seed))[6:])) for seed in range(4)}
+    assert len(picks) == 4
+
+
+def test_models_see_the_pool_differently(study):
+    start = study.start()
+    images = read_split(study.data, "train").images
+    maps = [
+        pool.uncertainty(load(study.train(start, train_spec(method))), images, 16, 0, CPU, "test")
+        for method in ("unet", "ensemble", "mc_dropout")
+    ]
+    for first, second in combinations(maps, 2):
+        assert not np.allclose(first["predictive_entropy"], second["predictive_entropy"], atol=1e-3)
+        assert not np.allclose(first["mutual_information"], second["mutual_information"], atol=1e-3)
+
+
+@pytest.mark.parametrize("method", MODELS)
+def test_features_are_those_of_one_image_in_evaluation(study, method):
+    """One row per image, whatever else is in the batch; the study asks networks in training mode (defect B29)."""
+    weights = load(study.train(study.start(), train_spec(method)))
+    images = read_split(study.data, "train").images
+    together = pool.features(weights, images, CPU)
+    assert together.shape == (20, 6)
+    assert np.allclose(together[3:4], pool.features(weights, images[3:4], CPU), atol=1e-5)
+    assert len(np.unique(together.round(4), axis=0)) > 10
+    model, _ = restore(weights, CPU)
+    unet = model.members[0] if method == "ensemble" else model.net
+    with torch.no_grad():
+        deepest = unet.encoder(torch.from_numpy(images[:2]).float() / 255)[-1]
+    assert np.allclose(together[:2], deepest.mean(dim=(2, 3)).numpy(), atol=1e-5)
+
+
+def test_training_sees_the_labelled_images_alone_in_any_order(study):
+    start = study.start()
+    first = load(study.train(start))
+    assert equal(first, load(study.train(start)))
+
+    header, *lines = start.read_text().splitlines()
+    backwards = start.with_name("backwards.csv")
+    backwards.write_text("\n".join([header, *lines[::-1]]) + "\n")
+    assert equal(first, load(study.train(backwards)))
+
+    train = read_split(study.data, "train")
+    labelled = np.isin(train.image_id, ids(start))
+    assert training.Data(**first["data"]) == training.summarise(take(train, labelled))
+
+    with h5py.File(study.data, "r+") as file:
+        seen = (file["split"].asstr()[:] == "train") & np.isin(file["image_id"].asstr()[:], ids(start))
+        for i in np.flatnonzero(~seen):
+            file["images"][i], file["masks"][i] = 255, 1
+    assert equal(first, load(study.train(start)))
+
+
+def test_all_rounds_of_a_seed_begin_with_the_same_weights(study):
+    """The study's depend on the random numbers that the strategy used up (defect B30)."""
+    start = study.start()
+    # Steps so small that no weight moves in float32.
+    still = {"learning_rate": 1e-30}
+    first = load(study.train(start, train_spec(**still), "first.pt"))
+    later = load(study.train(study.pick(start, study.train(start), 1), train_spec(**still), "later.pt"))
+    other = load(study.train(start, train_spec(seed=1, **still), "other.pt"))
+    convolutions = [name for name, value in first["state"].items() if name.endswith("weight") and value.ndim == 4]
+    assert len(convolutions) == 4
+    assert all(torch.equal(first["state"][name], later["state"][name]) for name in convolutions)
+    assert not any(torch.equal(first["state"][name], other["state"][name]) for name in convolutions)
+
+
+def test_exactly_so_many_steps_and_the_last_weights(study, monkeypatch):
+    """Batch normalisation counts the batches that it has seen, and every one of them is a gradient step."""
+    state = load(study.train(study.start(), train_spec(steps=11)))["state"]
+    assert {int(value) for name, value in state.items() if name.endswith("num_batches_tracked")} == {11}
+    images = read_split(study.data, "train")
+    monkeypatch.setattr(training, "validation_loss", lambda *_: pytest.fail("nothing is to be validated"))
+    _, history = training.train(train_spec(steps=11, patience=1), images, None, CPU, "test")
+    assert history[-1][0] == 11
+    assert all(np.isnan(row[3]) for row in history)
+
+
+def test_divergence_is_said_and_nothing_is_written(study):
+    with pytest.raises(SystemExit, match=r"segunc: train lung: the .* lower learning_rate"):
+        study.train(study.start(), train_spec(learning_rate=1e30))
+    assert not list(study.folder.glob("*.pt"))
+
+
+@pytest.mark.parametrize("method", ["unet", "prob_unet"])
+def test_scores_are_those_of_the_main_study(study, method):
+    start = study.start()
+    weights = study.train(start, train_spec(method))
+    labelled = study.pick(start, weights, 1)
+    text = study.test(labelled, weights, round_=1).read_text()
+    assert text.splitlines()[0] == COLUMNS
+    (row,) = csv.DictReader(text.splitlines())
+    assert [row[name] for name in ("dataset", "model", "strategy", "seed", "round", "images")] == [
+        "lung", "unet", "entropy", "0", "1", "10"
+    ]  # fmt: skip
+
+    test = read_split(study.data, "test")
+    arrays, draws = sample(load(weights), test.images, 16, 0, CPU, "test")
+    expected = []
+    for i, (packed, mean) in enumerate(zip(arrays["samples"], arrays["mean_probability"], strict=True)):
+        prediction = Prediction(unpack(packed, mean.shape), mean, arrays["predictive_entropy"][i], draws == "exact")
+        expected.append(score(prediction, annotations_of(test, i), None))
+    for name in ("cross_entropy", "dice", "ged_16", "ged_u_16"):
+        assert float(row[name]) == pytest.approx(np.mean([one[name] for one in expected]), rel=1e-7)
+
+    train = read_split(study.data, "train")
+    for prefix, some in (("", ids(labelled)), ("picked_", ids(labelled)[6:])):
+        for name, value in composition(take(train, np.isin(train.image_id, some))).items():
+            assert float(row[prefix + name]) == pytest.approx(value, rel=1e-7)
+
+
+def test_round_0_adds_the_start_set(study):
+    start = study.start()
+    (row,) = csv.DictReader(study.test(start, study.train(start)).read_text().splitlines())
+    assert row["images"] == "6"
+    assert all(row[name] == row[f"picked_{name}"] for name in ("foreground", "disagreement", "patients", "groups"))

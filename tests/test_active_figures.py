@@ -1,0 +1,214 @@
+import importlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_active import write_labelled, write_scores
+from small_study import run, write_dataset
+from test_figures import assert_readable, words
+
+from segunc.active_tables import learning, penalty, score_files
+from segunc.data.store import read_split, take
+from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, strategies, style
+
+STRATEGIES = {
+    "random": "Random",
+    "entropy": "Entropy (sum)",
+    "entropy_mean": "Entropy (mean)",
+    "bald": "BALD",
+    "power_bald": "PowerBALD",
+    "coreset": "Core-set",
+    "foreground_random": "Random by foreground",
+    "patient_random": "Random by patient",
+    "disagreement": "Annotator disagreement",
+}
+MODELS = {"unet": "U-Net", "ensemble": "Ensemble", "mc_dropout": "MC-dropout", "prob_unet": "Probabilistic U-Net"}
+LABELS = {"datasets": {"lung": "Phantom lung", "skin": "Phantom skin"}, "models": MODELS, "strategies": STRATEGIES}
+DATASETS, MODELS, STRATEGIES = (list(LABELS[kind]) for kind in ("datasets", "models", "strategies"))
+
+
+def tables(folder, datasets=DATASETS, models=MODELS, chosen=STRATEGIES, seeds=3, rounds=4, value=None):
+    """`active_learning` and `pairwise_penalty`."""
+    grid = write_scores(folder, datasets, models, chosen, seeds, rounds, value)
+    table = learning(score_files(folder, datasets, models, chosen, grid["seeds"], rounds), chosen)
+    return table, penalty(table)
+
+
+def full_data(datasets, models):
+    index = pd.MultiIndex.from_product([[*datasets, "other"], [*models, "baseline_empty"]])
+    return pd.Series(0.03, index=index)
+
+
+def figures(table, penalties, level=None):
+    level = full_data(["other"], []) if level is None else level
+    return {
+        "cross_entropy": learning_curves.draw(table, level, "cross_entropy", 0.95, LABELS),
+        "dice": learning_curves.draw(table, level, "dice", 0.95, LABELS),
+        "composition": active_composition.draw(table, LABELS),
+        "penalty": pairwise_penalty.draw(penalties, LABELS),
+    }
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Stores of four annotators and of one, and picks of all strategies in `{dataset}_{strategy}.csv`."""
+    folder = tmp_path_factory.mktemp("stored")
+    for dataset, annotators in (("lung", 4), ("skin", 1)):
+        write_dataset(folder / f"{dataset}.h5", annotators=annotators, images=24)
+        ids = read_split(folder / f"{dataset}.h5", "train").image_id
+        for seed, strategy in enumerate(STRATEGIES):
+            write_labelled(folder / f"{dataset}_{strategy}.csv", ids, 4, 10, 2, seed)
+    return folder
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+@pytest.mark.parametrize("models", [1, 4])
+@pytest.mark.parametrize("datasets", [1, 2])
+def test_figures_of_tables_are_readable(tmp_path, datasets, models, count):
+    made = tables(tmp_path, DATASETS[:datasets], MODELS[:models], STRATEGIES[:count])
+    assert_readable(figures(*made, full_data(DATASETS, MODELS[:1])))
+
+
+@pytest.mark.parametrize("count", [1, 9])
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_figure_of_picks_is_readable(stored, dataset, count):
+    train = read_split(stored / f"{dataset}.h5", "train")
+    picks = {strategy: take(train, np.arange(10) + i) for i, strategy in enumerate(STRATEGIES[:count])}
+    title, note = "Phantom lung: first picks of round 1 (Probabilistic U-Net, seed 0)", "training split: 2.0% marked"
+    assert_readable({"picks": active_picks.draw(picks, STRATEGIES, LABELS, title, note)})
+
+
+def test_one_seed_is_said_to_be_one(tmp_path):
+    drawn = figures(*tables(tmp_path, seeds=1))
+    assert_readable(drawn)
+    assert "one seed: no interval" in words(drawn["cross_entropy"])
+    assert "one seed: no test possible" in words(drawn["penalty"])
+    assert "mean of 4 models and 1 seed" in words(drawn["composition"])
+
+
+@pytest.mark.parametrize("value", [0.0, 0.41666, 0.999])
+def test_curves_without_any_range_are_readable(tmp_path, value):
+    assert_readable(figures(*tables(tmp_path, value=lambda metric, row: value)))
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-3, 4e-3), (0.0412, 0.0497), (0.3, 260.0)])
+def test_scores_of_any_size_are_readable(tmp_path, low, high):
+    """260 is what a net that diverged may say."""
+    made = tables(tmp_path, value=lambda metric, row: low + (high - low) / (1 + row["round"]))
+    assert_readable(figures(*made))
+
+
+def test_band_wider_than_the_runs_does_not_squeeze_the_curves(tmp_path):
+    table, _ = tables(tmp_path, ["lung"], ["unet"], ["random"], seeds=2)
+    axes = learning_curves.draw(table, full_data([], []), "cross_entropy", 0.95, LABELS).axes[0]
+    low, high = axes.get_ylim()
+    runs = table["cross_entropy"]
+    assert low <= runs.min() and runs.max() <= high
+    assert high - low < 1.3 * (runs.max() - runs.min())
+
+
+def test_line_is_the_mean_of_the_seeds(tmp_path):
+    table, _ = tables(tmp_path, ["lung"], ["unet"], ["random", "entropy"])
+    axes = learning_curves.draw(table, full_data([], []), "dice", 0.95, LABELS).axes[0]
+    for line, strategy in zip(axes.lines, ["random", "entropy"], strict=True):
+        means = table[table["strategy"] == strategy].groupby("images")["dice"].mean()
+        assert line.get_xdata().tolist() == means.index.tolist()
+        np.testing.assert_allclose(line.get_ydata(), means)
+
+
+def test_full_data_line_appears_where_it_is_known(tmp_path):
+    table, _ = tables(tmp_path, DATASETS, MODELS[:2], ["random"])
+    level = full_data(["lung"], ["unet"])
+    figure = learning_curves.draw(table, level, "cross_entropy", 0.95, LABELS)
+    assert [len(axes.lines) for axes in figure.axes] == [2, 1, 1, 1]
+    assert "trained on all images" in words(figure)
+    without = learning_curves.draw(table, full_data([], []), "cross_entropy", 0.95, LABELS)
+    assert "trained on all images" not in words(without)
+
+
+def test_composition_says_where_there_is_one_annotator(tmp_path):
+    table, _ = tables(tmp_path)
+    assert words(active_composition.draw(table, LABELS)).count("one mask per image") == 1
+
+
+def test_nothing_at_all_still_makes_a_figure(tmp_path):
+    table, penalties = tables(tmp_path, ["lung"], ["unet"], ["random"])
+    assert [words(figure) for figure in figures(table[:0], penalties).values()] == [
+        *3 * [["no data"]],
+        ["one strategy: nothing to compare"],
+    ]
+
+
+def test_penalty_matrix_reads_by_row(tmp_path):
+    rows = [
+        ("lung", "cross_entropy", "random", "entropy", 0.25, 8),
+        ("lung", "cross_entropy", "entropy", "random", 1, 8),
+    ]
+    columns = ["dataset", "metric", "strategy_a", "strategy_b", "penalty", "n_comparisons"]
+    figure = pairwise_penalty.draw(pd.DataFrame(rows, columns=columns), LABELS)
+    assert {text.get_text(): text.get_position() for text in figure.axes[0].texts} == {"25": (1, 0), "100": (0, 1)}
+    assert "of 8 comparisons, in %" in words(figure)
+
+
+def test_strategies_look_apart_from_each_other_and_from_models():
+    looks = [strategies.line(name, STRATEGIES, LABELS) for name in STRATEGIES]
+    assert len({line.get_color() for line in looks}) == len({line.get_marker() for line in looks}) == 9
+    assert {line.get_color() for line in looks}.isdisjoint(style.PALETTE)
+    assert all(line.get_markerfacecolor() == "white" for line in looks)
+
+
+@pytest.mark.parametrize("program", ["learning_curves", "active_composition", "pairwise_penalty", "active_picks"])
+def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, program):
+    table, penalties = tables(tmp_path / "scores", rounds=2)
+    table.to_csv(tmp_path / "table.csv", index=False)
+    penalties.to_csv(tmp_path / "penalty.csv", index=False)
+    summary = full_data(DATASETS, MODELS).rename("mean").rename_axis(["dataset", "model"]).reset_index()
+    summary.assign(metric="dice").to_csv(tmp_path / "summary.csv", index=False)
+    chosen = ["random", "disagreement"]
+    options = {
+        "learning_curves": {
+            "table": tmp_path / "table.csv",
+            "summary": tmp_path / "summary.csv",
+            "metric": "dice",
+            "confidence": 0.95,
+        },
+        "active_composition": {"table": tmp_path / "table.csv"},
+        "pairwise_penalty": {"table": tmp_path / "penalty.csv"},
+        "active_picks": {
+            "dataset": "lung",
+            "model": "unet",
+            "seed": 0,
+            "data": stored / "lung.h5",
+            "strategies": chosen,
+            "labelled": [stored / f"lung_{strategy}.csv" for strategy in chosen],
+        },
+    }[program]
+    module = importlib.import_module(f"segunc.figures.{program}")
+    written = []
+    for folder in ("first", "second"):
+        png, pdf = tmp_path / folder / "figure.png", tmp_path / folder / "figure.pdf"
+        run(module, monkeypatch, labels=json.dumps(LABELS), png=png, pdf=pdf, **options)
+        written.append((png.read_bytes(), pdf.read_bytes()))
+        assert sorted(path.name for path in png.parent.iterdir()) == ["figure.pdf", "figure.png"]
+    assert written[0] == written[1]
+    assert written[0][0].startswith(b"\x89PNG") and written[0][1].startswith(b"%PDF")
+
+
+def test_picks_of_another_dataset_are_refused(stored, tmp_path, monkeypatch):
+    write_dataset(tmp_path / "other.h5", images=3)
+    with pytest.raises(SystemExit, match="which the dataset's training split does not have"):
+        run(
+            active_picks,
+            monkeypatch,
+            dataset="lung",
+            model="unet",
+            seed=0,
+            data=tmp_path / "other.h5",
+            strategies=["random"],
+            labelled=[stored / "lung_random.csv"],
+            labels=json.dumps(LABELS),
+            png=tmp_path / "a.png",
+            pdf=tmp_path / "a.pdf",
+        )
+    assert not (tmp_path / "a.png").exists()

@@ -1,0 +1,153 @@
+"""Which images are labelled: the start set, the rounds after it, and what they must not depend on."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from small_study import blob, run, write_dataset
+
+from segunc import pick
+from segunc.composition import composition, disagreement, foreground
+from segunc.data.store import Images, read_split, take
+
+TRAIN = 12
+
+
+def rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(row["image_id"], int(row["round"])) for row in csv.DictReader(file)]
+
+
+def pick_spec(round_, method="random", seed=0, add=3, **options):
+    return json.dumps({"method": method, "options": options, "add": add, "seed": seed, "round": round_, "draws": 16})
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A data set of 12 training images, and functions that draw a start set and pick a round."""
+
+    class Study:
+        data = tmp_path / "lung.h5"
+
+        def start(self, start=4, seed=0, **more):
+            output = tmp_path / f"start{start}-{seed}.csv"
+            run(
+                pick,
+                monkeypatch,
+                data=self.data,
+                spec=json.dumps({"start": start, "seed": seed}),
+                output=output,
+                **more,
+            )
+            return output
+
+        def round(self, before, round_, **settings):
+            output = before.with_name(f"{before.stem}-{round_}.csv")
+            run(pick, monkeypatch, data=self.data, labelled=before, spec=pick_spec(round_, **settings), output=output)
+            return output
+
+    write_dataset(Study.data, images=TRAIN)
+    return Study()
+
+
+def test_start_set_depends_on_data_and_seed(study):
+    first = rows(study.start())
+    assert first == rows(study.start())
+    assert first != rows(study.start(seed=1))
+    assert [round_ for _, round_ in first] == [0] * 4
+    assert len(dict(first)) == 4
+    assert set(dict(first)) <= set(read_split(study.data, "train").image_id)
+    assert rows(study.start(6))[:4] == first
+
+
+@pytest.mark.parametrize("method", ["random", "patient_random", "foreground_random", "disagreement"])
+def test_rounds_add_new_training_images_until_none_is_left(study, method):
+    """The study draws with replacement, labelled images included (defect B25, B26)."""
+    before = study.start(3)
+    for round_ in (1, 2, 3):
+        after = study.round(before, round_, method=method)
+        assert rows(after)[: len(rows(before))] == rows(before)
+        assert [r for _, r in rows(after)] == [r for _, r in rows(before)] + [round_] * 3
+        before = after
+    assert sorted(dict(rows(before))) == sorted(read_split(study.data, "train").image_id)
+
+
+def test_picks_depend_on_seed_round_and_strategy(study):
+    start = study.start()
+    picks = {
+        (round_, seed, method): [i for i, r in rows(study.round(start, round_, seed=seed, method=method)) if r]
+        for round_ in (1, 2)
+        for seed in (0, 1)
+        for method in ("random", "patient_random")
+    }
+    assert picks[1, 0, "random"] == [i for i, r in rows(study.round(start, 1)) if r]
+    assert len(set(map(tuple, picks.values()))) == len(picks)
+
+
+def test_disagreement_is_read_from_the_annotations(study):
+    """In this data set the images marked by some annotators are disputed more than those marked by all."""
+    start = study.start(1)
+    train = read_split(study.data, "train")
+    free = train.image_id != rows(start)[0][0]
+    disputed = train.image_id[free][np.argsort(-disagreement(train)[free])]
+    assert [i for i, r in rows(study.round(start, 1, method="disagreement")) if r] == disputed[:3].tolist()
+
+
+def test_too_small_a_pool_is_said_before_anything_is_drawn(study):
+    with pytest.raises(
+        SystemExit, match=r"active\.start, active\.add and active\.rounds add up to 13 .* has 12 in its"
+    ):
+        study.start(needed=13)
+    with pytest.raises(SystemExit, match="add up to 20 labelled images"):
+        study.start(20)
+    assert len(rows(study.start(needed=12))) == 4
+    with pytest.raises(
+        SystemExit, match=r"config key active\.add asks for 9 images in round 1, but of the 12 .* 8 are left"
+    ):
+        study.round(study.start(), 1, add=9)
+    assert not list(study.data.parent.glob("*-1.csv"))
+
+
+def test_labelled_images_of_another_dataset_are_refused(study):
+    start = study.start()
+    start.write_text("image_id,round\nmars-1,0\n")
+    with pytest.raises(SystemExit, match="names image mars-1, which the dataset's training split does not have"):
+        study.round(start, 1)
+
+
+def test_torch_is_imported_only_for_a_network(study):
+    """So that a cluster's many small jobs start at once."""
+    command = "import sys; from segunc import pick; pick.main(); assert 'torch' not in sys.modules"
+    arguments = ["--data", str(study.data), "--labelled", str(study.start()), "--spec", pick_spec(1)]
+    output = ["--output", str(study.data.with_suffix(".csv"))]
+    subprocess.run([sys.executable, "-c", command, *arguments, *output], check=True)
+
+
+def test_composition_of_images():
+    small, large, nothing = blob(1), blob(2), blob(0)
+    images = Images(
+        images=np.zeros((3, 1, *small.shape), np.uint8),
+        # All agree; one of three existing marks nothing, where 4 of 12 pixels overlap otherwise; a single annotator.
+        masks=np.stack([[small] * 3, [small, large, nothing], [large, nothing, nothing]]),
+        annotated=np.array([[1, 1, 1], [1, 1, 1], [1, 0, 0]], bool),
+        image_id=np.array(["a", "b", "c"]),
+        group_id=np.array(["g", "g", "h"]),
+        patient_id=np.array(["p", "p", "p"]),
+        annotator_probability=None,
+    )
+    pixels = small.size
+    assert foreground(images) == pytest.approx([4 / pixels, (4 + 12) / 3 / pixels, 12 / pixels])
+    assert disagreement(images) == pytest.approx([0, (2 / 3 + 1 + 1) / 3, np.nan], nan_ok=True)
+    assert composition(images) == pytest.approx(
+        {
+            "foreground": foreground(images).mean(),
+            "disagreement": (2 / 3 + 1 + 1) / 6,
+            "patients": 1,
+            "groups": 2,
+        }
+    )
+    alone = composition(take(images, np.array([2])))
+    assert np.isnan(alone["disagreement"]) and alone["groups"] == 1

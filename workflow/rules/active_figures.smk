@@ -1,0 +1,129 @@
+# Tables and picks of active learning to figures: the study's figures 8 and 9, and what explains them.
+
+
+rule plot_learning_curves:
+    input:
+        table="results/tables/active_learning.csv",
+        summary=full_data_summary,
+    output:
+        png=report(
+            "results/figures/learning_curves_{metric}.png",
+            caption="../report/learning_curves.rst",
+            category="Active learning",
+            labels={"figure": "Learning curves, {metric}", "dataset": "all"},
+        ),
+        pdf="results/figures/learning_curves_{metric}.pdf",
+    log:
+        "results/logs/plot_learning_curves/{metric}.log",
+    benchmark:
+        "results/benchmarks/plot_learning_curves/{metric}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        labels=settings.active_labels(experiment),
+        summary=full_data_argument,
+        confidence=experiment.statistics.confidence,
+    message:
+        "Drawing learning curves in {wildcards.metric}"
+    shell:
+        "python -m segunc.figures.learning_curves --table {input.table} {params.summary} --metric {wildcards.metric} "
+        "--confidence {params.confidence} --labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+
+
+rule plot_active_composition:
+    input:
+        "results/tables/active_learning.csv",
+    output:
+        png=report(
+            "results/figures/active_composition.png",
+            caption="../report/active_composition.rst",
+            category="Active learning",
+            labels={"figure": "What is picked", "dataset": "all"},
+        ),
+        pdf="results/figures/active_composition.pdf",
+    log:
+        "results/logs/plot_active_composition.log",
+    benchmark:
+        "results/benchmarks/plot_active_composition.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        labels=settings.active_labels(experiment),
+    message:
+        "Drawing what the strategies pick"
+    shell:
+        "python -m segunc.figures.active_composition --table {input} --labels {params.labels:q} "
+        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
+
+
+rule plot_active_picks:
+    input:
+        data="results/data/{dataset}.h5",
+        labelled=first_picks,
+    output:
+        png=report(
+            "results/figures/active_picks_{dataset}.png",
+            caption="../report/active_picks.rst",
+            category="Active learning",
+            labels={"figure": "First picks", "dataset": "{dataset}"},
+        ),
+        pdf="results/figures/active_picks_{dataset}.pdf",
+    log:
+        "results/logs/plot_active_picks/{dataset}.log",
+    benchmark:
+        "results/benchmarks/plot_active_picks/{dataset}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        labels=settings.active_labels(experiment),
+        model=experiment.active.models[:1],
+        seed=experiment.active.seeds[:1],
+        strategies=experiment.active.strategies,
+    message:
+        "Drawing the first picks among {wildcards.dataset}"
+    shell:
+        "python -m segunc.figures.active_picks --dataset {wildcards.dataset} --model {params.model} "
+        "--seed {params.seed} --data {input.data} --strategies {params.strategies} --labelled {input.labelled} "
+        "--labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+
+
+rule plot_pairwise_penalty:
+    input:
+        "results/tables/pairwise_penalty.csv",
+    output:
+        png=report(
+            "results/figures/pairwise_penalty.png",
+            caption="../report/pairwise_penalty.rst",
+            category="Active learning",
+            labels={"figure": "Pairwise penalty", "dataset": "all"},
+        ),
+        pdf="results/figures/pairwise_penalty.pdf",
+    log:
+        "results/logs/plot_pairwise_penalty.log",
+    benchmark:
+        "results/benchmarks/plot_pairwise_penalty.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        labels=settings.active_labels(experiment),
+    message:
+        "Drawing which strategy loses to which"
+    shell:
+        "python -m segunc.figures.pairwise_penalty --table {input} --labels {params.labels:q} "
+        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
