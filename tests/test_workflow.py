@@ -98,7 +98,7 @@ def test_a_hyper_parameter_reruns_one_model(finished: Path) -> None:
 
 def test_a_label_reruns_figures_alone(finished: Path) -> None:
     jobs = scheduled(finished, overlay=merged(TINY, models={"unet": {"label": "Plain U-Net"}}))
-    assert jobs and all(rule.startswith("figure") for rule in jobs)
+    assert jobs and all(rule.startswith("plot") for rule in jobs)
 
 
 def test_less_than_the_whole_grid(finished: Path) -> None:
