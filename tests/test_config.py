@@ -92,6 +92,47 @@ def merged(raw: dict, overlay: dict) -> dict:
             "config keys training, datasets.phantom_lung.training and models.unet.tr",
         ),
         ("datasets.phantom_lung.split", {"train": 0.9}, "train + val + test must be 1, not 1.2"),
+        (
+            "datasets.lidc.training",
+            {"learning_rate": -1},
+            "config key datasets.lidc.training.learning_rate is -1: input sh",
+        ),
+        (
+            "models.unet.training",
+            {"batch_size": None},
+            "config key models.unet.training.batch_size is None: input should",
+        ),
+        ("training.learning_rate", float("inf"), "config key training.learning_rate is inf: input should be a finite"),
+        (
+            "datasets.phantom_lung.size",
+            4,
+            "config key datasets.phantom_lung.size is 4, but a backbone of 4 levels needs",
+        ),
+        (
+            "datasets.phantom_lung.split",
+            {"train": 1, "val": 0, "test": 0},
+            "split.train is 1: input should be less than 1",
+        ),
+        (
+            "models.ensemble.options",
+            {"members": 3},
+            "config key models.ensemble.options.members is 3: input should be 2, 4",
+        ),
+        (
+            "models.mc_dropout.options",
+            {"dropout": 1.0},
+            "models.mc_dropout.options.dropout is 1.0: input should be less",
+        ),
+        (
+            "models.baseline_x",
+            {"label": "x", "method": "unet"},
+            "config key models.baseline_x has a name for baselines",
+        ),
+        (
+            "datasets.9x",
+            {"label": "x", "format": "phantom", "size": 8},
+            "config key datasets.9x is '9x': string should",
+        ),
         ("draws", 10, "config key draws is 10: input should be a multiple of 16"),
         ("active.strategies", ["luck"], "config key active.strategies.0 is 'luck', but may be 'random' or 'entropy'"),
         ("active.models", ["vit"], "config key active.models.0 is 'vit', but may be 'unet' or 'ensemble'"),
@@ -146,6 +187,19 @@ def test_missing_raw_data_names_key_and_folders(raw: dict) -> None:
     with pytest.raises(settings.ConfigError, match=r"datasets\.lidc\.options\.slices is 'LIDC.*lies in 'nowhere'"):
         settings.raw_data(config, "lidc")
     assert settings.raw_data(config, "phantom_lung") == {}
+
+
+def test_raw_data_is_found_as_distributed_and_unpacked(raw: dict, tmp_path: Path) -> None:
+    config = settings.load({**raw, "raw_folders": ["nowhere", str(tmp_path)]})
+    (tmp_path / "LIDC-IDRI-slices").mkdir()
+    assert settings.raw_data(config, "lidc") == {"slices": f"{tmp_path.as_posix()}/LIDC-IDRI-slices"}
+    (tmp_path / "LIDC-IDRI-slices.zip").touch()
+    assert settings.raw_data(config, "lidc") == {"slices": f"{tmp_path.as_posix()}/LIDC-IDRI-slices.zip"}
+
+
+def test_a_gpu_is_asked_for_where_the_config_asks(raw: dict) -> None:
+    assert settings.gpus(settings.load({**raw, "device": "cuda"})) == 1
+    assert settings.gpus(settings.load({**raw, "device": "cpu"})) == 0
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "workflow/presets").glob("*.yaml")), ids=lambda path: path.stem)

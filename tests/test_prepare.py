@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -39,14 +40,9 @@ def test_as_a_program(lidc_folder, tmp_path):
     output = tmp_path / "results" / "data" / "lidc.h5"
     done = run(SPEC, output, slices=lidc_folder)
     assert done.returncode == 0, done.stderr
-    assert (
-        done.stdout
-        == (
-            "lidc: train 11 images of 1 patients; val 11 images of 1 patients; test 10 images of 1 patients; "
-            "4 annotator(s), 37% of masks empty; 1 dropped (nobody marked anything)\n"
-        )
-        or done.stdout.count("1 patients") == 3
-    )
+    sides = r"lidc: train \d+ images of 1 patients; val \d+ images of 1 patients; test \d+ images of 1 patients"
+    rest = r"; 4 annotator\(s\), \d+% of masks empty; 1 dropped \(nobody marked anything\)\n"
+    assert re.fullmatch(sides + rest, done.stdout)
     assert [file.name for file in output.parent.iterdir()] == ["lidc.h5"]
     attributes = read_attributes(output)
     assert attributes["spec"] == SPEC

@@ -67,9 +67,11 @@ def run(settings: dict[str, Any]) -> tuple[dict[str, Any], list[list[float]]]:
     return training.train(settings, images(), images(4, seed=1), CPU, "test")
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("method", ["unet", "ensemble", "mc_dropout", "prob_unet"])
-def test_same_seed_same_weights_same_samples(method: str) -> None:
-    settings = {**spec(), "method": method}
+def test_same_seed_same_weights_same_samples(method: str, precision: str) -> None:
+    options = {"members": 4} if method == "ensemble" else {}
+    settings = {**spec(precision=precision), "method": method, "options": options}
     (first, history), (second, again) = run(settings), run(settings)
     assert all(torch.equal(value, second["state"][name]) for name, value in first["state"].items())
     assert [row[:-1] for row in history] == [row[:-1] for row in again]
@@ -144,6 +146,8 @@ def test_annotators_are_shuffled_per_group_and_never_lost() -> None:
 def test_divergence_and_empty_masks_are_said_in_one_sentence() -> None:
     with pytest.raises(UserError, match="lower learning_rate"):
         run(spec(learning_rate=1e30, gradient_clip=None, warmup_steps=0))
+    with pytest.raises(UserError, match="nan in validation after 1 steps"):
+        run(spec(learning_rate=1e30, gradient_clip=None, warmup_steps=0, steps=1))
     nothing = images()._replace(masks=np.zeros((10, 2, 16, 16), dtype=np.uint8))
     with pytest.raises(UserError, match="nothing to learn"):
         training.train(spec(), nothing, images(4), CPU, "test")

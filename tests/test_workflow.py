@@ -66,7 +66,7 @@ def test_a_hyper_parameter_reruns_one_model(finished: Path) -> None:
 
 def test_a_label_reruns_figures_alone(finished: Path) -> None:
     jobs = scheduled(finished, overlay=merged(TINY, models={"unet": {"label": "Plain U-Net"}}))
-    assert jobs and all(rule.startswith("figure") for rule in jobs)
+    assert jobs and all(rule.startswith("plot") for rule in jobs)
 
 
 def test_less_than_the_whole_grid(finished: Path) -> None:
@@ -123,16 +123,6 @@ def test_presets_resolve_to_their_whole_grid(tmp_path: Path, preset: str) -> Non
     jobs = scheduled(tmp_path, overlay=overlay)
     cells = 2 * 4 * len(overlay["grid"]["seeds"])
     assert (jobs["prepare"], jobs["train_model"], jobs["sample"], jobs["evaluate"]) == (2, cells, cells, cells)
-
-
-def test_gpu_is_asked_for_where_the_config_asks(tmp_path: Path) -> None:
-    def resources(device: str) -> str:
-        done = snakemake(tmp_path, "--dry-run", overlay={**TINY, "device": device})
-        assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
-
-    assert "gpu=1" in resources("cuda")
-    assert "gpu=1" not in resources("cpu")
 
 
 @pytest.mark.skipif(shutil.which("snakefmt") is None, reason="snakefmt is not installed")

@@ -1,8 +1,8 @@
 """The experiment's typed config: what `config.yaml` and its overlays may say, and what each cell takes from it.
 
 `load(raw)` validates the merged YAML and raises ConfigError with one sentence per mistake. The `*_spec` functions
-resolve what one cell's result depends on, as one JSON string with sorted keys: no labels, paths, threads or devices,
-so that renaming, moving or running elsewhere reruns nothing.
+resolve what one cell's result depends on, as one JSON string with sorted keys: no labels, threads or devices, so that
+a new name in a figure or another machine reruns no training.
 
 `python -m segunc.config > workflow/schemas/config.schema.json` writes the JSON schema for editors.
 """
@@ -18,8 +18,10 @@ from pydantic import model_validator as validator
 
 from segunc.options import available, constant_of, options_of
 
+CHECKOUT = Path(__file__).parents[2]
+
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ConfigError(Exception):
@@ -27,7 +29,7 @@ class ConfigError(Exception):
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Grid(Strict):
@@ -41,9 +43,9 @@ class Grid(Strict):
 class Split(Strict):
     """Shares of the patients (not of the images) on each side. A raw format with a published split ignores it."""
 
-    train: Fraction = 0.7
-    val: Fraction = 0.15
-    test: Fraction = 0.15
+    train: Share = 0.7
+    val: Share = 0.15
+    test: Share = 0.15
     seed: int = Field(0, ge=0)
 
     @validator(mode="after")
@@ -92,10 +94,11 @@ class Training(Strict):
 
 
 def _partial(model: type[BaseModel]) -> Any:
-    """The same fields, each optional and without a default: what an overlay of `model` may say."""
-    fields: dict[str, Any] = {name: (field.annotation, field) for name, field in model.model_fields.items()}
-    for name, (annotation, field) in fields.items():
-        fields[name] = (annotation | None, Field(None, description=field.description))
+    """The same fields with the same bounds, each optional: what an overlay of `model` may say."""
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        described = Field(description=field.description)
+        fields[name] = (Annotated[field.annotation, *field.metadata, described], None)  # type: ignore[name-defined]
     return create_model(f"{model.__name__}Overrides", __base__=Strict, **fields)
 
 
@@ -212,10 +215,18 @@ def load(raw: dict[str, Any]) -> Config:
         if name == "start":
             mistakes.append("config key strategies.start is reserved for round 0; choose another id.")
         mistakes += _wrong_options(f"strategies.{name}", "method", strategy.method, strategy.options, *STRATEGY)
+    smallest = 2 ** (len(config.backbone.filters) - 1)
     for name, dataset in config.datasets.items():
+        if dataset.size < smallest:
+            mistakes.append(
+                f"config key datasets.{name}.size is {dataset.size}, but a backbone of {len(config.backbone.filters)} "
+                f"levels needs at least {smallest}."
+            )
         mistakes += _wrong_options(f"datasets.{name}", "format", dataset.format, dataset.options, *FORMAT)
     for name, model in config.models.items():
         key = f"models.{name}"
+        if name.startswith("baseline_"):
+            mistakes.append(f"config key {key} has a name for baselines; choose one that does not begin so.")
         mistakes += _wrong_options(key, "method", model.method, model.options, *METHOD)
         for dataset_id, override in model.per_dataset.items():
             if dataset_id not in config.datasets:
@@ -227,8 +238,8 @@ def load(raw: dict[str, Any]) -> Config:
                 mistakes += _wrong_options(f"{key}.per_dataset.{dataset_id}", "method", model.method, merged, *METHOD)
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    for dataset_id in config.grid.datasets:
-        for model_id in config.grid.models:
+    for dataset_id in config.datasets:
+        for model_id in config.models:
             _training(config, dataset_id, model_id)
     for dataset_id in config.active.datasets:
         for model_id in config.active.models:
@@ -254,7 +265,9 @@ def raw_data(config: Config, dataset: str) -> dict[str, str]:
         if field.annotation is not Path:
             continue
         value = str(entry.options[name])
-        candidates = [Path(folder) / value for folder in config.raw_folders]
+        # From where the workflow runs, else from the checkout; as distributed, else unpacked.
+        folders = [start / folder for folder in config.raw_folders for start in (Path(), CHECKOUT)]
+        candidates = [folder / name for folder in folders for name in (value, value.removesuffix(".zip"))]
         path = next((candidate for candidate in candidates if candidate.exists()), None)
         if path is None:
             raise ConfigError(
@@ -406,7 +419,7 @@ def _sentences(error: ValidationError, root: type[BaseModel], prefix: str = "") 
     """One sentence per mistake: the key, what stands there, what may stand there."""
     sentences = []
     for mistake in error.errors():
-        path = [str(part) for part in mistake["loc"]]
+        path = [str(part) for part in mistake["loc"] if part != "[key]"]
         key = prefix + ".".join(path) if path else prefix.rstrip(".")
         if mistake["type"] == "extra_forbidden":
             known = _fields_at(root, path[:-1])

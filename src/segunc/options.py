@@ -10,10 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, create_model
+
+from segunc.bounds import Probability
 
 PACKAGE = Path(__file__).parent
-TYPES = {"int": int, "float": float, "bool": bool, "str": str, "Path": Path, "Literal": Literal, "list": list}
+TYPES = {
+    **{"int": int, "float": float, "bool": bool, "str": str, "list": list, "Path": Path, "Literal": Literal},
+    **{"PositiveInt": PositiveInt, "PositiveFloat": PositiveFloat, "Probability": Probability},
+}
+"""What an option may be annotated with."""
 
 
 def available(family: str) -> list[str]:
@@ -44,7 +50,7 @@ def options_of(family: str, name: str, function: str) -> type[BaseModel]:
         value = ... if default is None else ast.literal_eval(default)
         fields[argument.arg] = (annotation, Field(value, description=comment or None))
     title = "".join(word.capitalize() for word in name.split("_")) + "Options"
-    return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True), **fields)
+    return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), **fields)
 
 
 @cache

@@ -145,23 +145,21 @@ def train(
 
         done = step + 1
         if done % every == 0 or done == steps:
-            train_loss = float(torch.stack(losses).mean())
-            if not math.isfinite(train_loss):
-                raise UserError(
-                    f"{what}: the training loss is {train_loss} after {done} steps; "
-                    "lower learning_rate or set gradient_clip."
-                )
-            val_loss = math.nan
+            train_loss, val_loss = float(torch.stack(losses).mean()), math.nan
             if validation_images is not None:
                 val_loss = validation_loss(model, validation_images, training["precision"], device)
+            if not math.isfinite(train_loss) or (validation_images is not None and not math.isfinite(val_loss)):
+                raise UserError(
+                    f"{what}: the loss is {train_loss} in training and {val_loss} in validation after {done} steps; "
+                    "lower learning_rate or set gradient_clip."
+                )
             history.append([done, done / per_epoch, train_loss, val_loss, rate, time.monotonic() - started])
             losses = []
             if val_loss < best:
                 best, best_weights, since_best = val_loss, copy.deepcopy(model.state_dict()), 0
             else:
                 since_best += 1
-        validated = "" if validation_images is None else f", best validation {best:.4f}"
-        progress.update(done, f"loss {float(losses[-1]) if losses else train_loss:.4f}{validated}")
+        progress.update(done, f"best validation loss {best:.4f}" if best < math.inf else "")
         if since_best >= patience:
             break
     weights = {"spec": json.dumps(spec, sort_keys=True), "data": data._asdict(), "state": best_weights}

@@ -1,5 +1,6 @@
 import zipfile
 
+import numpy as np
 import pytest
 from conftest import zipped
 
@@ -103,3 +104,24 @@ def test_digest_of_a_folder_is_of_names_and_contents(folder):
     assert changed != before
     (folder / "a.png").rename(folder / "c.png")
     assert digest(folder) not in (before, changed)
+
+
+def test_damaged_zips_never_end_in_a_traceback(tmp_path):
+    """Single bytes changed at seeded places: each file is read in full or refused in a sentence."""
+    whole = tmp_path / "whole.zip"
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/b.txt", b"some text " * 20)
+        archive.writestr("a/c.txt", b"more text " * 20)
+    content, rng = whole.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(1500):
+        damaged = bytearray(content)
+        damaged[rng.integers(len(content))] = rng.integers(256)
+        (tmp_path / "damaged.zip").write_bytes(damaged)
+        try:
+            with open_files(tmp_path / "damaged.zip") as files:
+                for name in files.names:
+                    files.read(name)
+        except UserError:
+            refused += 1
+    assert refused > 300

@@ -7,8 +7,8 @@ from segunc import config as settings
 
 try:
     experiment = settings.load(config)
-    used = [*experiment.grid.datasets, *experiment.active.datasets]
-    raw_files = {name: settings.raw_data(experiment, name) for name in used}
+    for dataset in [*experiment.grid.datasets, *experiment.active.datasets]:
+        settings.raw_data(experiment, dataset)
 except settings.ConfigError as error:
     sys.exit(f"segunc: {error}")
 
@@ -26,14 +26,17 @@ def cells(pattern):
     return expand(pattern, dataset=grid.datasets, model=grid.models, seed=grid.seeds)
 
 
-# Snakemake does not record params whose function takes `input`: neither where raw data lies nor where a network runs
-# belongs to what a result depends on.
+# Snakemake does not record params whose function takes `input`: on what device a network runs does not belong to what
+# a result depends on.
 def device(wildcards, input):
     return experiment.device
 
 
 def raw_input(wildcards):
-    return raw_files[wildcards.dataset]
+    try:
+        return settings.raw_data(experiment, wildcards.dataset)
+    except settings.ConfigError as error:
+        sys.exit(f"segunc: {error}")
 
 
 def raw_arguments(wildcards, input):

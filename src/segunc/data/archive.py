@@ -42,7 +42,7 @@ def open_files(path: Path) -> Iterator[Files]:
         archive = zipfile.ZipFile(path)
     except OSError as error:
         raise UserError(f"{path} cannot be opened ({error.strerror}); put the raw data there.") from None
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         raise UserError(f"{path} is neither a folder nor a complete zip archive; fetch it again.") from None
     with archive:
         yield _zip(path, archive)
@@ -69,7 +69,7 @@ def _zip(path: Path, archive: zipfile.ZipFile) -> Files:
         _check_size(f"{name} in {path}", info.file_size)
         try:
             return archive.read(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
             raise UserError(f"{name} in {path} cannot be unpacked ({error}); fetch the archive again.") from None
 
     return Files(_wanted(info.filename for info in archive.infolist() if not info.is_dir()), read)

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from segunc.annotators import one_annotator
 from segunc.backbone import Backbone, Data, UNet
+from segunc.bounds import Probability
 
 
 def build(
     data: Data,
     backbone: Backbone,
     *,
-    dropout: float = 0.5,  # probability with which a channel is zeroed
+    dropout: Probability = 0.5,  # probability with which a channel is zeroed
 ) -> nn.Module:
     """An untrained network."""
     return MCDropout(data, backbone, dropout)
@@ -38,6 +39,5 @@ class MCDropout(nn.Module):
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """n draws of the dropped channels; what lies before the first dropout is computed once."""
         shallow = self.net.shallow(images)
-        repeated = [level.repeat(n, 1, 1, 1) for level in shallow]
-        logits = self.net.deep(repeated, generator).float()
-        return logits.sigmoid().view(n, len(images), *images.shape[-2:])
+        # One draw at a time: all at once would take n times the memory of a large image's features.
+        return torch.stack([self.net.deep(shallow, generator).float().sigmoid().squeeze(1) for _ in range(n)])

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from segunc.annotators import one_annotator
@@ -14,8 +15,8 @@ def build(
     data: Data,
     backbone: Backbone,
     *,
-    latent: int = 6,  # dimensions of the latent space
-    beta: float = 0.005,  # weight of KL(posterior || prior) against the mean cross-entropy of a pixel
+    latent: PositiveInt = 6,  # dimensions of the latent space
+    beta: PositiveFloat = 0.005,  # weight of KL(posterior || prior) against the mean cross-entropy of a pixel
 ) -> nn.Module:
     """An untrained network."""
     return ProbUNet(data, backbone, latent, beta)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+from pydantic import PositiveInt
 
 from segunc.data.phantoms import lung, skin
 from segunc.data.phantoms.canvas import canvas
@@ -18,9 +19,9 @@ SLICES = 8
 def read(
     *,
     kind: Literal["lung", "skin"],  # grey slices through nodules with four annotators, or coloured lesions with one
-    patients: int,  # number of patients
-    images_per_patient: int,  # lung: slices, of one nodule for every 8 begun; skin: lesions
-    size: int,  # height and width in pixels
+    patients: PositiveInt,  # number of patients
+    images_per_patient: PositiveInt,  # lung: slices, of one nodule for every 8 begun; skin: lesions
+    size: PositiveInt,  # height and width in pixels
     seed: int = 0,  # patient k depends on nothing but this and k
 ) -> Iterator[Record | Dropped]:
     """Images with masks and the true probability that an annotator marks a pixel; what nobody marked is dropped."""
