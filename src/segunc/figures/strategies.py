@@ -63,7 +63,7 @@ def present(table: pd.DataFrame, labels: Labels) -> tuple[list[str], list[str], 
     return datasets, models, style.ordered(table["strategy"], labels["strategies"])
 
 
-LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.1, 0.42, 0.46
+LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.13, 0.42, 0.46
 """Inches: around the panels, and between them for their tick labels."""
 PANEL = (2.4, 1.45)
 """Inches: largest width, and height."""
