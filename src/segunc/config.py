@@ -164,6 +164,7 @@ class Active(Strict):
     add: PositiveInt = Field(25, description="images picked per round")
     rounds: int = Field(10, ge=0, description="rounds after round 0")
     training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the cell's training")
+    per_dataset: dict[Identifier, TrainingOverrides] = Field({}, description="what is different on single datasets")
 
 
 class Statistics(Strict):
@@ -211,6 +212,9 @@ def load(raw: dict[str, Any]) -> Config:
         seeds = getattr(config, owner).seeds
         for seed in {s for s in seeds if seeds.count(s) > 1}:
             mistakes.append(f"config key {owner}.seeds names {seed} twice; name it once.")
+    for name in config.active.per_dataset:
+        if name not in config.datasets:
+            mistakes.append(f"config key active.per_dataset has '{name}', but may have {_any_of(config.datasets)}.")
     for name, strategy in config.strategies.items():
         if name == "start":
             mistakes.append("config key strategies.start is reserved for round 0; choose another id.")
@@ -243,7 +247,7 @@ def load(raw: dict[str, Any]) -> Config:
             _training(config, dataset_id, model_id)
     for dataset_id in config.active.datasets:
         for model_id in config.active.models:
-            if _training(config, dataset_id, model_id, config.active.training).steps is None:
+            if _training(config, dataset_id, model_id, active=True).steps is None:
                 raise ConfigError(
                     "config key active.training must give the budget in steps, the same in every round; "
                     f"with {model_id} on {dataset_id} it is in epochs."
@@ -293,7 +297,7 @@ def train_spec(config: Config, dataset: str, model: str, seed: int) -> str:
 
 def active_train_spec(config: Config, dataset: str, model: str, seed: int) -> str:
     """The same for the training of a round, which nothing validates: all rounds and strategies of a seed share it."""
-    training = _training(config, dataset, model, config.active.training)
+    training = _training(config, dataset, model, active=True)
     unvalidated = training.model_copy(update={"validate_every": None, "patience": None})
     return _train_spec(config, dataset, model, seed, unvalidated)
 
@@ -366,12 +370,16 @@ def active_labels(config: Config) -> str:
     )
 
 
-def _training(config: Config, dataset: str, model: str, last: TrainingOverrides | None = None) -> Training:
-    """The global training, overlaid by the dataset's, the model's, the model's on this dataset, and `last`."""
+def _training(config: Config, dataset: str, model: str, active: bool = False) -> Training:
+    """The global training, overlaid by the dataset's, the model's, the model's on this dataset, and active learning's."""
     entry = config.models[model]
     override = entry.per_dataset.get(dataset, ModelOverrides())
     values = config.training.model_dump()
-    for layer in (config.datasets[dataset].training, entry.training, override.training, last or TrainingOverrides()):
+    layers = [config.datasets[dataset].training, entry.training, override.training]
+    if active:
+        layers.append(config.active.training)
+        layers.append(config.active.per_dataset.get(dataset, TrainingOverrides()))
+    for layer in layers:
         said = layer.model_dump(exclude_unset=True)
         if isinstance(said.get("augmentation"), dict) and values["augmentation"] is not None:
             said["augmentation"] = {**values["augmentation"], **said["augmentation"]}
@@ -381,7 +389,7 @@ def _training(config: Config, dataset: str, model: str, last: TrainingOverrides 
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         keys = ["training", f"datasets.{dataset}.training", f"models.{model}.training"]
-        keys += [] if last is None else ["active.training"]
+        keys += ["active.training"] if active else []
         raise ConfigError(f"config keys {', '.join(keys[:-1])} and {keys[-1]} do not fit together: {reason}.") from None
 
 
