@@ -371,7 +371,7 @@ def active_labels(config: Config) -> str:
 
 
 def _training(config: Config, dataset: str, model: str, active: bool = False) -> Training:
-    """The global training, overlaid by the dataset's, the model's, the model's there, and, if `active`, active learning's."""
+    """The global training, overlaid by the dataset's, the model's, the model's there, and active learning's on request."""
     entry = config.models[model]
     override = entry.per_dataset.get(dataset, ModelOverrides())
     values = config.training.model_dump()

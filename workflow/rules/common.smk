@@ -3,6 +3,9 @@ import os
 import sys
 from types import SimpleNamespace
 
+# This checkout's segunc, whichever is installed.
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+
 from segunc import config as settings
 
 try:
