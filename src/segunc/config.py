@@ -371,7 +371,7 @@ def active_labels(config: Config) -> str:
 
 
 def _training(config: Config, dataset: str, model: str, active: bool = False) -> Training:
-    """The global training, overlaid by the dataset's, the model's, the model's there, and active learning's on request."""
+    """The global training, overlaid by the dataset's, the model's, the model's there, and maybe active learning's."""
     entry = config.models[model]
     override = entry.per_dataset.get(dataset, ModelOverrides())
     values = config.training.model_dump()
