@@ -163,6 +163,8 @@ def main() -> None:
     for name, frame in tables.items():
         with write_atomically(args.output / f"{name}.csv") as path:
             frame.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
+    if RANDOM not in args.strategies:
+        print("The strategy random is not in the grid: no differences; these fields are empty.")
     if table["seed"].nunique() < 2:
         print("One seed: no intervals and no tests; these fields are empty.")
 

@@ -218,6 +218,11 @@ def load(raw: dict[str, Any]) -> Config:
     for name, strategy in config.strategies.items():
         if name == "start":
             mistakes.append("config key strategies.start is reserved for round 0; choose another id.")
+        if name == "random" and strategy.method != "random":
+            mistakes.append(
+                f"config key strategies.random.method is '{strategy.method}', but must be 'random', which all strategies "
+                "are compared with; give yours another id."
+            )
         mistakes += _wrong_options(f"strategies.{name}", "method", strategy.method, strategy.options, *STRATEGY)
     smallest = 2 ** (len(config.backbone.filters) - 1)
     for name, dataset in config.datasets.items():
@@ -308,12 +313,13 @@ def start_spec(config: Config, seed: int) -> str:
 
 
 def pick_spec(config: Config, strategy: str, seed: int, round_: int) -> str:
-    """What a round's picks depend on besides data, labelled images and network."""
+    """What a round's picks depend on besides data, labelled images and network; `draws` where it is sampled."""
     entry = config.strategies[strategy]
     options = options_of(STRATEGY[0], entry.method, STRATEGY[1])(**entry.options)
-    return _json(
-        method=entry.method, options=options, add=config.active.add, seed=seed, round=round_, draws=config.draws
-    )
+    spec = {"method": entry.method, "options": options, "add": config.active.add, "seed": seed, "round": round_}
+    if constant_of(STRATEGY[0], entry.method, "NEEDS") == "uncertainty":
+        spec["draws"] = config.draws
+    return _json(**spec)
 
 
 def needs_network(config: Config, strategy: str) -> bool:

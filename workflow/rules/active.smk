@@ -44,11 +44,12 @@ rule pick_without_network:
         runtime=10,
     params:
         spec=pick_spec,
+        needed=active_needed,
     message:
         "Picking images of {wildcards.dataset} by {wildcards.strategy}, seed {wildcards.seed}, round {wildcards.round}"
     shell:
         "python -m segunc.pick --data {input.data} --labelled {input.labelled} --spec {params.spec:q} "
-        "--output {output} > {log} 2>&1"
+        "--needed {params.needed} --output {output} > {log} 2>&1"
 
 
 rule pick_with_network:
@@ -71,13 +72,15 @@ rule pick_with_network:
         gpu=settings.gpus(experiment),
     params:
         spec=pick_spec,
+        needed=active_needed,
         device=device,
     message:
         "Picking images of {wildcards.dataset} by {wildcards.strategy} of {wildcards.model}, "
         "seed {wildcards.seed}, round {wildcards.round}"
     shell:
         "python -m segunc.pick --data {input.data} --labelled {input.labelled} --weights {input.weights} "
-        "--spec {params.spec:q} --device {params.device} --threads {threads} --output {output} > {log} 2>&1"
+        "--spec {params.spec:q} --needed {params.needed} --device {params.device} --threads {threads} "
+        "--output {output} > {log} 2>&1"
 
 
 rule active_train:
