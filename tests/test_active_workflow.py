@@ -144,3 +144,18 @@ def test_too_small_a_pool_ends_in_one_sentence_before_anything_trains(tmp_path: 
     assert sentence in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not [*tmp_path.rglob("labelled.csv"), *tmp_path.rglob("weights.pt")]
+
+
+def test_too_small_a_pool_is_noticed_after_rounds_were_raised(finished: Path) -> None:
+    """The start set is there already; the first new pick says it, before the first new training."""
+    overlay = merged(ACTIVE, active={"rounds": 90})
+    done = snakemake(finished, scores("unet", "random", 3), overlay=overlay)
+    assert done.returncode != 0
+    assert "active.start, active.add and active.rounds add up to 186 labelled images" in done.stdout + done.stderr
+    assert not list((finished / "results/active").rglob("round3/weights.pt"))
+
+
+def test_number_of_draws_matters_to_strategies_that_sample(finished: Path) -> None:
+    jobs = jobs_of_rounds(finished, {**ACTIVE, "draws": 32})
+    assert "pick_without_network" not in jobs
+    assert jobs["pick_with_network"] == 2 * 2

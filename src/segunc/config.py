@@ -220,8 +220,8 @@ def load(raw: dict[str, Any]) -> Config:
             mistakes.append("config key strategies.start is reserved for round 0; choose another id.")
         if name == "random" and strategy.method != "random":
             mistakes.append(
-                f"config key strategies.random.method is '{strategy.method}', but must be 'random', which all strategies "
-                "are compared with; give yours another id."
+                f"config key strategies.random.method is '{strategy.method}', but must be 'random', with which the "
+                "others are compared; give yours another id."
             )
         mistakes += _wrong_options(f"strategies.{name}", "method", strategy.method, strategy.options, *STRATEGY)
     smallest = 2 ** (len(config.backbone.filters) - 1)

@@ -86,10 +86,11 @@ def main() -> None:
     train, spec = read_split(args.data, "train"), args.spec
     n = len(train.image_id)
     # Checked by the start and by every pick, since `rounds` may be raised when there is a start set already.
-    if max(args.needed, spec.get("start", 0)) > n:
+    needed = max(args.needed, spec.get("start", 0))
+    if needed > n:
         raise UserError(
-            f"config keys active.start, active.add and active.rounds add up to {max(args.needed, spec.get('start', 0))} "
-            f"labelled images, but {args.data} has {n} in its training split; lower one of them."
+            f"config keys active.start, active.add and active.rounds add up to {needed} labelled images, but "
+            f"{args.data} has {n} in its training split; lower one of them."
         )
     if args.labelled is None:
         positions = start_set(spec, n)
