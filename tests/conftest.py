@@ -2,9 +2,14 @@ import os
 import zipfile
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+# A busy machine is no reason to fail.
+hypothesis.settings.register_profile("segunc", deadline=None)
+hypothesis.settings.load_profile("segunc")
 
 ROOT = Path(__file__).parent.parent
 
