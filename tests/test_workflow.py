@@ -32,8 +32,11 @@ def test_the_grid_ends_in_tables_and_figures(finished: Path) -> None:
     assert {"ged_1", "ged_4", "ged_8", "ged_16", "ged_u_16", "diversity", "soft_dice_loss", "dice", "iou"} < set(
         summary.metric
     )
-    models = summary[summary.model.isin(MODELS) & (summary.metric == "ged_16")]
-    assert (models["mean"].between(0, 2) & (models.ci_low <= models["mean"]) & (models["mean"] <= models.ci_high)).all()
+    distances = summary[summary.model.isin(MODELS) & (summary.metric == "ged_16")]
+    assert len(distances) == 8 and distances["mean"].between(0, 2).all()
+    # One test patient has no interval; there are several in the skin phantom.
+    skin = distances[distances.dataset == "phantom_skin"]
+    assert ((skin.ci_low <= skin["mean"]) & (skin["mean"] <= skin.ci_high)).all()
     figures = {path.name for path in (finished / "results/figures").iterdir()}
     for name in ("uncertainty_maps_phantom_lung", "samples_phantom_skin", "ged_by_samples", "entropy_by_outcome"):
         assert {f"{name}.png", f"{name}.pdf"} <= figures
