@@ -80,3 +80,8 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         rules.active.input,
+
+
+for stage in workflow.rules:
+    if "provenance" in stage.output.keys():
+        stage.set_input(force_if_outdated(stage.output, stage.params))

@@ -6,8 +6,6 @@ with `random` seed by seed, as they share start set, first network and initial w
 intervals and no tests: these fields are empty.
 """
 
-import argparse
-import json
 from collections.abc import Iterable, Sequence
 from itertools import permutations, product
 from pathlib import Path
@@ -16,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from segunc.errors import stage
 from segunc.files import write_atomically
 from segunc.seeds import mean_over_seeds
+from segunc.stage import stage, stage_parser
 from segunc.statistics import holm
 
 METRICS = {"cross_entropy": False, "dice": True, "ged_16": False}
@@ -141,8 +139,7 @@ def score_files(
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", type=json.loads, required=True, help="JSON: confidence")
+    parser = stage_parser(__doc__)
     # Not the files themselves: those of a large grid are more than one command line can hold.
     parser.add_argument("--scores", type=Path, required=True, help="folder of active learning (docs/architecture.md)")
     parser.add_argument("--datasets", nargs="+", required=True, help="ids, in the order of the tables")

@@ -1,8 +1,6 @@
 """Stage `active_test`: scores of a round's network on the test images, beside what the labelled images are made of."""
 
-import argparse
 import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import torch
 from segunc import labelled
 from segunc.composition import composition
 from segunc.data.store import Images, read_split, take
-from segunc.errors import UserError, stage
+from segunc.errors import UserError
 from segunc.files import write_atomically
 from segunc.hardware import use
 from segunc.metrics.ged import energy_distances
@@ -22,6 +20,7 @@ from segunc.metrics.probability import cross_entropy
 from segunc.predictions import unpack
 from segunc.sample import sample
 from segunc.scores import annotations_of
+from segunc.stage import stage, stage_parser
 
 
 def mean_scores(
@@ -46,11 +45,10 @@ def mean_scores(
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = stage_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--labelled", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--spec", type=json.loads, required=True)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--strategy", required=True)

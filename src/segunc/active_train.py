@@ -4,8 +4,6 @@ Nothing is validated, as nobody who can afford few labels has labels to spare, a
 rounds and strategies of a seed begin with the same initial weights, but for the output bias, which is the foreground's.
 """
 
-import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +11,18 @@ import torch
 
 from segunc import labelled
 from segunc.data.store import read_split, take
-from segunc.errors import UserError, stage
+from segunc.errors import UserError
 from segunc.files import write_atomically
 from segunc.hardware import use
+from segunc.stage import stage, stage_parser
 from segunc.train import train
 
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = stage_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--labelled", type=Path, required=True)
-    parser.add_argument("--spec", type=json.loads, required=True)
     parser.add_argument("--name", required=True, help="what to call this training on the terminal")
     parser.add_argument("--device", required=True)
     parser.add_argument("--threads", type=int, required=True)

@@ -5,7 +5,6 @@ and `baseline_oracle`, written with seed 0, as they are the same for every seed.
 `baseline_threshold`, with the U-Net's seed.
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segunc.data.store import read_split
-from segunc.errors import stage
 from segunc.metrics.uncertainty import entropy
 from segunc.predictions import Prediction, read_predictions
 from segunc.scores import SCORES, Scored, annotations_of, identity, score, score_image, write
+from segunc.stage import stage, stage_parser
 
 DRAWS = 16
 # The bits of 0 to 15 reversed: n consecutive numbers (n = 4 or 8) lie evenly over the range.
@@ -103,7 +102,7 @@ def from_unet(data: Path, samples: Path, dataset: str, seed: int) -> Iterator[Sc
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = stage_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--samples", type=Path, help="the U-Net's samples, for baseline_threshold")

@@ -287,12 +287,12 @@ def raw_data(config: Config, dataset: str) -> dict[str, str]:
     return found
 
 
-def data_spec(config: Config, dataset: str) -> str:
-    """What `prepare` depends on besides the raw data itself: format, its options, geometry, split."""
+def data_spec(config: Config, dataset: str, raw: dict[str, str]) -> str:
+    """What `prepare` depends on: the raw data (a digest by option name), format, its options, geometry, split."""
     entry = config.datasets[dataset]
     options = options_of(FORMAT[0], entry.format, FORMAT[1])(**entry.options)
     values = {k: v for k, v in options.model_dump().items() if not isinstance(v, Path)}
-    return _json(format=entry.format, options=values, size=entry.size, resize=entry.resize, split=entry.split)
+    return _json(format=entry.format, options=values, size=entry.size, resize=entry.resize, split=entry.split, raw=raw)
 
 
 def train_spec(config: Config, dataset: str, model: str, seed: int) -> str:
@@ -357,23 +357,30 @@ def job_environment(checkout: str) -> dict[str, str]:
     return {"PATH": os.pathsep.join(path), "PYTHONPATH": os.pathsep.join(filter(None, modules))}
 
 
-def labels(config: Config) -> str:
-    """Names of the grid's datasets and models as figures print them, a JSON object id -> label in the grid's order."""
-    datasets = {name: config.datasets[name].label for name in config.grid.datasets}
+def figure_spec(config: Config, dataset: str | None = None) -> str:
+    """What a figure of the main grid depends on besides tables and images: labels by id, in the grid's order.
+
+    Of the dataset that it shows, or of all, and of all models.
+    """
+    datasets = {name: config.datasets[name].label for name in ([dataset] if dataset else config.grid.datasets)}
     models = {name: config.models[name].label for name in config.grid.models}
-    return json.dumps({**datasets, **models})
+    return json.dumps({"labels": {**datasets, **models}})
 
 
-def active_labels(config: Config) -> str:
-    """The same for the datasets, models and strategies of active learning: a JSON object of three, by these names."""
+def active_figure_spec(config: Config, dataset: str | None = None) -> str:
+    """The same for active learning: `labels` of `datasets`, `models` and `strategies`."""
     active = config.active
-    return json.dumps(
-        {
-            "datasets": {name: config.datasets[name].label for name in active.datasets},
-            "models": {name: config.models[name].label for name in active.models},
-            "strategies": {name: config.strategies[name].label for name in active.strategies},
-        }
-    )
+    labels = {
+        "datasets": {name: config.datasets[name].label for name in ([dataset] if dataset else active.datasets)},
+        "models": {name: config.models[name].label for name in active.models},
+        "strategies": {name: config.strategies[name].label for name in active.strategies},
+    }
+    return json.dumps({"labels": labels})
+
+
+def learning_curves_spec(config: Config) -> str:
+    """The same with the `confidence` of the bands."""
+    return json.dumps({**json.loads(active_figure_spec(config)), "confidence": config.statistics.confidence})
 
 
 def _training(config: Config, dataset: str, model: str, active: bool = False) -> Training:

@@ -1,13 +1,12 @@
 """Stage `evaluate`: scores the samples of one trained model against the annotations. It never runs a network."""
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
 from segunc.data.store import read_split
-from segunc.errors import stage
 from segunc.predictions import read_predictions
 from segunc.scores import Scored, score_image, write
+from segunc.stage import stage, stage_parser
 
 
 def evaluate(data: Path, samples: Path, dataset: str, model: str, seed: int) -> Iterator[Scored]:
@@ -22,7 +21,7 @@ def evaluate(data: Path, samples: Path, dataset: str, model: str, seed: int) -> 
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = stage_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--samples", type=Path, required=True)
     parser.add_argument("--dataset", required=True)

@@ -1,12 +1,10 @@
-"""Stage `pick`: which training images are labelled first, or, given those that are, next.
+"""Stage `pick`: which training images are labelled first, or, given those that are, next, without asking a network.
 
-What is drawn depends on data, seed, round and strategy, not on the model: strategies that ask no network pick the
-same images for all models. Only where one is asked, torch is imported.
+What is drawn depends on data, seed, round and strategy, not on the model: all models of a seed learn from the same
+picks. Strategies that ask a network have a stage of their own (`segunc.pick_with_network`).
 """
 
-import argparse
 import importlib
-import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +16,8 @@ from numpy.typing import NDArray
 from segunc import labelled
 from segunc.composition import disagreement, foreground
 from segunc.data.store import Images, read_split, take
-from segunc.errors import UserError, stage
+from segunc.errors import UserError
+from segunc.stage import stage, stage_parser
 from segunc.strategies import Pool
 
 
@@ -56,55 +55,53 @@ def next_picks(
     return picks
 
 
-def ask(spec: Mapping[str, Any], train: Images, weights: Path, device: str, threads: int) -> dict[str, NDArray]:
-    """What the network says of all training images, as far as the strategy needs it."""
-    import torch
+def next_round(
+    spec: Mapping[str, Any], train: Images, data: Path, before: Path, asked: Mapping[str, NDArray]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of all images that are labelled by a round, and the round of each; `before` is the round before's file.
 
-    from segunc import pool
-    from segunc.hardware import use
+    Raises UserError if fewer than `add` images of `data` are left.
+    """
+    n = len(train.image_id)
+    positions, rounds = labelled.read(before, train.image_id)
+    if spec["add"] > n - len(positions):
+        raise UserError(
+            f"config key active.add asks for {spec['add']} images in round {spec['round']}, but of the {n} in the "
+            f"training split of {data} {n - len(positions)} are left; lower it or active.rounds."
+        )
+    positions = np.concatenate([positions, next_picks(spec, train, positions, asked)])
+    return positions, np.concatenate([rounds, np.full(spec["add"], spec["round"])])
 
-    where = use(device, threads)
-    trained = torch.load(weights, map_location=where, weights_only=True)
-    if importlib.import_module(f"segunc.strategies.{spec['method']}").NEEDS == "features":
-        return {"features": pool.features(trained, train.images, where)}
-    return pool.uncertainty(trained, train.images, spec["draws"], spec["seed"], where, f"pick {spec['method']}")
+
+def read_pool(data: Path, needed: int) -> Images:
+    """The training images; UserError if there are fewer than `needed`, which the last round will have labelled.
+
+    Checked by the start and by every pick, since `rounds` may be raised when there is a start set already.
+    """
+    train = read_split(data, "train")
+    if needed > len(train.image_id):
+        raise UserError(
+            f"config keys active.start, active.add and active.rounds add up to {needed} labelled images, but "
+            f"{data} has {len(train.image_id)} in its training split; lower one of them."
+        )
+    return train
 
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = stage_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--spec", type=json.loads, required=True)
     parser.add_argument("--needed", type=int, default=0, help="images that the last round will have labelled")
     parser.add_argument("--labelled", type=Path, help="the round before; without it, the start set is drawn")
-    parser.add_argument("--weights", type=Path, help="of the round before, for strategies that ask its network")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
 
-    train, spec = read_split(args.data, "train"), args.spec
-    n = len(train.image_id)
-    # Checked by the start and by every pick, since `rounds` may be raised when there is a start set already.
-    needed = max(args.needed, spec.get("start", 0))
-    if needed > n:
-        raise UserError(
-            f"config keys active.start, active.add and active.rounds add up to {needed} labelled images, but "
-            f"{args.data} has {n} in its training split; lower one of them."
-        )
+    train = read_pool(args.data, max(args.needed, args.spec.get("start", 0)))
     if args.labelled is None:
-        positions = start_set(spec, n)
+        positions = start_set(args.spec, len(train.image_id))
         rounds = np.zeros_like(positions)
     else:
-        positions, rounds = labelled.read(args.labelled, train.image_id)
-        if spec["add"] > n - len(positions):
-            raise UserError(
-                f"config key active.add asks for {spec['add']} images in round {spec['round']}, but of the {n} in the "
-                f"training split of {args.data} {n - len(positions)} are left; lower it or active.rounds."
-            )
-        asked = ask(spec, train, args.weights, args.device, args.threads) if args.weights else {}
-        positions = np.concatenate([positions, next_picks(spec, train, positions, asked)])
-        rounds = np.concatenate([rounds, np.full(spec["add"], spec["round"])])
+        positions, rounds = next_round(args.spec, train, args.data, args.labelled, {})
     labelled.write(args.output, train.image_id[positions], rounds)
 
 

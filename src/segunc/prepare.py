@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import json
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,8 +18,9 @@ from segunc.data.archive import digest
 from segunc.data.geometry import area, crop
 from segunc.data.splits import SIDES, check_split, split_patients
 from segunc.data.store import Dropped, Record, read_attributes, read_split, write_store
-from segunc.errors import UserError, stage
+from segunc.errors import UserError
 from segunc.progress import Progress
+from segunc.stage import stage, stage_parser
 
 
 def resize(record: Record, size: int, how: str) -> Record:
@@ -140,8 +140,7 @@ def _named_path(text: str) -> tuple[str, Path]:
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", type=json.loads, required=True, help="JSON of segunc.config.data_spec")
+    parser = stage_parser(__doc__)
     parser.add_argument("--raw", type=_named_path, action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()

@@ -1,6 +1,5 @@
 """Stage `sample`: every draw that any number downstream is made of, taken once from a trained network."""
 
-import argparse
 import json
 import platform
 from pathlib import Path
@@ -12,11 +11,12 @@ import torch
 from torch import Tensor
 
 from segunc.data.store import read_split
-from segunc.errors import UserError, stage
+from segunc.errors import UserError
 from segunc.files import write_atomically
 from segunc.hardware import mixed_precision, use
 from segunc.network import restore, to_float
 from segunc.progress import Progress
+from segunc.stage import stage, stage_parser
 
 BATCH = 32
 
@@ -68,10 +68,9 @@ def sample(
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = stage_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--spec", type=json.loads, required=True)
     parser.add_argument("--name", required=True, help="what to call this job on the terminal")
     parser.add_argument("--device", required=True)
     parser.add_argument("--threads", type=int, required=True)

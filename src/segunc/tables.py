@@ -4,8 +4,6 @@ Seeds are averaged per image first, over those in which the value is defined. Th
 with an interval from a bootstrap of patients (`segunc.statistics`), and images without a value are counted.
 """
 
-import argparse
-import json
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -16,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from segunc.data.store import read_attributes
-from segunc.errors import UserError, stage
+from segunc.errors import UserError
 from segunc.files import write_atomically
 from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
 from segunc.scores import BINS, GROUPS, METRICS, SCORES
+from segunc.stage import stage, stage_parser
 from segunc.statistics import clustered_mean, holm, paired_comparison
 
 GED = tuple(metric for metric in METRICS if metric.startswith("ged"))
@@ -273,8 +272,7 @@ def _is_baseline(model: str) -> bool:
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", type=json.loads, required=True, help="JSON: resamples, confidence, seed")
+    parser = stage_parser(__doc__)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="stores, in the order of the tables")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="images.csv files, in the same sense")
     parser.add_argument("--pixels", type=Path, nargs="+", required=True, help="pixels.csv.gz files")

@@ -4,7 +4,6 @@ The validation loss is the cross-entropy of the mean of 8 draws against all anno
 the model is going to be used as, not what it happens to be trained with.
 """
 
-import argparse
 import copy
 import json
 import math
@@ -20,11 +19,12 @@ from torch import nn
 from segunc.backbone import Data
 from segunc.data.augment import augment
 from segunc.data.store import Images, read_split
-from segunc.errors import UserError, stage
+from segunc.errors import UserError
 from segunc.files import write_atomically
 from segunc.hardware import mixed_precision, use
 from segunc.network import build, to_float
 from segunc.progress import Progress
+from segunc.stage import stage, stage_parser
 
 VALIDATION_DRAWS = 8
 VALIDATION_BATCH = 64
@@ -168,15 +168,13 @@ def train(
 
 @stage
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = stage_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--spec", type=json.loads, required=True)
     parser.add_argument("--name", required=True, help="what to call this training on the terminal")
     parser.add_argument("--device", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--history", type=Path, required=True)
-    parser.add_argument("--spec-file", type=Path, required=True)
     args = parser.parse_args()
 
     device = use(args.device, args.threads)
@@ -189,8 +187,6 @@ def main() -> None:
     rows = [",".join(HISTORY), *(",".join(f"{value:.6g}" for value in row) for row in history)]
     with write_atomically(args.history) as path:
         path.write_text("\n".join(rows) + "\n")
-    with write_atomically(args.spec_file) as path:
-        path.write_text(json.dumps(args.spec, indent=2, sort_keys=True) + "\n")
     with write_atomically(args.weights) as path:
         torch.save(weights, path)
 

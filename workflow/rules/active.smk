@@ -5,7 +5,8 @@ rule active_start:
     input:
         "results/data/{dataset}.h5",
     output:
-        "results/active/{dataset}/start/seed{seed}/labelled.csv",
+        labelled="results/active/{dataset}/start/seed{seed}/labelled.csv",
+        provenance="results/provenance/active_start/{dataset}/seed{seed}.json",
     log:
         "results/logs/active_start/{dataset}/seed{seed}.log",
     benchmark:
@@ -18,12 +19,14 @@ rule active_start:
         runtime=10,
     params:
         spec=start_spec,
+        code=code("pick"),
         needed=active_needed,
     message:
         "Drawing the start set of {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m segunc.pick --data {input} --spec {params.spec:q} --needed {params.needed} --output {output} "
-        "> {log} 2>&1"
+        "python -m segunc.pick "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input} --needed {params.needed} --output {output.labelled} > {log} 2>&1"
 
 
 rule pick_without_network:
@@ -31,7 +34,8 @@ rule pick_without_network:
         data="results/data/{dataset}.h5",
         labelled=labelled_before,
     output:
-        "results/active/{dataset}/{strategy}/seed{seed}/round{round}/labelled.csv",
+        labelled="results/active/{dataset}/{strategy}/seed{seed}/round{round}/labelled.csv",
+        provenance="results/provenance/pick/{dataset}/{strategy}/seed{seed}/round{round}.json",
     log:
         "results/logs/pick/{dataset}/{strategy}/seed{seed}/round{round}.log",
     benchmark:
@@ -44,12 +48,15 @@ rule pick_without_network:
         runtime=10,
     params:
         spec=pick_spec,
+        code=code("pick", "strategies"),
         needed=active_needed,
     message:
         "Picking images of {wildcards.dataset} by {wildcards.strategy}, seed {wildcards.seed}, round {wildcards.round}"
     shell:
-        "python -m segunc.pick --data {input.data} --labelled {input.labelled} --spec {params.spec:q} "
-        "--needed {params.needed} --output {output} > {log} 2>&1"
+        "python -m segunc.pick "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input.data} --labelled {input.labelled} --needed {params.needed} --output {output.labelled} "
+        "> {log} 2>&1"
 
 
 rule pick_with_network:
@@ -58,7 +65,8 @@ rule pick_with_network:
         labelled=labelled_before,
         weights=weights_before,
     output:
-        "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/labelled.csv",
+        labelled="results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/labelled.csv",
+        provenance="results/provenance/pick/{dataset}/{model}/{strategy}/seed{seed}/round{round}.json",
     log:
         "results/logs/pick/{dataset}/{model}/{strategy}/seed{seed}/round{round}.log",
     benchmark:
@@ -72,15 +80,17 @@ rule pick_with_network:
         gpu=settings.gpus(experiment),
     params:
         spec=pick_spec,
+        code=code("pick_with_network", "strategies", "models"),
         needed=active_needed,
         device=device,
     message:
         "Picking images of {wildcards.dataset} by {wildcards.strategy} of {wildcards.model}, "
         "seed {wildcards.seed}, round {wildcards.round}"
     shell:
-        "python -m segunc.pick --data {input.data} --labelled {input.labelled} --weights {input.weights} "
-        "--spec {params.spec:q} --needed {params.needed} --device {params.device} --threads {threads} "
-        "--output {output} > {log} 2>&1"
+        "python -m segunc.pick_with_network "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input.data} --labelled {input.labelled} --weights {input.weights} --needed {params.needed} "
+        "--device {params.device} --threads {threads} --output {output.labelled} > {log} 2>&1"
 
 
 rule active_train:
@@ -88,7 +98,8 @@ rule active_train:
         data="results/data/{dataset}.h5",
         labelled=labelled_now,
     output:
-        "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/weights.pt",
+        weights="results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/weights.pt",
+        provenance="results/provenance/active_train/{dataset}/{model}/{strategy}/seed{seed}/round{round}.json",
     log:
         "results/logs/active_train/{dataset}/{model}/{strategy}/seed{seed}/round{round}.log",
     benchmark:
@@ -102,14 +113,17 @@ rule active_train:
         gpu=settings.gpus(experiment),
     params:
         spec=active_train_spec,
+        code=code("active_train", "models"),
         device=device,
     message:
         "Training {wildcards.model} on {wildcards.dataset} labelled by {wildcards.strategy}, "
         "seed {wildcards.seed}, round {wildcards.round}"
     shell:
-        "python -m segunc.active_train --data {input.data} --labelled {input.labelled} --spec {params.spec:q} "
-        "--name '{wildcards.dataset} {wildcards.model} {wildcards.strategy} seed {wildcards.seed} "
-        "round {wildcards.round}' --device {params.device} --threads {threads} --weights {output} > {log} 2>&1"
+        "python -m segunc.active_train "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input.data} --labelled {input.labelled} "
+        "--name '{wildcards.dataset} {wildcards.model} {wildcards.strategy} seed {wildcards.seed} round {wildcards.round}' "
+        "--device {params.device} --threads {threads} --weights {output.weights} > {log} 2>&1"
 
 
 rule active_test:
@@ -118,7 +132,8 @@ rule active_test:
         labelled=labelled_now,
         weights="results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/weights.pt",
     output:
-        "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/scores.csv",
+        scores="results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/scores.csv",
+        provenance="results/provenance/active_test/{dataset}/{model}/{strategy}/seed{seed}/round{round}.json",
     log:
         "results/logs/active_test/{dataset}/{model}/{strategy}/seed{seed}/round{round}.log",
     benchmark:
@@ -132,15 +147,17 @@ rule active_test:
         gpu=settings.gpus(experiment),
     params:
         spec=sample_spec,
+        code=code("active_test", "models"),
         device=device,
     message:
         "Testing {wildcards.model} on {wildcards.dataset} labelled by {wildcards.strategy}, "
         "seed {wildcards.seed}, round {wildcards.round}"
     shell:
-        "python -m segunc.active_test --data {input.data} --labelled {input.labelled} --weights {input.weights} "
-        "--spec {params.spec:q} --dataset {wildcards.dataset} --model {wildcards.model} "
-        "--strategy {wildcards.strategy} --seed {wildcards.seed} --round {wildcards.round} "
-        "--device {params.device} --threads {threads} --output {output} > {log} 2>&1"
+        "python -m segunc.active_test "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input.data} --labelled {input.labelled} --weights {input.weights} --dataset {wildcards.dataset} "
+        "--model {wildcards.model} --strategy {wildcards.strategy} --seed {wildcards.seed} --round {wildcards.round} "
+        "--device {params.device} --threads {threads} --output {output.scores} > {log} 2>&1"
 
 
 rule active_tables:
@@ -155,6 +172,7 @@ rule active_tables:
             labels={"table": "Active learning: strategies against random"},
         ),
         penalty="results/tables/pairwise_penalty.csv",
+        provenance="results/provenance/active_tables.json",
     log:
         "results/logs/active_tables.log",
     benchmark:
@@ -167,6 +185,7 @@ rule active_tables:
         runtime=30,
     params:
         spec=settings.statistics_spec(experiment),
+        code=code("active_tables"),
         datasets=experiment.active.datasets,
         models=experiment.active.models,
         strategies=experiment.active.strategies,
@@ -175,6 +194,8 @@ rule active_tables:
     message:
         "Writing the tables of active learning"
     shell:
-        "python -m segunc.active_tables --spec {params.spec:q} --scores results/active --datasets {params.datasets} "
-        "--models {params.models} --strategies {params.strategies} --seeds {params.seeds} --rounds {params.rounds} "
-        "--output results/tables > {log} 2>&1"
+        "python -m segunc.active_tables "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--scores results/active --datasets {params.datasets} --models {params.models} "
+        "--strategies {params.strategies} --seeds {params.seeds} --rounds {params.rounds} --output results/tables "
+        "> {log} 2>&1"

@@ -13,6 +13,7 @@ rule plot_learning_curves:
             labels={"figure": "Learning curves, {metric}", "dataset": "all"},
         ),
         pdf="results/figures/learning_curves_{metric}.pdf",
+        provenance="results/provenance/plot_learning_curves/{metric}.json",
     log:
         "results/logs/plot_learning_curves/{metric}.log",
     benchmark:
@@ -24,14 +25,16 @@ rule plot_learning_curves:
         mem_mb=2000,
         runtime=15,
     params:
-        labels=settings.active_labels(experiment),
+        spec=learning_curves_spec,
+        code=code("figures.learning_curves"),
         summary=full_data_argument,
-        confidence=experiment.statistics.confidence,
     message:
         "Drawing learning curves in {wildcards.metric}"
     shell:
-        "python -m segunc.figures.learning_curves --table {input.table} {params.summary} --metric {wildcards.metric} "
-        "--confidence {params.confidence} --labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        "python -m segunc.figures.learning_curves "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--table {input.table} {params.summary} --metric {wildcards.metric} --png {output.png} --pdf {output.pdf} "
+        "> {log} 2>&1"
 
 
 rule plot_active_composition:
@@ -45,6 +48,7 @@ rule plot_active_composition:
             labels={"figure": "What is picked", "dataset": "all"},
         ),
         pdf="results/figures/active_composition.pdf",
+        provenance="results/provenance/plot_active_composition.json",
     log:
         "results/logs/plot_active_composition.log",
     benchmark:
@@ -56,12 +60,14 @@ rule plot_active_composition:
         mem_mb=2000,
         runtime=15,
     params:
-        labels=settings.active_labels(experiment),
+        spec=active_figure_spec,
+        code=code("figures.active_composition"),
     message:
         "Drawing what the strategies pick"
     shell:
-        "python -m segunc.figures.active_composition --table {input} --labels {params.labels:q} "
-        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        "python -m segunc.figures.active_composition "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--table {input} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
 
 
 rule plot_active_picks:
@@ -76,6 +82,7 @@ rule plot_active_picks:
             labels={"figure": "First picks", "dataset": "{dataset}"},
         ),
         pdf="results/figures/active_picks_{dataset}.pdf",
+        provenance="results/provenance/plot_active_picks/{dataset}.json",
     log:
         "results/logs/plot_active_picks/{dataset}.log",
     benchmark:
@@ -87,16 +94,19 @@ rule plot_active_picks:
         mem_mb=4000,
         runtime=30,
     params:
-        labels=settings.active_labels(experiment),
+        spec=active_figure_spec,
+        code=code("figures.active_picks"),
         model=experiment.active.models[:1],
         seed=experiment.active.seeds[:1],
         strategies=experiment.active.strategies,
     message:
         "Drawing the first picks among {wildcards.dataset}"
     shell:
-        "python -m segunc.figures.active_picks --dataset {wildcards.dataset} --model {params.model} "
-        "--seed {params.seed} --data {input.data} --strategies {params.strategies} --labelled {input.labelled} "
-        "--labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        "python -m segunc.figures.active_picks "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--dataset {wildcards.dataset} --model {params.model} --seed {params.seed} --data {input.data} "
+        "--strategies {params.strategies} --labelled {input.labelled} --png {output.png} --pdf {output.pdf} "
+        "> {log} 2>&1"
 
 
 rule plot_pairwise_penalty:
@@ -110,6 +120,7 @@ rule plot_pairwise_penalty:
             labels={"figure": "Pairwise penalty", "dataset": "all"},
         ),
         pdf="results/figures/pairwise_penalty.pdf",
+        provenance="results/provenance/plot_pairwise_penalty.json",
     log:
         "results/logs/plot_pairwise_penalty.log",
     benchmark:
@@ -121,9 +132,11 @@ rule plot_pairwise_penalty:
         mem_mb=2000,
         runtime=15,
     params:
-        labels=settings.active_labels(experiment),
+        spec=active_figure_spec,
+        code=code("figures.pairwise_penalty"),
     message:
         "Drawing which strategy loses to which"
     shell:
-        "python -m segunc.figures.pairwise_penalty --table {input} --labels {params.labels:q} "
-        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        "python -m segunc.figures.pairwise_penalty "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--table {input} --png {output.png} --pdf {output.pdf} > {log} 2>&1"

@@ -1,12 +1,16 @@
 # What all rules need: the validated config, the cells of the grid, the specs that decide what reruns.
 import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 # This checkout's segunc, whichever is installed.
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
 from segunc import config as settings
+from segunc import provenance
+from segunc.data.fingerprint import remembered_digest
+from segunc.errors import UserError
 
 try:
     experiment = settings.load(config)
@@ -29,17 +33,66 @@ def cells(pattern):
     return expand(pattern, dataset=grid.datasets, model=grid.models, seed=grid.seeds)
 
 
+# The spec of a stage whose results depend on its input and code alone.
+NO_SETTINGS = "{}"
+
+# Modules that a cell reaches by name, in the families of segunc that have a file for each.
+BY_NAME = {
+    "models": lambda wildcards: experiment.models[wildcards.model].method,
+    "data.formats": lambda wildcards: experiment.datasets[wildcards.dataset].format,
+    "strategies": lambda wildcards: experiment.strategies[wildcards.strategy].method,
+}
+
+
+def code(stage, *families):
+    """A params function: a digest of the modules that the stage imports, and of those that the cell reaches by name."""
+
+    def digest(wildcards):
+        named = [f"segunc.{family}.{BY_NAME[family](wildcards)}" for family in families]
+        try:
+            return provenance.code_param(f"segunc.{stage}", *named)
+        except UserError as error:
+            sys.exit(f"segunc: {error}")
+
+    return digest
+
+
+def force_if_outdated(output, params):
+    """An input function that adds no input: it is what Snakemake calls for each job before it decides what to run.
+
+    It forces a job whose results were made from other settings or code than today's where Snakemake does not know:
+    after `.snakemake/` was deleted, or if code was edited while jobs waited and then changed back.
+    """
+
+    def no_input(wildcards):
+        record = output.provenance.apply_wildcards(wildcards)
+        today = [param(wildcards) if callable(param) else param for param in (params.spec, params.code)]
+        known = workflow.persistence.metadata(record)
+        noticed = known is not None and not set(map(repr, today)) <= set(known.params or [])
+        exists = any(os.path.exists(path.apply_wildcards(wildcards)) for path in output)
+        if exists and not noticed and not provenance.made_from(record, *today):
+            workflow.dag.forcefiles.add(record)
+        return []
+
+    return no_input
+
+
 # Snakemake does not record params whose function takes `input`: on what device a network runs does not belong to what
 # a result depends on.
 def device(wildcards, input):
     return experiment.device
 
 
-def raw_input(wildcards):
+def raw_paths(dataset):
     try:
-        return settings.raw_data(experiment, wildcards.dataset)
+        return settings.raw_data(experiment, dataset)
     except settings.ConfigError as error:
         sys.exit(f"segunc: {error}")
+
+
+# The spec of `prepare` has the content's digest, which says better than time stamps whether raw data changed.
+def raw_input(wildcards):
+    return {name: ancient(path) for name, path in raw_paths(wildcards.dataset).items()}
 
 
 def raw_arguments(wildcards, input):
@@ -47,7 +100,9 @@ def raw_arguments(wildcards, input):
 
 
 def data_spec(wildcards):
-    return settings.data_spec(experiment, wildcards.dataset)
+    paths = raw_paths(wildcards.dataset)
+    raw = {name: remembered_digest(Path(path), Path(".snakemake/segunc/digests.json")) for name, path in paths.items()}
+    return settings.data_spec(experiment, wildcards.dataset, raw)
 
 
 def train_spec(wildcards):
@@ -76,6 +131,18 @@ def figure_files():
     of_each_dataset = expand("{figure}_{dataset}", figure=["uncertainty_maps", "samples"], dataset=grid.datasets)
     of_all = ["entropy_by_outcome", "entropy_by_agreement", "ged_by_samples"]
     return expand("results/figures/{figure}.{suffix}", figure=[*of_each_dataset, *of_all], suffix=["png", "pdf"])
+
+
+def figure_spec(wildcards):
+    return settings.figure_spec(experiment, wildcards.get("dataset"))
+
+
+def active_figure_spec(wildcards):
+    return settings.active_figure_spec(experiment, wildcards.get("dataset"))
+
+
+def learning_curves_spec(wildcards):
+    return settings.learning_curves_spec(experiment)
 
 
 def start_spec(wildcards):

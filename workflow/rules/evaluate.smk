@@ -8,6 +8,7 @@ rule evaluate:
     output:
         images="results/scores/{dataset}/{model}/seed{seed}/images.csv",
         pixels="results/scores/{dataset}/{model}/seed{seed}/pixels.csv.gz",
+        provenance="results/provenance/evaluate/{dataset}/{model}/seed{seed}.json",
     log:
         "results/logs/evaluate/{dataset}/{model}/seed{seed}.log",
     benchmark:
@@ -18,12 +19,16 @@ rule evaluate:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        spec=NO_SETTINGS,
+        code=code("evaluate"),
     message:
         "Evaluating {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m segunc.evaluate --data {input.data} --samples {input.samples} --dataset {wildcards.dataset} "
-        "--model {wildcards.model} --seed {wildcards.seed} --images {output.images} --pixels {output.pixels} "
-        "> {log} 2>&1"
+        "python -m segunc.evaluate "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input.data} --samples {input.samples} --dataset {wildcards.dataset} --model {wildcards.model} "
+        "--seed {wildcards.seed} --images {output.images} --pixels {output.pixels} > {log} 2>&1"
 
 
 rule baselines:
@@ -32,6 +37,7 @@ rule baselines:
     output:
         images="results/scores/{dataset}/baselines/images.csv",
         pixels="results/scores/{dataset}/baselines/pixels.csv.gz",
+        provenance="results/provenance/baselines/{dataset}.json",
     log:
         "results/logs/baselines/{dataset}.log",
     benchmark:
@@ -42,11 +48,15 @@ rule baselines:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        spec=NO_SETTINGS,
+        code=code("baselines"),
     message:
         "Scoring the baselines on {wildcards.dataset}"
     shell:
-        "python -m segunc.baselines --data {input} --dataset {wildcards.dataset} "
-        "--images {output.images} --pixels {output.pixels} > {log} 2>&1"
+        "python -m segunc.baselines "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input} --dataset {wildcards.dataset} --images {output.images} --pixels {output.pixels} > {log} 2>&1"
 
 
 rule baseline_threshold:
@@ -56,6 +66,7 @@ rule baseline_threshold:
     output:
         images="results/scores/{dataset}/baseline_threshold/seed{seed}/images.csv",
         pixels="results/scores/{dataset}/baseline_threshold/seed{seed}/pixels.csv.gz",
+        provenance="results/provenance/baseline_threshold/{dataset}/seed{seed}.json",
     log:
         "results/logs/baseline_threshold/{dataset}/seed{seed}.log",
     benchmark:
@@ -66,8 +77,13 @@ rule baseline_threshold:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        spec=NO_SETTINGS,
+        code=code("baselines"),
     message:
         "Scoring the random threshold on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m segunc.baselines --data {input.data} --samples {input.samples} --dataset {wildcards.dataset} "
-        "--seed {wildcards.seed} --images {output.images} --pixels {output.pixels} > {log} 2>&1"
+        "python -m segunc.baselines "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input.data} --samples {input.samples} --dataset {wildcards.dataset} --seed {wildcards.seed} "
+        "--images {output.images} --pixels {output.pixels} > {log} 2>&1"

@@ -13,6 +13,7 @@ rule plot_uncertainty_maps:
             labels={"figure": "Uncertainty maps", "dataset": "{dataset}"},
         ),
         pdf="results/figures/uncertainty_maps_{dataset}.pdf",
+        provenance="results/provenance/plot_uncertainty_maps/{dataset}.json",
     log:
         "results/logs/plot_uncertainty_maps/{dataset}.log",
     benchmark:
@@ -24,13 +25,15 @@ rule plot_uncertainty_maps:
         mem_mb=4000,
         runtime=30,
     params:
-        labels=settings.labels(experiment),
+        spec=figure_spec,
+        code=code("figures.uncertainty_maps"),
         models=grid.models,
     message:
         "Drawing uncertainty maps of {wildcards.dataset}"
     shell:
-        "python -m segunc.figures.uncertainty_maps --dataset {wildcards.dataset} --data {input.data} "
-        "--models {params.models} --samples {input.samples} --labels {params.labels:q} "
+        "python -m segunc.figures.uncertainty_maps "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--dataset {wildcards.dataset} --data {input.data} --models {params.models} --samples {input.samples} "
         "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
 
 
@@ -47,6 +50,7 @@ rule plot_samples:
             labels={"figure": "Sampled masks", "dataset": "{dataset}"},
         ),
         pdf="results/figures/samples_{dataset}.pdf",
+        provenance="results/provenance/plot_samples/{dataset}.json",
     log:
         "results/logs/plot_samples/{dataset}.log",
     benchmark:
@@ -58,14 +62,16 @@ rule plot_samples:
         mem_mb=4000,
         runtime=30,
     params:
-        labels=settings.labels(experiment),
+        spec=figure_spec,
+        code=code("figures.samples"),
         models=grid.models,
     message:
         "Drawing sampled masks of {wildcards.dataset}"
     shell:
-        "python -m segunc.figures.samples --dataset {wildcards.dataset} --data {input.data} "
-        "--models {params.models} --samples {input.samples} --summary {input.summary} --labels {params.labels:q} "
-        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        "python -m segunc.figures.samples "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--dataset {wildcards.dataset} --data {input.data} --models {params.models} --samples {input.samples} "
+        "--summary {input.summary} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
 
 
 rule plot_entropy_by_outcome:
@@ -80,6 +86,7 @@ rule plot_entropy_by_outcome:
             labels={"figure": "Uncertainty by outcome", "dataset": "all"},
         ),
         pdf="results/figures/entropy_by_outcome.pdf",
+        provenance="results/provenance/plot_entropy_by_outcome.json",
     log:
         "results/logs/plot_entropy_by_outcome.log",
     benchmark:
@@ -91,12 +98,14 @@ rule plot_entropy_by_outcome:
         mem_mb=2000,
         runtime=15,
     params:
-        labels=settings.labels(experiment),
+        spec=figure_spec,
+        code=code("figures.entropy_by_outcome"),
     message:
         "Drawing uncertainty by outcome"
     shell:
-        "python -m segunc.figures.entropy_by_outcome --means {input.means} --histograms {input.histograms} "
-        "--labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        "python -m segunc.figures.entropy_by_outcome "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--means {input.means} --histograms {input.histograms} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
 
 
 rule plot_entropy_by_agreement:
@@ -111,6 +120,7 @@ rule plot_entropy_by_agreement:
             labels={"figure": "Uncertainty by agreement", "dataset": "all"},
         ),
         pdf="results/figures/entropy_by_agreement.pdf",
+        provenance="results/provenance/plot_entropy_by_agreement.json",
     log:
         "results/logs/plot_entropy_by_agreement.log",
     benchmark:
@@ -122,12 +132,14 @@ rule plot_entropy_by_agreement:
         mem_mb=2000,
         runtime=15,
     params:
-        labels=settings.labels(experiment),
+        spec=figure_spec,
+        code=code("figures.entropy_by_agreement"),
     message:
         "Drawing uncertainty by annotator agreement"
     shell:
-        "python -m segunc.figures.entropy_by_agreement --means {input.means} --histograms {input.histograms} "
-        "--labels {params.labels:q} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        "python -m segunc.figures.entropy_by_agreement "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--means {input.means} --histograms {input.histograms} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
 
 
 rule plot_ged_by_samples:
@@ -141,6 +153,7 @@ rule plot_ged_by_samples:
             labels={"figure": "GED by number of samples", "dataset": "all"},
         ),
         pdf="results/figures/ged_by_samples.pdf",
+        provenance="results/provenance/plot_ged_by_samples.json",
     log:
         "results/logs/plot_ged_by_samples.log",
     benchmark:
@@ -152,9 +165,11 @@ rule plot_ged_by_samples:
         mem_mb=2000,
         runtime=15,
     params:
-        labels=settings.labels(experiment),
+        spec=figure_spec,
+        code=code("figures.ged_by_samples"),
     message:
         "Drawing GED by number of samples"
     shell:
-        "python -m segunc.figures.ged_by_samples --summary {input} --labels {params.labels:q} "
-        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        "python -m segunc.figures.ged_by_samples "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--summary {input} --png {output.png} --pdf {output.pdf} > {log} 2>&1"

@@ -5,7 +5,8 @@ rule prepare:
     input:
         unpack(raw_input),
     output:
-        "results/data/{dataset}.h5",
+        store="results/data/{dataset}.h5",
+        provenance="results/provenance/prepare/{dataset}.json",
     log:
         "results/logs/prepare/{dataset}.log",
     benchmark:
@@ -18,8 +19,11 @@ rule prepare:
         runtime=60,
     params:
         spec=data_spec,
+        code=code("prepare", "data.formats"),
         raw=raw_arguments,
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "python -m segunc.prepare --spec {params.spec:q} {params.raw} --output {output} 2>&1 | tee {log}"
+        "python -m segunc.prepare "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "{params.raw} --output {output.store} 2>&1 | tee {log}"

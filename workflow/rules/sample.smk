@@ -6,7 +6,8 @@ rule sample:
         data="results/data/{dataset}.h5",
         weights="results/models/{dataset}/{model}/seed{seed}/weights.pt",
     output:
-        "results/samples/{dataset}/{model}/seed{seed}.h5",
+        samples="results/samples/{dataset}/{model}/seed{seed}.h5",
+        provenance="results/provenance/sample/{dataset}/{model}/seed{seed}.json",
     log:
         "results/logs/sample/{dataset}/{model}/seed{seed}.log",
     benchmark:
@@ -20,10 +21,13 @@ rule sample:
         gpu=settings.gpus(experiment),
     params:
         spec=sample_spec,
+        code=code("sample", "models"),
         device=device,
     message:
         "Sampling {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m segunc.sample --data {input.data} --weights {input.weights} --spec {params.spec:q} "
-        "--name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' "
-        "--device {params.device} --threads {threads} --output {output} 2>&1 | tee {log}"
+        "python -m segunc.sample "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input.data} --weights {input.weights} "
+        "--name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' --device {params.device} "
+        "--threads {threads} --output {output.samples} 2>&1 | tee {log}"

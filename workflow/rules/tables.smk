@@ -24,6 +24,7 @@ rule make_tables:
             labels={"table": "Summary: all models and baselines"},
         ),
         expand("results/tables/{table}", table=TABLES),
+        provenance="results/provenance/tables.json",
     log:
         "results/logs/tables.log",
     benchmark:
@@ -36,8 +37,10 @@ rule make_tables:
         runtime=60,
     params:
         spec=settings.statistics_spec(experiment),
+        code=code("tables"),
     message:
         "Writing tables"
     shell:
-        "python -m segunc.tables --spec {params.spec:q} --data {input.data} --images {input.images} "
-        "--pixels {input.pixels} --output results/tables > {log} 2>&1"
+        "python -m segunc.tables "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input.data} --images {input.images} --pixels {input.pixels} --output results/tables > {log} 2>&1"

@@ -7,7 +7,7 @@ rule train_model:
     output:
         weights="results/models/{dataset}/{model}/seed{seed}/weights.pt",
         history="results/models/{dataset}/{model}/seed{seed}/history.csv",
-        spec="results/models/{dataset}/{model}/seed{seed}/spec.json",
+        provenance="results/provenance/train/{dataset}/{model}/seed{seed}.json",
     log:
         "results/logs/train/{dataset}/{model}/seed{seed}.log",
     benchmark:
@@ -21,11 +21,12 @@ rule train_model:
         gpu=settings.gpus(experiment),
     params:
         spec=train_spec,
+        code=code("train", "models"),
         device=device,
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m segunc.train --data {input} --spec {params.spec:q} "
-        "--name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' "
-        "--device {params.device} --threads {threads} "
-        "--weights {output.weights} --history {output.history} --spec-file {output.spec} 2>&1 | tee {log}"
+        "python -m segunc.train "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--data {input} --name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' --device {params.device} "
+        "--threads {threads} --weights {output.weights} --history {output.history} 2>&1 | tee {log}"

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.errors import stage
 from segunc.figures import strategies, style
+from segunc.stage import stage
 
 QUANTITIES = {
     "picked_foreground": "marked pixels (%)",
@@ -76,7 +76,8 @@ def main() -> None:
     parser = style.parser(__doc__)
     parser.add_argument("--table", type=Path, required=True, help="active_learning.csv")
     args = parser.parse_args()
-    style.save(draw(style.read_table(args.table), args.labels), args.png, args.pdf)
+    labels = args.spec["labels"]
+    style.save(draw(style.read_table(args.table), labels), args.png, args.pdf)
 
 
 if __name__ == "__main__":

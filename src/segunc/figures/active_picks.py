@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from segunc import labelled
 from segunc.composition import composition, foreground
 from segunc.data.store import Images, read_split, take
-from segunc.errors import stage
 from segunc.figures import examples, strategies, style
 from segunc.figures.examples import TRUTH
+from segunc.stage import stage
 
 SHOWN = 8
 """Most images of a strategy."""
@@ -73,16 +73,17 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", required=True, help="ids of the strategies")
     parser.add_argument("--labelled", nargs="+", type=Path, required=True, help="labelled.csv of round 1, likewise")
     args = parser.parse_args()
+    labels = args.spec["labels"]
     train = read_split(args.data, "train")
     picks = {}
     for strategy, path in zip(args.strategies, args.labelled, strict=True):
         positions, rounds = labelled.read(path, train.image_id)
         picks[strategy] = take(train, positions[rounds == 1])
-    dataset = args.labels["datasets"].get(args.dataset, args.dataset)
-    model = args.labels["models"].get(args.model, args.model)
+    dataset = labels["datasets"].get(args.dataset, args.dataset)
+    model = labels["models"].get(args.model, args.model)
     title = f"{dataset}: first picks of round 1 ({model}, seed {args.seed})"
     note = f"training split: {100 * foreground(train).mean():.1f}% marked"
-    style.save(draw(picks, args.strategies, args.labels, title, note), args.png, args.pdf)
+    style.save(draw(picks, args.strategies, labels, title, note), args.png, args.pdf)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from segunc.errors import stage
 from segunc.figures import distributions, style
+from segunc.stage import stage
 
 AGREEMENTS = {"agree": "all agree", "somewhat": "somewhat agree", "disagree": "disagree (a tie)"}
 
@@ -34,7 +34,8 @@ def main() -> None:
     parser.add_argument("--means", type=Path, required=True, help="uncertainty_by_agreement.csv")
     parser.add_argument("--histograms", type=Path, required=True, help="entropy_histograms.csv")
     args = parser.parse_args()
-    style.save(draw(style.read_table(args.means), style.read_table(args.histograms), args.labels), args.png, args.pdf)
+    labels = args.spec["labels"]
+    style.save(draw(style.read_table(args.means), style.read_table(args.histograms), labels), args.png, args.pdf)
 
 
 if __name__ == "__main__":

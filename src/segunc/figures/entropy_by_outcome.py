@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from segunc.errors import stage
 from segunc.figures import distributions, style
+from segunc.stage import stage
 
 OUTCOMES = {"tp": "true positives", "fp": "false positives", "fn": "false negatives", "tn": "true negatives"}
 
@@ -29,7 +29,8 @@ def main() -> None:
     parser.add_argument("--means", type=Path, required=True, help="uncertainty_by_outcome.csv")
     parser.add_argument("--histograms", type=Path, required=True, help="entropy_histograms.csv")
     args = parser.parse_args()
-    style.save(draw(style.read_table(args.means), style.read_table(args.histograms), args.labels), args.png, args.pdf)
+    labels = args.spec["labels"]
+    style.save(draw(style.read_table(args.means), style.read_table(args.histograms), labels), args.png, args.pdf)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from segunc.errors import stage
 from segunc.figures import style
+from segunc.stage import stage
 
 SIZES = (1, 4, 8, 16)
 PANEL = (1.95, 2.3)
@@ -158,7 +158,8 @@ def main() -> None:
     parser = style.parser(__doc__)
     parser.add_argument("--summary", type=Path, required=True, help="summary.csv")
     args = parser.parse_args()
-    style.save(draw(style.read_table(args.summary), args.labels), args.png, args.pdf)
+    labels = args.spec["labels"]
+    style.save(draw(style.read_table(args.summary), labels), args.png, args.pdf)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.errors import stage
 from segunc.figures import strategies, style
 from segunc.seeds import mean_over_seeds
+from segunc.stage import stage
 
 METRICS = {"cross_entropy": "test cross-entropy (nats)", "dice": "test Dice", "ged_16": "test GED² (16 samples)"}
 COLUMNS = 4
@@ -93,13 +93,13 @@ def main() -> None:
     parser.add_argument("--table", type=Path, required=True, help="active_learning.csv")
     parser.add_argument("--summary", type=Path, help="summary.csv, for the line of the full-data models")
     parser.add_argument("--metric", choices=METRICS, required=True)
-    parser.add_argument("--confidence", type=float, required=True, help="of the intervals, in (0, 1)")
     args = parser.parse_args()
+    labels = args.spec["labels"]
     full_data = pd.Series(index=pd.MultiIndex.from_arrays([[], []]), dtype=float)
     if args.summary:
         summary = style.read_table(args.summary)
         full_data = summary[summary["metric"] == args.metric].set_index(["dataset", "model"])["mean"]
-    figure = draw(style.read_table(args.table), full_data, args.metric, args.confidence, args.labels)
+    figure = draw(style.read_table(args.table), full_data, args.metric, args.spec["confidence"], labels)
     style.save(figure, args.png, args.pdf)
 
 

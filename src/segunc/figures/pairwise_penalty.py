@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.errors import stage
 from segunc.figures import strategies, style
+from segunc.stage import stage
 
 METRIC = "cross_entropy"
 MAP = "Reds"
@@ -83,7 +83,8 @@ def main() -> None:
     parser = style.parser(__doc__)
     parser.add_argument("--table", type=Path, required=True, help="pairwise_penalty.csv")
     args = parser.parse_args()
-    style.save(draw(style.read_table(args.table), args.labels), args.png, args.pdf)
+    labels = args.spec["labels"]
+    style.save(draw(style.read_table(args.table), labels), args.png, args.pdf)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from segunc.errors import stage
 from segunc.figures import examples, style
+from segunc.stage import stage
 
 IMAGES = 3
 GRID = (2, 4)
@@ -128,16 +128,17 @@ def main() -> None:
     parser.add_argument("--samples", nargs="+", type=Path, required=True, help="samples of the models, likewise")
     parser.add_argument("--summary", type=Path, required=True, help="summary.csv")
     args = parser.parse_args()
+    labels = args.spec["labels"]
     samples = dict(zip(args.models, args.samples, strict=True))
     summary = style.read_table(args.summary)
     rows = summary[(summary["dataset"] == args.dataset) & (summary["metric"] == "diversity")]
     shown = examples.load(args.data, samples, IMAGES)
     figure = draw(
         shown,
-        style.models_among(samples, args.labels),
+        style.models_among(samples, labels),
         dict(zip(rows["model"], rows["mean"], strict=True)),
-        args.labels,
-        args.labels.get(args.dataset, args.dataset),
+        labels,
+        labels.get(args.dataset, args.dataset),
     )
     style.save(figure, args.png, args.pdf)
 

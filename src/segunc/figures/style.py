@@ -4,7 +4,6 @@ Importing it sets matplotlib up for the whole process, which makes figures and d
 """
 
 import argparse
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segunc.files import write_atomically
+from segunc.stage import stage_parser
 
 WIDTH = 6.9
 """Inches: the text width of a page with two columns."""
@@ -145,9 +145,8 @@ def _columns(handles: Sequence[Artist], width: float) -> int:
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that every figure has; each program adds what it reads."""
-    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--labels", type=json.loads, required=True, help="JSON object id -> label, in order")
+    """The options that every figure has; each program adds what it reads. In the spec is `labels`: id -> label."""
+    result = stage_parser(description)
     result.add_argument("--png", type=Path, required=True, help="file to write")
     result.add_argument("--pdf", type=Path, required=True, help="file to write")
     return result

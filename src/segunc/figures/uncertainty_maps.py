@@ -15,10 +15,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from segunc.errors import stage
 from segunc.figures import examples, style
 from segunc.figures.examples import SOLID_HALO, TRUTH, Look
 from segunc.predictions import Prediction
+from segunc.stage import stage
 
 ROWS = 5
 PREDICTION = Look("#FFFFFF", (0, (2.5, 2)), SOLID_HALO)
@@ -99,10 +99,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", required=True, help="ids of the models")
     parser.add_argument("--samples", nargs="+", type=Path, required=True, help="samples of the models, likewise")
     args = parser.parse_args()
+    labels = args.spec["labels"]
     samples = dict(zip(args.models, args.samples, strict=True))
     shown = examples.load(args.data, samples, ROWS)
-    title = args.labels.get(args.dataset, args.dataset)
-    style.save(draw(shown, style.models_among(samples, args.labels), args.labels, title), args.png, args.pdf)
+    title = labels.get(args.dataset, args.dataset)
+    style.save(draw(shown, style.models_among(samples, labels), labels, title), args.png, args.pdf)
 
 
 if __name__ == "__main__":
