@@ -22,19 +22,30 @@ TINY = {
 }
 
 
-def snakemake(folder: Path, *arguments: str, overlay: dict | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs the workflow in `folder` with the tiny overlay (or another one)."""
+def where(folder: Path, overlay: dict | None = None, checkout: Path = ROOT) -> list[str]:
+    """The arguments with which Snakemake runs the workflow in `folder` with the tiny overlay (or another one)."""
     folder.mkdir(exist_ok=True)
     (folder / "overlay.yaml").write_text(yaml.safe_dump(TINY if overlay is None else overlay))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    # --configfile and --quiet take all words that follow, targets as well.
-    command += ["--cores", "2", *arguments, "--configfile", str(folder / "overlay.yaml")]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    arguments = ["--snakefile", str(checkout / "Snakefile"), "--directory", str(folder)]
+    return [*arguments, "--configfile", str(folder / "overlay.yaml")]
 
 
-def scheduled(folder: Path, *arguments: str, overlay: dict | None = None) -> dict[str, int]:
+def command(folder: Path, *arguments: str, overlay: dict | None = None, checkout: Path = ROOT) -> list[str]:
+    """The command line of a run. Targets come first, as --configfile takes all words that follow."""
+    return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, *where(folder, overlay, checkout)]
+
+
+def snakemake(
+    folder: Path, *arguments: str, overlay: dict | None = None, checkout: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Runs the workflow in `folder`."""
+    words = command(folder, *arguments, overlay=overlay, checkout=checkout)
+    return subprocess.run(words, capture_output=True, text=True, cwd=checkout)
+
+
+def scheduled(folder: Path, *arguments: str, overlay: dict | None = None, checkout: Path = ROOT) -> dict[str, int]:
     """Jobs per rule that a dry run would start, without the targets."""
-    done = snakemake(folder, "--dry-run", *arguments, "--quiet", "rules", overlay=overlay)
+    done = snakemake(folder, *arguments, "--dry-run", "--quiet", "rules", overlay=overlay, checkout=checkout)
     assert done.returncode == 0, done.stderr + done.stdout
     table = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE)
     targets = {"all", "data", "train", "samples", "tables", "figures", "active", "total"}

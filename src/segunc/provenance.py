@@ -156,10 +156,8 @@ def made_from(path: Path | str, spec: str, code: str) -> bool:
     """Whether the record at `path` says that its results were made from the params `spec` and `code`."""
     record = read(Path(path))
     # As text, since the order of settings may matter: models are drawn in the order in which they are named.
-    return record is not None and [json.dumps(record.spec), record.code] == [
-        json.dumps(json.loads(spec)),
-        json.loads(code),
-    ]
+    same_spec = record is not None and json.dumps(record.spec) == json.dumps(json.loads(spec))
+    return record is not None and same_spec and record.code == code_of(code)
 
 
 def accept(path: Path, code: Mapping[str, str]) -> None:
