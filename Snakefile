@@ -15,6 +15,7 @@ configfile: workflow.source_path("config.yaml")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/missing.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/sample.smk"
@@ -80,6 +81,11 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         rules.active.input,
+
+
+# With --keep-going, tables and figures are made of what there is, and say what is missing.
+onerror:
+    collect_what_there_is()
 
 
 for stage in workflow.rules:

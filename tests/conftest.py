@@ -57,11 +57,9 @@ def zipped(folder: Path) -> Path:
     return target
 
 
-@pytest.fixture
-def lidc_folder(tmp_path) -> Path:
+def write_lidc_slices(folder: Path) -> None:
     """Three patients with one nodule of 11 slices each, 4 annotators; nobody marked slice-10 of the first patient."""
     rng = np.random.default_rng(0)
-    folder = tmp_path / "LIDC-IDRI-slices"
     for patient in range(1, 4):
         nodule = folder / f"LIDC-IDRI-{patient:04}" / "nodule-0"
         for k in range(11):
@@ -72,6 +70,12 @@ def lidc_folder(tmp_path) -> Path:
                     mask[8:12, 8 : 10 + annotator] = 255
                 save(nodule / f"mask-{annotator}" / f"slice-{k}.png", mask)
     (folder / "ATTRIBUTION.txt").write_text("somebody")
+
+
+@pytest.fixture
+def lidc_folder(tmp_path) -> Path:
+    folder = tmp_path / "LIDC-IDRI-slices"
+    write_lidc_slices(folder)
     return folder
 
 

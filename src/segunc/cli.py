@@ -49,7 +49,7 @@ def accept(arguments: Sequence[str]) -> int:
             others.append(job)
     for job in accepted:
         provenance.accept(job.record, provenance.code_of(job.code))
-    _forget([str(path) for job in accepted for path in job.outputs], arguments)
+    _forget([path for job in accepted for path in job.outputs], arguments)
     if accepted:
         print(f"accepted although {', '.join(sorted(files))}:")
         _print_jobs(accepted)

@@ -190,6 +190,11 @@ class Config(Strict):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where networks run")
     threads: PositiveInt = Field(1, description="CPU cores of one training or sampling job")
     raw_folders: list[str] = Field(["data"], description="folders in which raw data is looked for, in this order")
+    missing: dict[str, str] = Field(
+        {},
+        description="results that could not be made, each with the reason: tables and figures do without them and say "
+        "so; set by the workflow itself after --keep-going",
+    )
 
 
 def load(raw: dict[str, Any]) -> Config:
@@ -339,9 +344,19 @@ def sample_spec(config: Config, seed: int) -> str:
     return _json(draws=config.draws, seed=seed)
 
 
-def statistics_spec(config: Config) -> str:
-    """What the tables depend on besides the scores."""
-    return _json(**config.statistics.model_dump())
+def tables_spec(config: Config, missing: list[dict[str, Any]]) -> str:
+    """What the tables of the main grid depend on besides the scores: the cells in order, and what is missing."""
+    grid = config.grid
+    cells = {"datasets": grid.datasets, "models": grid.models, "seeds": grid.seeds}
+    return _json(statistics=config.statistics, **cells, missing=missing)
+
+
+def active_tables_spec(config: Config, missing: list[dict[str, Any]]) -> str:
+    """The same for active learning."""
+    active = config.active
+    cells = {"datasets": active.datasets, "models": active.models, "strategies": active.strategies}
+    rounds = {"seeds": active.seeds, "rounds": active.rounds}
+    return _json(confidence=config.statistics.confidence, **cells, **rounds, missing=missing)
 
 
 def gpus(config: Config) -> int:
@@ -357,25 +372,41 @@ def job_environment(checkout: str) -> dict[str, str]:
     return {"PATH": os.pathsep.join(path), "PYTHONPATH": os.pathsep.join(filter(None, modules))}
 
 
-def figure_spec(config: Config, dataset: str | None = None) -> str:
-    """What a figure of the main grid depends on besides tables and images: labels by id, in the grid's order.
-
-    Of the dataset that it shows, or of all, and of all models.
-    """
-    datasets = {name: config.datasets[name].label for name in ([dataset] if dataset else config.grid.datasets)}
+def figure_spec(config: Config) -> str:
+    """What a figure of the main grid's tables depends on besides them: labels by id, in the grid's order."""
+    datasets = {name: config.datasets[name].label for name in config.grid.datasets}
     models = {name: config.models[name].label for name in config.grid.models}
     return json.dumps({"labels": {**datasets, **models}})
 
 
-def active_figure_spec(config: Config, dataset: str | None = None) -> str:
+def images_spec(config: Config, dataset: str, missing: list[str]) -> str:
+    """The same for a figure of one dataset's images; `missing` are the models without samples, `models` the others."""
+    labels = {name: config.models[name].label for name in config.grid.models}
+    models = [name for name in config.grid.models if name not in missing]
+    labels = {dataset: config.datasets[dataset].label, **labels}
+    return json.dumps({"labels": labels, "models": models, "missing": missing})
+
+
+def active_figure_spec(config: Config) -> str:
     """The same for active learning: `labels` of `datasets`, `models` and `strategies`."""
+    datasets = {name: config.datasets[name].label for name in config.active.datasets}
+    return json.dumps({"labels": _active_labels(config, datasets)})
+
+
+def picks_spec(config: Config, dataset: str, missing: list[str]) -> str:
+    """The same for a figure of the first model's and seed's picks from one dataset; `missing` are the strategies
+    without picks, `strategies` the others."""
     active = config.active
-    labels = {
-        "datasets": {name: config.datasets[name].label for name in ([dataset] if dataset else active.datasets)},
-        "models": {name: config.models[name].label for name in active.models},
-        "strategies": {name: config.strategies[name].label for name in active.strategies},
-    }
-    return json.dumps({"labels": labels})
+    labels = _active_labels(config, {dataset: config.datasets[dataset].label})
+    strategies = [name for name in active.strategies if name not in missing]
+    shown = {"model": active.models[0], "seed": active.seeds[0], "strategies": strategies}
+    return json.dumps({"labels": labels, **shown, "missing": missing})
+
+
+def _active_labels(config: Config, datasets: dict[str, str]) -> dict[str, dict[str, str]]:
+    models = {name: config.models[name].label for name in config.active.models}
+    strategies = {name: config.strategies[name].label for name in config.active.strategies}
+    return {"datasets": datasets, "models": models, "strategies": strategies}
 
 
 def learning_curves_spec(config: Config) -> str:

@@ -15,9 +15,12 @@ class Job(NamedTuple):
 
     rule: str
     wildcards: dict[str, str]
+    folder: Path
+    """In which Snakemake works."""
     record: Path
     """Of what its results were made from."""
-    outputs: list[Path]
+    outputs: list[str]
+    """Paths in the folder."""
     reason: str
     """Snakemake's own."""
     spec: str
@@ -75,10 +78,10 @@ def jobs_to_run(arguments: Sequence[str]) -> list[Job]:
 def _job(info: dict[str, Any]) -> Job:
     options = shlex.split(info["shellcmd"])
     spec, code, record = (options[options.index(name) + 1] for name in ("--spec", "--code", "--provenance"))
-    # Snakemake works in its --directory while it reports.
-    outputs = [Path.cwd() / path for path in info["output"]]
     wildcards = {name: str(value) for name, value in info["wildcards"].items()}
-    return Job(info["rule_name"], wildcards, Path.cwd() / record, outputs, info["reason"], spec, code)
+    # Snakemake is in its --directory while it reports.
+    folder = Path.cwd()
+    return Job(info["rule_name"], wildcards, folder, folder / record, list(info["output"]), info["reason"], spec, code)
 
 
 NO_RECORD = "nothing says what its results were made from"
@@ -95,7 +98,7 @@ SAYINGS = (
 def cause(job: Job) -> Cause:
     """Why a job would run: Snakemake's reason, and what differs between its record and today's settings and code."""
     record = provenance.read(job.record)
-    missing = [path for path in job.outputs if not path.exists()]
+    missing = [path for path in job.outputs if not (job.folder / path).exists()]
     derived = "Input files updated by another job" in job.reason
     if len(missing) == len(job.outputs):
         return Cause([], [], ["not made yet"], derived)
@@ -106,7 +109,7 @@ def cause(job: Job) -> Cause:
     if not settings and json.dumps(record.spec) != json.dumps(spec):
         settings = ["the order of its settings changed"]
     code = provenance.changed_code(record.code, provenance.code_of(job.code))
-    files = [f"{path.name} is missing" for path in missing]
+    files = [f"{path} is missing" for path in missing]
     for part in job.reason.split("; "):
         files += [saying.format(part.removeprefix(begins)) for begins, saying in SAYINGS if part.startswith(begins)]
     if not (settings or code or files or derived):

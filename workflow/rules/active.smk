@@ -172,6 +172,7 @@ rule active_tables:
             labels={"table": "Active learning: strategies against random"},
         ),
         penalty="results/tables/pairwise_penalty.csv",
+        missing="results/tables/active_missing.csv",
         provenance="results/provenance/active_tables.json",
     log:
         "results/logs/active_tables.log",
@@ -184,18 +185,11 @@ rule active_tables:
         mem_mb=2000,
         runtime=30,
     params:
-        spec=settings.statistics_spec(experiment),
+        spec=active_tables_spec,
         code=code("active_tables"),
-        datasets=experiment.active.datasets,
-        models=experiment.active.models,
-        strategies=experiment.active.strategies,
-        seeds=experiment.active.seeds,
-        rounds=experiment.active.rounds,
     message:
         "Writing the tables of active learning"
     shell:
         "python -m segunc.active_tables "
         "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--scores results/active --datasets {params.datasets} --models {params.models} "
-        "--strategies {params.strategies} --seeds {params.seeds} --rounds {params.rounds} --output results/tables "
-        "> {log} 2>&1"
+        "--scores results/active --output results/tables > {log} 2>&1"

@@ -73,7 +73,7 @@ rule plot_active_composition:
 rule plot_active_picks:
     input:
         data="results/data/{dataset}.h5",
-        labelled=first_picks,
+        labelled=first_picks_files,
     output:
         png=report(
             "results/figures/active_picks_{dataset}.png",
@@ -94,18 +94,15 @@ rule plot_active_picks:
         mem_mb=4000,
         runtime=30,
     params:
-        spec=active_figure_spec,
+        spec=picks_spec,
         code=code("figures.active_picks"),
-        model=experiment.active.models[:1],
-        seed=experiment.active.seeds[:1],
-        strategies=experiment.active.strategies,
     message:
         "Drawing the first picks among {wildcards.dataset}"
     shell:
         "python -m segunc.figures.active_picks "
         "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--dataset {wildcards.dataset} --model {params.model} --seed {params.seed} --data {input.data} "
-        "--strategies {params.strategies} --labelled {input.labelled} --png {output.png} --pdf {output.pdf} "
+        "--dataset {wildcards.dataset} --data {input.data} "
+        "--labelled {input.labelled} --png {output.png} --pdf {output.pdf} "
         "> {log} 2>&1"
 
 

@@ -1,6 +1,7 @@
 # What all rules need: the validated config, the cells of the grid, the specs that decide what reruns.
 import os
 import sys
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -113,17 +114,31 @@ def sample_spec(wildcards):
     return settings.sample_spec(experiment, int(wildcards.seed))
 
 
-def scores(file):
-    """One kind of score file of every model and baseline."""
+def scored():
+    """All that is scored: dataset, model or baseline, and seed. The baselines that ask no network have no seed."""
+    seeds_of_threshold = grid.seeds if plain_unet else []
     return [
-        *cells(f"results/scores/{{dataset}}/{{model}}/seed{{seed}}/{file}"),
-        *expand(f"results/scores/{{dataset}}/baselines/{file}", dataset=grid.datasets),
-        *expand(
-            f"results/scores/{{dataset}}/baseline_threshold/seed{{seed}}/{file}",
-            dataset=grid.datasets,
-            seed=grid.seeds if plain_unet else [],
-        ),
+        *product(grid.datasets, grid.models, grid.seeds),
+        *product(grid.datasets, ["baselines"], [None]),
+        *product(grid.datasets, ["baseline_threshold"], seeds_of_threshold),
     ]
+
+
+def score_file(file, dataset, model, seed):
+    folder = model if seed is None else f"{model}/seed{seed}"
+    return f"results/scores/{dataset}/{folder}/{file}"
+
+
+def scores(file):
+    """One kind of score file of all that is scored."""
+    return present([score_file(file, *cell) for cell in scored()])
+
+
+def missing_scores():
+    """What is scored but for what is missing, as `tables` wants to know it."""
+    names = ("dataset", "model", "seed", "why")
+    paths = {score_file("images.csv", *cell): cell for cell in scored()}
+    return [dict(zip(names, (*cell, why))) for path, cell in paths.items() if (why := experiment.missing.get(path))]
 
 
 def figure_files():
@@ -134,11 +149,38 @@ def figure_files():
 
 
 def figure_spec(wildcards):
-    return settings.figure_spec(experiment, wildcards.get("dataset"))
+    return settings.figure_spec(experiment)
+
+
+def images_spec(wildcards):
+    missing = [model for model in grid.models if samples(wildcards.dataset, model) in experiment.missing]
+    return settings.images_spec(experiment, wildcards.dataset, missing)
+
+
+def samples(dataset, model):
+    """The samples that figures show: those of the first seed."""
+    return f"results/samples/{dataset}/{model}/seed{grid.seeds[0]}.h5"
+
+
+def samples_of_models(wildcards):
+    return present([samples(wildcards.dataset, model) for model in grid.models])
 
 
 def active_figure_spec(wildcards):
-    return settings.active_figure_spec(experiment, wildcards.get("dataset"))
+    return settings.active_figure_spec(experiment)
+
+
+def picks_spec(wildcards):
+    missing = [name for name, path in first_picks(wildcards).items() if path in experiment.missing]
+    return settings.picks_spec(experiment, wildcards.dataset, missing)
+
+
+def tables_spec(wildcards):
+    return settings.tables_spec(experiment, missing_scores())
+
+
+def active_tables_spec(wildcards):
+    return settings.active_tables_spec(experiment, missing_rounds())
 
 
 def learning_curves_spec(wildcards):
@@ -188,15 +230,29 @@ def weights_before(wildcards):
     return pattern.format(cell=wildcards, strategy=wildcards.strategy if before else "start", round=before)
 
 
-def active_scores(wildcards):
-    """The scores of every round: round 0 once, the others of every strategy."""
+def active_rounds():
+    """Every round that is tested: dataset, model, strategy, seed and round; round 0 once, the others of each strategy."""
     active = experiment.active
-    pattern = "results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/scores.csv"
-    cell = {"dataset": active.datasets, "model": active.models, "seed": active.seeds}
+    chain = [("start", 0), *product(active.strategies, range(1, active.rounds + 1))]
     return [
-        *expand(pattern, **cell, strategy="start", round=0),
-        *expand(pattern, **cell, strategy=active.strategies, round=range(1, active.rounds + 1)),
+        (dataset, model, strategy, seed, round_)
+        for dataset, model, seed, (strategy, round_) in product(active.datasets, active.models, active.seeds, chain)
     ]
+
+
+def active_score_file(dataset, model, strategy, seed, round_):
+    return f"results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round_}/scores.csv"
+
+
+def active_scores(wildcards):
+    return present([active_score_file(*cell) for cell in active_rounds()])
+
+
+def missing_rounds():
+    """The rounds that are missing, as `active_tables` wants to know them."""
+    names = ("dataset", "model", "strategy", "seed", "round", "why")
+    paths = {active_score_file(*cell): cell for cell in active_rounds()}
+    return [dict(zip(names, (*cell, why))) for path, cell in paths.items() if (why := experiment.missing.get(path))]
 
 
 def active_is_asked_for():
@@ -229,4 +285,8 @@ def first_picks(wildcards):
     """What each strategy has labelled by round 1, of the first model and seed."""
     active = experiment.active
     cell = {"dataset": wildcards.dataset, "model": active.models[0], "seed": active.seeds[0]}
-    return [labelled(SimpleNamespace(**cell, strategy=strategy), 1) for strategy in active.strategies]
+    return {strategy: labelled(SimpleNamespace(**cell, strategy=strategy), 1) for strategy in active.strategies}
+
+
+def first_picks_files(wildcards):
+    return present(first_picks(wildcards).values())

@@ -4,7 +4,7 @@
 rule plot_uncertainty_maps:
     input:
         data="results/data/{dataset}.h5",
-        samples=expand("results/samples/{{dataset}}/{model}/seed{seed}.h5", model=grid.models, seed=grid.seeds[0]),
+        samples=samples_of_models,
     output:
         png=report(
             "results/figures/uncertainty_maps_{dataset}.png",
@@ -25,22 +25,21 @@ rule plot_uncertainty_maps:
         mem_mb=4000,
         runtime=30,
     params:
-        spec=figure_spec,
+        spec=images_spec,
         code=code("figures.uncertainty_maps"),
-        models=grid.models,
     message:
         "Drawing uncertainty maps of {wildcards.dataset}"
     shell:
         "python -m segunc.figures.uncertainty_maps "
         "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--dataset {wildcards.dataset} --data {input.data} --models {params.models} --samples {input.samples} "
+        "--dataset {wildcards.dataset} --data {input.data} --samples {input.samples} "
         "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
 
 
 rule plot_samples:
     input:
         data="results/data/{dataset}.h5",
-        samples=expand("results/samples/{{dataset}}/{model}/seed{seed}.h5", model=grid.models, seed=grid.seeds[0]),
+        samples=samples_of_models,
         summary="results/tables/summary.csv",
     output:
         png=report(
@@ -62,15 +61,14 @@ rule plot_samples:
         mem_mb=4000,
         runtime=30,
     params:
-        spec=figure_spec,
+        spec=images_spec,
         code=code("figures.samples"),
-        models=grid.models,
     message:
         "Drawing sampled masks of {wildcards.dataset}"
     shell:
         "python -m segunc.figures.samples "
         "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--dataset {wildcards.dataset} --data {input.data} --models {params.models} --samples {input.samples} "
+        "--dataset {wildcards.dataset} --data {input.data} --samples {input.samples} "
         "--summary {input.summary} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
 
 

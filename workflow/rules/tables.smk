@@ -8,12 +8,13 @@ TABLES = [
     "ged_by_votes.csv",
     "comparisons.csv",
     "exclusions.csv",
+    "missing.csv",
 ]
 
 
 rule make_tables:
     input:
-        data=expand("results/data/{dataset}.h5", dataset=grid.datasets),
+        data=present(expand("results/data/{dataset}.h5", dataset=grid.datasets)),
         images=scores("images.csv"),
         pixels=scores("pixels.csv.gz"),
     output:
@@ -36,7 +37,7 @@ rule make_tables:
         mem_mb=4000,
         runtime=60,
     params:
-        spec=settings.statistics_spec(experiment),
+        spec=tables_spec,
         code=code("tables"),
     message:
         "Writing tables"

@@ -1,0 +1,91 @@
+"""Killed anywhere, the workflow goes on with the same command, repeats nothing that was finished, and ends the same."""
+
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from workflow_helpers import ROOT, TINY, command, merged, snakemake
+
+GRID = merged(
+    TINY,
+    grid={"datasets": ["phantom_lung"], "models": ["unet", "prob_unet"]},
+    datasets={"phantom_lung": {"size": 32, "options": {"patients": 60, "images_per_patient": 4, "size": 32}}},
+    training={"steps": 60, "validate_every": 20},
+)
+SUMMARY = "results/tables/summary.csv"
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = snakemake(folder, "tables", overlay=GRID)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return (folder / SUMMARY).read_bytes()
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    words = command(folder, "tables", overlay=GRID)
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def programs(folder: Path, module: str) -> list[psutil.Process]:
+    """The running stages of this kind that work in the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if module in process.cmdline() and process.cwd() == str(folder) and process.name().startswith("python"):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def finished(folder: Path) -> dict[Path, int]:
+    """When each job that is done recorded what it did."""
+    return {path: path.stat().st_mtime_ns for path in (folder / "results/provenance").rglob("*.json")}
+
+
+def goes_on(folder: Path, before: dict[Path, int], summary: bytes) -> None:
+    """The same command finishes the grid, repeats no job that was finished before, and ends with the same table."""
+    done = snakemake(folder, "tables", overlay=GRID)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = finished(folder)
+    assert {path: after[path] for path in before} == before
+    assert len(after) > len(before)
+    assert (folder / SUMMARY).read_bytes() == summary
+    assert not [*folder.rglob("*.partial*"), *(folder / "results").rglob("checkpoints/**/*.pt")]
+
+
+@pytest.mark.parametrize("module", ["segunc.prepare", "segunc.train", "segunc.evaluate"])
+def test_a_killed_job(tmp_path: Path, summary: bytes, module: str) -> None:
+    run = start(tmp_path)
+    while not (jobs := programs(tmp_path, module)):
+        assert run.poll() is None, f"{module} never ran"
+    # Any moment is as good as any other.
+    time.sleep(random.uniform(0, 3 if module == "segunc.train" else 0.3))
+    for job in jobs:
+        job.kill()
+    assert run.wait() != 0
+    goes_on(tmp_path, finished(tmp_path), summary)
+
+
+def test_killed_snakemake(tmp_path: Path, summary: bytes) -> None:
+    """Snakemake cannot tell a killed run from one that goes on elsewhere; it says what to call if there is none."""
+    run = start(tmp_path)
+    while not programs(tmp_path, "segunc.train"):
+        assert run.poll() is None
+    time.sleep(random.uniform(0, 4))
+    run.kill()
+    before = finished(tmp_path)
+    run.wait()
+    refused = snakemake(tmp_path, "tables", overlay=GRID)
+    assert refused.returncode != 0
+    assert "--unlock" in refused.stdout + refused.stderr
+    unlocked = snakemake(tmp_path, "tables", "--unlock", overlay=GRID)
+    assert unlocked.returncode == 0, unlocked.stderr
+    # Its jobs may still run, and end while their successors run; both write the same.
+    goes_on(tmp_path, before, summary)
