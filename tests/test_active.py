@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_study import run, write_dataset
 
-from segunc import active_test, active_train, pick, pool
+from segunc import active_test, active_train, pick, pick_with_network, pool
 from segunc import train as training
 from segunc.composition import composition
 from segunc.data.store import read_split, take
@@ -78,7 +78,7 @@ class Study:
         output = labelled.with_name(f"{weights.stem}-{method}-{round_}.csv")
         spec = {"method": method, "options": {}, "add": 4, "seed": seed, "round": round_, "draws": 16}
         where = {"labelled": labelled, "weights": weights, "device": "cpu", "threads": 1}
-        self.stage(pick, spec=json.dumps(spec), output=output, **where)
+        self.stage(pick_with_network, spec=json.dumps(spec), output=output, **where)
         return output
 
     def test(self, labelled, weights, round_=0):

@@ -230,12 +230,14 @@ def test_schema_for_editors_is_in_step() -> None:
 def test_specs_hold_what_results_depend_on_and_nothing_else(raw: dict) -> None:
     def specs(config: settings.Config) -> dict[str, str]:
         return {
-            "data": settings.data_spec(config, "phantom_lung"),
+            "data": settings.data_spec(config, "phantom_lung", {}),
             "lung": settings.train_spec(config, "phantom_lung", "prob_unet", 0),
             "skin": settings.train_spec(config, "phantom_skin", "prob_unet", 0),
             "unet": settings.train_spec(config, "phantom_lung", "unet", 0),
             "sample": settings.sample_spec(config, 0),
-            "statistics": settings.statistics_spec(config),
+            "tables": settings.tables_spec(config, []),
+            "figure": settings.figure_spec(config),
+            "images": settings.images_spec(config, "phantom_skin", []),
             "start": settings.start_spec(config, 0),
             "pick": settings.pick_spec(config, "power_bald", 0, 1),
             "active": settings.active_train_spec(config, "phantom_lung", "unet", 0),
@@ -247,12 +249,12 @@ def test_specs_hold_what_results_depend_on_and_nothing_else(raw: dict) -> None:
         after = specs(settings.load(changed(raw, key, value)))
         return {name for name in before if before[name] != after[name]}
 
-    assert touched("models.unet.label", "Net") == set()
-    assert touched("datasets.phantom_lung.label", "Lung") == set()
+    assert touched("models.unet.label", "Net") == {"figure", "images"}
+    assert touched("datasets.phantom_lung.label", "Lung") == {"figure"}
     assert touched("threads", 2) == set()
     assert touched("device", "cpu") == set()
     assert touched("raw_folders", ["elsewhere"]) == set()
-    assert touched("grid.seeds", [0, 1]) == set()
+    assert touched("grid.seeds", [0, 1]) == {"tables"}
     assert touched("active.seeds", [0, 1]) == set()
     assert touched("active.rounds", 3) == set()
     assert touched("strategies.power_bald.label", "Power") == set()
@@ -269,7 +271,7 @@ def test_specs_hold_what_results_depend_on_and_nothing_else(raw: dict) -> None:
     assert touched("training.gradient_clip", 1) == {"lung", "skin", "unet", "active"}
     assert touched("training.augmentation", None) == {"lung", "skin", "unet", "active"}
     assert touched("draws", 32) == {"sample", "pick"}
-    assert touched("statistics.resamples", 10) == {"statistics"}
+    assert touched("statistics.resamples", 10) == {"tables"}
 
 
 def test_which_strategies_ask_the_network(raw: dict) -> None:

@@ -118,7 +118,7 @@ def test_labelled_images_of_another_dataset_are_refused(study):
         study.round(start, 1)
 
 
-def test_torch_is_imported_only_for_a_network(study):
+def test_no_torch_where_no_network_is_asked(study):
     """So that a cluster's many small jobs start at once."""
     command = "import sys; from segunc import pick; pick.main(); assert 'torch' not in sys.modules"
     arguments = ["--data", str(study.data), "--labelled", str(study.start()), "--spec", pick_spec(1)]

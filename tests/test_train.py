@@ -106,8 +106,11 @@ def test_epochs_are_passes_through_the_training_images() -> None:
 
 
 def test_batches_show_every_image_equally_often() -> None:
-    stream = training.batches(10, 4, np.random.default_rng(0))
-    seen = np.concatenate([next(stream) for _ in range(5)])
+    rng, rest, seen = np.random.default_rng(0), np.empty(0, np.int64), []
+    for _ in range(5):
+        indices, rest = training.next_batch(rest, 10, 4, rng)
+        seen += indices.tolist()
+    assert len(seen) == 20
     assert np.bincount(seen, minlength=10).tolist() == [2] * 10
 
 
@@ -177,12 +180,15 @@ def test_stages_write_and_read_their_files(tmp_path, monkeypatch, capsys) -> Non
     write_store(tmp_path / "data.h5", records, lambda patients, published: sides, {})
 
     where = {name: tmp_path / "cell" / file for name, file in
-             {"weights": "weights.pt", "history": "history.csv", "spec-file": "spec.json"}.items()}  # fmt: skip
+             {"weights": "weights.pt", "history": "history.csv", "provenance": "train.json"}.items()}  # fmt: skip
     common = ["--data", str(tmp_path / "data.h5"), "--name", "test", "--device", "cpu", "--threads", "1"]
     outputs = [word for name, path in where.items() for word in (f"--{name}", str(path))]
-    monkeypatch.setattr("sys.argv", ["train", *common, "--spec", json.dumps(SPEC), *outputs])
+    code = "segunc.train segunc.models.unet 0123456789ab"
+    monkeypatch.setattr("sys.argv", ["train", *common, "--spec", json.dumps(SPEC), "--code", code, *outputs])
     training.main()
-    assert json.loads(where["spec-file"].read_text()) == SPEC
+    record = json.loads(where["provenance"].read_text())
+    assert record["spec"] == SPEC
+    assert {"segunc.train", "segunc.models.unet", "segunc.backbone"} < set(record["code"])
     assert where["history"].read_text().splitlines()[0] == "step,epoch,train_loss,val_loss,learning_rate,seconds"
     assert torch.load(where["weights"], weights_only=True)["spec"] == json.dumps(SPEC, sort_keys=True)
 
@@ -196,7 +202,7 @@ def test_stages_write_and_read_their_files(tmp_path, monkeypatch, capsys) -> Non
         assert [i.decode() for i in file["image_id"]] == ["i8", "i9", "i10", "i11"]
         assert file.attrs["draws"] == "exact"
     assert sorted(path.name for path in tmp_path.rglob("*")) == [
-        "cell", "data.h5", "history.csv", "samples.h5", "spec.json", "weights.pt"
+        "cell", "data.h5", "history.csv", "samples.h5", "train.json", "weights.pt"
     ]  # fmt: skip
 
     if not torch.cuda.is_available():

@@ -4,12 +4,13 @@ Nothing is validated, as nobody who can afford few labels has labels to spare, a
 rounds and strategies of a seed begin with the same initial weights, but for the output bias, which is the foreground's.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from segunc import labelled
+from segunc import checkpoint, labelled, provenance
 from segunc.data.store import read_split, take
 from segunc.errors import UserError
 from segunc.files import write_atomically
@@ -27,18 +28,24 @@ def main() -> None:
     parser.add_argument("--device", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--checkpoints", type=Path, help="folder of this training alone; none: no checkpoints")
     args = parser.parse_args()
+    # Of now: the workflow may have begun before an edit.
+    code = json.dumps(provenance.code_of(args.code))
 
     device = use(args.device, args.threads)
     images = read_split(args.data, "train")
     positions, _ = labelled.read(args.labelled, images.image_id)
     # In the order of the store, so that only which images are labelled decides, not who was picked first.
     images, what = take(images, np.sort(positions)), f"train {args.name}"
-    weights, _ = train(args.spec, images, None, device, what)
+    weights, _ = train(args.spec, images, None, device, what, args.checkpoints, code)
     if not all(value.isfinite().all() for value in weights["state"].values()):
         raise UserError(f"{what}: the weights are no numbers any more; lower learning_rate or set gradient_clip.")
-    with write_atomically(args.weights) as path:
-        torch.save(weights, path)
+    # Given a path, torch writes its name, which holds the process id, into the file.
+    with write_atomically(args.weights) as path, path.open("wb") as file:
+        torch.save(weights, file)
+    if args.checkpoints is not None:
+        checkpoint.remove(args.checkpoints)
 
 
 if __name__ == "__main__":

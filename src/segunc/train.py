@@ -7,8 +7,10 @@ the model is going to be used as, not what it happens to be trained with.
 import copy
 import json
 import math
+import signal
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from segunc import checkpoint, provenance
 from segunc.backbone import Data
 from segunc.data.augment import augment
 from segunc.data.store import Images, read_split
@@ -41,14 +44,14 @@ def summarise(images: Images) -> Data:
     return Data(pixels.mean(axis=(0, 2, 3)).tolist(), std.tolist(), float(foreground))
 
 
-def batches(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Endless batches of indices: one shuffled pass over the n images after the other, cut into equal batches."""
-    rest = np.empty(0, dtype=np.int64)
-    while True:
-        while len(rest) < batch_size:
-            rest = np.concatenate([rest, rng.permutation(n)])
-        yield rest[:batch_size]
-        rest = rest[batch_size:]
+def next_batch(rest: np.ndarray, n: int, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The next indices of one shuffled pass over the n images after the other, (batch_size,), and what is then left.
+
+    `rest` is what the batch before left, nothing at first.
+    """
+    while len(rest) < batch_size:
+        rest = np.concatenate([rest, rng.permutation(n)])
+    return rest[:batch_size], rest[batch_size:]
 
 
 def shuffle_annotators(images: Images, rng: np.random.Generator) -> Images:
@@ -95,12 +98,21 @@ def validation_loss(model: Any, images: Images, precision: str, device: torch.de
 
 
 def train(
-    spec: Mapping[str, Any], training_images: Images, validation_images: Images | None, device: torch.device, what: str
+    spec: Mapping[str, Any],
+    training_images: Images,
+    validation_images: Images | None,
+    device: torch.device,
+    what: str,
+    checkpoints: Path | None = None,
+    code: str = "",
 ) -> tuple[dict[str, Any], list[list[float]]]:
     """Trains one network; returns what `weights.pt` holds and the rows of the history.
 
     Without validation images the weights are the last ones, there is no patience and `val_loss` is NaN.
     `spec` is `segunc.config.train_spec`; equal seeds give equal results on the same machine with the same threads.
+
+    With a folder for `checkpoints` it goes on from the one that an equal training with equal `code` left there, and
+    SIGTERM and SIGINT end the program, with exit code 128 + signal, after the step in progress and a checkpoint.
     """
     training = spec["training"]
     rng = np.random.default_rng([spec["seed"], 1])
@@ -121,49 +133,71 @@ def train(
         torch.from_numpy, (training_images.images, training_images.masks, training_images.annotated)
     )
 
-    history: list[list[float]] = []
-    # Until a validation says which weights are best, they are the live ones: without any, the last.
-    best, best_weights, since_best, losses = math.inf, model.state_dict(), 0, []
-    progress, started = Progress(what, steps), time.monotonic()
-    for step, indices in zip(range(steps), batches(n, batch_size, rng), strict=False):
-        model.train()
-        rate = learning_rate(step, steps, training)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        x = images[indices].to(device).float() / 255
-        y = masks[indices].to(device).float()
-        if training["augmentation"] is not None:
-            x, y = augment(x, y, training["augmentation"], generator)
-        with mixed_precision(device, training["precision"]):
-            loss = model.loss(x, y, annotated[indices].to(device), generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if training["gradient_clip"] is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), training["gradient_clip"])
-        optimiser.step()
-        losses.append(loss.detach())
+    state = checkpoint.State(
+        0, np.empty(0, np.int64), [], [], best=math.inf, best_weights=None, since_best=0, seconds=0
+    )
+    path = None
+    if checkpoints is not None:
+        sides = [training_images] if validation_images is None else [training_images, validation_images]
+        path = checkpoints / checkpoint.name(spec, code, sides, device)
+        if earlier := checkpoint.load(path, model, optimiser, generator, rng):
+            state = earlier
+            print(f"{what}: goes on from step {state.step} of {steps}", file=sys.stderr, flush=True)
 
-        done = step + 1
-        if done % every == 0 or done == steps:
-            train_loss, val_loss = float(torch.stack(losses).mean()), math.nan
-            if validation_images is not None:
-                val_loss = validation_loss(model, validation_images, training["precision"], device)
-            if not math.isfinite(train_loss) or (validation_images is not None and not math.isfinite(val_loss)):
-                raise UserError(
-                    f"{what}: the loss is {train_loss} in training and {val_loss} in validation after {done} steps; "
-                    "lower learning_rate or set gradient_clip."
-                )
-            history.append([done, done / per_epoch, train_loss, val_loss, rate, time.monotonic() - started])
-            losses = []
-            if val_loss < best:
-                best, best_weights, since_best = val_loss, copy.deepcopy(model.state_dict()), 0
-            else:
-                since_best += 1
-        progress.update(done, f"best validation loss {best:.4f}" if best < math.inf else "")
-        if since_best >= patience:
-            break
+    progress, saved = Progress(what, steps), time.monotonic()
+    started = saved - state.seconds
+    with checkpoint.postponed([] if path is None else [signal.SIGTERM, signal.SIGINT]) as signals:
+        while state.step < steps and state.since_best < patience:
+            model.train()
+            rate = learning_rate(state.step, steps, training)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            indices, state.rest = next_batch(state.rest, n, batch_size, rng)
+            x = images[indices].to(device).float() / 255
+            y = masks[indices].to(device).float()
+            if training["augmentation"] is not None:
+                x, y = augment(x, y, training["augmentation"], generator)
+            with mixed_precision(device, training["precision"]):
+                loss = model.loss(x, y, annotated[indices].to(device), generator)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            if training["gradient_clip"] is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), training["gradient_clip"])
+            optimiser.step()
+            state.losses.append(loss.detach())
+            state.step += 1
+
+            if state.step % every == 0 or state.step == steps:
+                train_loss, val_loss = float(torch.stack(state.losses).mean()), math.nan
+                if validation_images is not None:
+                    val_loss = validation_loss(model, validation_images, training["precision"], device)
+                if not math.isfinite(train_loss) or (validation_images is not None and not math.isfinite(val_loss)):
+                    raise UserError(
+                        f"{what}: the loss is {train_loss} in training and {val_loss} in validation after {state.step} "
+                        "steps; lower learning_rate or set gradient_clip."
+                    )
+                seconds = time.monotonic() - started
+                state.history.append([state.step, state.step / per_epoch, train_loss, val_loss, rate, seconds])
+                state.losses = []
+                if val_loss < state.best:
+                    state.best, state.best_weights, state.since_best = val_loss, copy.deepcopy(model.state_dict()), 0
+                else:
+                    state.since_best += 1
+
+            # Looked at once: a signal during the save is the next step's.
+            stopping = bool(signals)
+            if path is not None and (stopping or time.monotonic() - saved >= checkpoint.CHECKPOINT_SECONDS):
+                state.seconds = time.monotonic() - started
+                checkpoint.save(path, state, model, optimiser, generator, rng)
+                saved = time.monotonic()
+            if stopping:
+                print(f"{what}: stopped after step {state.step} of {steps}", file=sys.stderr, flush=True)
+                sys.exit(128 + signals[0])
+            progress.update(state.step, f"best validation loss {state.best:.4f}" if state.best < math.inf else "")
+    # Where no validation says which weights are best, they are the last.
+    best_weights = model.state_dict() if state.best_weights is None else state.best_weights
     weights = {"spec": json.dumps(spec, sort_keys=True), "data": data._asdict(), "state": best_weights}
-    return weights, history
+    return weights, state.history
 
 
 @stage
@@ -175,20 +209,28 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--history", type=Path, required=True)
+    parser.add_argument("--checkpoints", type=Path, help="folder of this training alone; none: no checkpoints")
     args = parser.parse_args()
+    # Of now: the workflow may have begun before an edit.
+    code = json.dumps(provenance.code_of(args.code))
 
     device = use(args.device, args.threads)
     sides = {side: read_split(args.data, side) for side in ("train", "val")}
     for side, images in sides.items():
         if len(images.images) == 0:
             raise UserError(f"{args.data} has no images in its {side} split; change the dataset's split in the config.")
-    weights, history = train(args.spec, sides["train"], sides["val"], device, f"train {args.name}")
+    weights, history = train(
+        args.spec, sides["train"], sides["val"], device, f"train {args.name}", args.checkpoints, code
+    )
 
     rows = [",".join(HISTORY), *(",".join(f"{value:.6g}" for value in row) for row in history)]
     with write_atomically(args.history) as path:
         path.write_text("\n".join(rows) + "\n")
-    with write_atomically(args.weights) as path:
-        torch.save(weights, path)
+    # Given a path, torch writes its name, which holds the process id, into the file.
+    with write_atomically(args.weights) as path, path.open("wb") as file:
+        torch.save(weights, file)
+    if args.checkpoints is not None:
+        checkpoint.remove(args.checkpoints)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,9 @@ rule active_train:
         "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
         "--data {input.data} --labelled {input.labelled} "
         "--name '{wildcards.dataset} {wildcards.model} {wildcards.strategy} seed {wildcards.seed} round {wildcards.round}' "
-        "--device {params.device} --threads {threads} --weights {output.weights} > {log} 2>&1"
+        "--device {params.device} --threads {threads} --weights {output.weights} "
+        "--checkpoints results/checkpoints/active_train/{wildcards.dataset}/{wildcards.model}/{wildcards.strategy}/"
+        "seed{wildcards.seed}/round{wildcards.round} > {log} 2>&1"
 
 
 rule active_test:

@@ -29,4 +29,6 @@ rule train_model:
         "python -m segunc.train "
         "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
         "--data {input} --name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' --device {params.device} "
-        "--threads {threads} --weights {output.weights} --history {output.history} 2>&1 | tee {log}"
+        "--threads {threads} --weights {output.weights} --history {output.history} "
+        "--checkpoints results/checkpoints/train/{wildcards.dataset}/{wildcards.model}/seed{wildcards.seed} "
+        "2>&1 | tee {log}"
