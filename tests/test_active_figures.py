@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from small_active import write_labelled, write_scores
 from small_study import run, write_dataset
-from test_figures import assert_readable, words
+from test_figures import assert_readable, legend_of, titles_of, words
 
 from segunc.active_tables import learning, penalty, score_files
 from segunc.data.store import read_split, take
@@ -30,8 +30,9 @@ DATASETS, MODELS, STRATEGIES = (list(LABELS[kind]) for kind in ("datasets", "mod
 
 def tables(folder, datasets=DATASETS, models=MODELS, chosen=STRATEGIES, seeds=3, rounds=4, value=None):
     """`active_learning` and `pairwise_penalty`."""
-    grid = write_scores(folder, datasets, models, chosen, seeds, rounds, value)
-    table = learning(score_files(folder, datasets, models, chosen, grid["seeds"], rounds), chosen)
+    seeds = write_scores(folder, datasets, models, chosen, seeds, rounds, value)["seeds"]
+    grid = datasets, models, chosen, seeds, rounds
+    table = learning(score_files(folder, *grid), *grid)
     return table, penalty(table)
 
 
@@ -40,13 +41,21 @@ def full_data(datasets, models):
     return pd.Series(0.03, index=index)
 
 
+def labels_of(table):
+    """Of a grid that is no larger than the table."""
+    kinds = {"datasets": "dataset", "models": "model", "strategies": "strategy"}
+    return {kind: {i: LABELS[kind][i] for i in LABELS[kind] if i in set(table[name])} for kind, name in kinds.items()}
+
+
 def figures(table, penalties, level=None):
+    """Of the tables as they are written where the rounds with NaN for `images` are missing."""
     level = full_data(["other"], []) if level is None else level
+    labels, table = labels_of(table), table.dropna(subset="images")
     return {
-        "cross_entropy": learning_curves.draw(table, level, "cross_entropy", 0.95, LABELS),
-        "dice": learning_curves.draw(table, level, "dice", 0.95, LABELS),
-        "composition": active_composition.draw(table, LABELS),
-        "penalty": pairwise_penalty.draw(penalties, LABELS),
+        "cross_entropy": learning_curves.draw(table, level, "cross_entropy", 0.95, labels),
+        "dice": learning_curves.draw(table, level, "dice", 0.95, labels),
+        "composition": active_composition.draw(table, labels),
+        "penalty": pairwise_penalty.draw(penalties, labels),
     }
 
 
@@ -76,14 +85,14 @@ def test_figure_of_picks_is_readable(stored, dataset, count):
     train = read_split(stored / f"{dataset}.h5", "train")
     picks = {strategy: take(train, np.arange(10) + i) for i, strategy in enumerate(STRATEGIES[:count])}
     title, note = "Phantom lung: first picks of round 1 (Probabilistic U-Net, seed 0)", "training split: 2.0% marked"
-    assert_readable({"picks": active_picks.draw(picks, STRATEGIES, LABELS, title, note)})
+    assert_readable({"picks": active_picks.draw(picks, STRATEGIES[:count], LABELS, title, note)})
 
 
 def test_one_seed_is_said_to_be_one(tmp_path):
     drawn = figures(*tables(tmp_path, seeds=1))
     assert_readable(drawn)
     assert "one seed: no interval" in words(drawn["cross_entropy"])
-    assert "one seed: no test possible" in words(drawn["penalty"])
+    assert "fewer than 2 seeds: no test" in words(drawn["penalty"])
     assert "mean of 4 models and 1 seed" in words(drawn["composition"])
 
 
@@ -101,7 +110,7 @@ def test_scores_of_any_size_are_readable(tmp_path, low, high):
 
 def test_band_wider_than_the_runs_does_not_squeeze_the_curves(tmp_path):
     table, _ = tables(tmp_path, ["lung"], ["unet"], ["random"], seeds=2)
-    axes = learning_curves.draw(table, full_data([], []), "cross_entropy", 0.95, LABELS).axes[0]
+    axes = learning_curves.draw(table, full_data([], []), "cross_entropy", 0.95, labels_of(table)).axes[0]
     low, high = axes.get_ylim()
     runs = table["cross_entropy"]
     assert low <= runs.min() and runs.max() <= high
@@ -110,7 +119,7 @@ def test_band_wider_than_the_runs_does_not_squeeze_the_curves(tmp_path):
 
 def test_line_is_the_mean_of_the_seeds(tmp_path):
     table, _ = tables(tmp_path, ["lung"], ["unet"], ["random", "entropy"])
-    axes = learning_curves.draw(table, full_data([], []), "dice", 0.95, LABELS).axes[0]
+    axes = learning_curves.draw(table, full_data([], []), "dice", 0.95, labels_of(table)).axes[0]
     for line, strategy in zip(axes.lines, ["random", "entropy"], strict=True):
         means = table[table["strategy"] == strategy].groupby("images")["dice"].mean()
         assert line.get_xdata().tolist() == means.index.tolist()
@@ -120,16 +129,132 @@ def test_line_is_the_mean_of_the_seeds(tmp_path):
 def test_full_data_line_appears_where_it_is_known(tmp_path):
     table, _ = tables(tmp_path, DATASETS, MODELS[:2], ["random"])
     level = full_data(["lung"], ["unet"])
-    figure = learning_curves.draw(table, level, "cross_entropy", 0.95, LABELS)
+    figure = learning_curves.draw(table, level, "cross_entropy", 0.95, labels_of(table))
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 1, 1]
     assert "trained on all images" in words(figure)
-    without = learning_curves.draw(table, full_data([], []), "cross_entropy", 0.95, LABELS)
+    without = learning_curves.draw(table, full_data([], []), "cross_entropy", 0.95, labels_of(table))
     assert "trained on all images" not in words(without)
 
 
 def test_composition_says_where_there_is_one_annotator(tmp_path):
     table, _ = tables(tmp_path)
     assert words(active_composition.draw(table, LABELS)).count("one mask per image") == 1
+
+
+# Whether a round of random, entropy or BALD is missing.
+HOLES = {
+    "a strategy in one panel": lambda r: (r.dataset, r.model, r.strategy) == ("lung", "unet", "entropy") and r.round,
+    "a strategy": lambda r: r.strategy == "entropy" and r.round > 0,
+    "the first strategy": lambda r: r.strategy == "random" and r.round > 0,
+    "a round": lambda r: r.strategy == "entropy" and r.round == 2,
+    "a seed": lambda r: r.seed == 0,
+    "a model in one dataset": lambda r: (r.dataset, r.model) == ("lung", "unet"),
+    "a model": lambda r: r.model == "unet",
+    "a dataset": lambda r: r.dataset == "lung",
+    "all picks": lambda r: r.round > 0,
+    "everything": lambda r: True,
+}
+# What the learning curves say of it, and the figure of what is picked.
+NAMED = {
+    "a strategy in one panel": (["no data: Entropy (sum) with U-Net"], []),
+    "a strategy": (2 * ["no data: Entropy (sum)"], 2 * ["no data: Entropy (sum)"]),
+    "the first strategy": (2 * ["no data: Random"], 2 * ["no data: Random"]),
+    "a round": ([], []),
+    "a seed": ([], []),
+    "a model in one dataset": (["no data"], []),
+    "a model": (2 * ["no data"], []),
+    "a dataset": (2 * ["no data"], 4 * ["no data"]),
+    "all picks": (2 * ["no data: Random; Entropy (sum); BALD"], 8 * ["no data"]),
+    "everything": (["no data"], ["no data"]),
+}
+
+
+def holed(folder, what, **options):
+    """Tables without some rounds."""
+    table, _ = tables(folder, **options)
+    lost = [bool(HOLES[what](row)) for row in table.itertuples()]
+    table.loc[lost, table.columns.difference(["dataset", "model", "strategy", "seed", "round"])] = np.nan
+    return table, penalty(table)
+
+
+@pytest.mark.parametrize("what", HOLES)
+def test_what_is_missing_keeps_its_place_and_is_named(tmp_path, what):
+    options = {"models": MODELS[:2], "chosen": ["random", "entropy", "bald"]}
+    drawn = figures(*holed(tmp_path / "holes", what, **options))
+    whole = figures(*tables(tmp_path / "whole", **options))
+    assert_readable(drawn)
+    curves, picks = NAMED[what]
+    for name, expected in (("cross_entropy", curves), ("dice", curves), ("composition", picks)):
+        assert [word for word in words(drawn[name]) if "no data" in word] == expected, name
+        if what != "everything":
+            assert legend_of(drawn[name]) == legend_of(whole[name])
+            assert titles_of(drawn[name]) == titles_of(whole[name])
+    # The row and the column of a strategy, or all off the diagonal.
+    dashes = {"a strategy": 2 * 4, "the first strategy": 2 * 4, "a dataset": 6, "all picks": 2 * 6, "everything": 2 * 6}
+    assert words(drawn["penalty"]).count("–") == dashes.get(what, 0)
+    explained = any("\n–: fewer than 2 seeds" in word for word in words(drawn["penalty"]))
+    assert explained == ("strategy" in what and what in dashes)
+    assert len(drawn["penalty"].axes) == 2
+
+
+def test_lines_have_a_gap_where_a_round_is_missing(tmp_path):
+    table, _ = holed(tmp_path, "a round", datasets=["lung"], models=["unet"], chosen=["random", "entropy"])
+    drawn = figures(table, penalty(table))
+    gap = drawn["dice"].axes[0].lines[1].get_xydata()
+    assert np.isnan(gap).all(axis=1).tolist() == [False, False, True, False, False]
+    gap = drawn["composition"].axes[0].lines[1].get_xydata()
+    assert np.isnan(gap).all(axis=1).tolist() == [False, True, False, False]
+    for name, y in (("dice", "dice"), ("composition", "picked_patients")):
+        axes = drawn[name].axes[{"dice": 0, "composition": 2}[name]]
+        means = table[table["strategy"] == "entropy"].groupby("round")[y].mean()
+        ys = axes.lines[1].get_ydata()
+        np.testing.assert_allclose(ys, means.iloc[-len(ys) :])
+        assert axes.get_xlim() == drawn[name].axes[0].get_xlim()
+    # The dashed line is the number of picks of a round, not of two.
+    assert drawn["composition"].axes[2].lines[-1].get_ydata() == pytest.approx([10, 10])
+
+
+def test_level_of_a_missing_model_has_no_line_and_no_entry(tmp_path, monkeypatch):
+    """The summary has an empty row for it."""
+    drawn = []
+    monkeypatch.setattr(style, "save", lambda figure, png, pdf: drawn.append(figure))
+    table, _ = tables(tmp_path / "scores", ["lung"], ["unet"], ["random"])
+    table.to_csv(tmp_path / "table.csv", index=False)
+    (tmp_path / "summary.csv").write_text("dataset,model,metric,mean\nlung,unet,dice,\n")
+    run(
+        learning_curves,
+        monkeypatch,
+        table=tmp_path / "table.csv",
+        summary=tmp_path / "summary.csv",
+        metric="dice",
+        spec=json.dumps({"labels": labels_of(table), "confidence": 0.95}),
+        png=tmp_path / "a.png",
+        pdf=tmp_path / "a.pdf",
+    )
+    assert "trained on all images" not in words(drawn[0]) and len(drawn[0].axes[0].lines) == 1
+
+
+@pytest.mark.parametrize("there", [["random", "bald"], []])
+def test_strategies_without_picks_keep_their_place_and_say_so(stored, tmp_path, monkeypatch, there):
+    drawn = []
+    monkeypatch.setattr(style, "save", lambda figure, png, pdf: drawn.append(figure))
+    shown = ["random", "entropy", "entropy_mean", "bald"]
+    run(
+        active_picks,
+        monkeypatch,
+        dataset="lung",
+        data=stored / "lung.h5",
+        spec=picks_spec(there, [strategy for strategy in shown if strategy not in there]),
+        labelled=[stored / f"lung_{strategy}.csv" for strategy in there],
+        png=tmp_path / "a.png",
+        pdf=tmp_path / "a.pdf",
+    )
+    assert_readable({"picks": drawn[0]})
+    names = [LABELS["strategies"][strategy] for strategy in shown]
+    texts = [(text.get_position()[1], text.get_text(), text.get_color()) for text in drawn[0].texts]
+    rows = [(text, colour) for _, text, colour in sorted(texts, reverse=True) if text in names]
+    assert rows == [(name, strategies.PALETTE[i]) for i, name in enumerate(names)]
+    assert words(drawn[0]).count("no data") == 4 - len(there)
 
 
 def test_nothing_at_all_still_makes_a_figure(tmp_path):
@@ -146,7 +271,8 @@ def test_penalty_matrix_reads_by_row(tmp_path):
         ("lung", "cross_entropy", "entropy", "random", 1, 8),
     ]
     columns = ["dataset", "metric", "strategy_a", "strategy_b", "penalty", "n_comparisons"]
-    figure = pairwise_penalty.draw(pd.DataFrame(rows, columns=columns), LABELS)
+    labels = {"datasets": {"lung": "Phantom lung"}, "strategies": {"random": "Random", "entropy": "Entropy"}}
+    figure = pairwise_penalty.draw(pd.DataFrame(rows, columns=columns), labels)
     assert {text.get_text(): text.get_position() for text in figure.axes[0].texts} == {"25": (1, 0), "100": (0, 1)}
     assert "of 8 comparisons, in %" in words(figure)
 
@@ -156,6 +282,11 @@ def test_strategies_look_apart_from_each_other_and_from_models():
     assert len({line.get_color() for line in looks}) == len({line.get_marker() for line in looks}) == 9
     assert {line.get_color() for line in looks}.isdisjoint(style.PALETTE)
     assert all(line.get_markerfacecolor() == "white" for line in looks)
+
+
+def picks_spec(there, missing):
+    shown = {"model": "unet", "seed": 0, "strategies": there, "missing": missing}
+    return json.dumps({"labels": LABELS, **shown})
 
 
 @pytest.mark.parametrize("program", ["learning_curves", "active_composition", "pairwise_penalty", "active_picks"])
@@ -171,16 +302,14 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
             "table": tmp_path / "table.csv",
             "summary": tmp_path / "summary.csv",
             "metric": "dice",
-            "confidence": 0.95,
+            "spec": json.dumps({"labels": LABELS, "confidence": 0.95}),
         },
         "active_composition": {"table": tmp_path / "table.csv"},
         "pairwise_penalty": {"table": tmp_path / "penalty.csv"},
         "active_picks": {
             "dataset": "lung",
-            "model": "unet",
-            "seed": 0,
             "data": stored / "lung.h5",
-            "strategies": chosen,
+            "spec": picks_spec(chosen, []),
             "labelled": [stored / f"lung_{strategy}.csv" for strategy in chosen],
         },
     }[program]
@@ -188,7 +317,7 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
     written = []
     for folder in ("first", "second"):
         png, pdf = tmp_path / folder / "figure.png", tmp_path / folder / "figure.pdf"
-        run(module, monkeypatch, labels=json.dumps(LABELS), png=png, pdf=pdf, **options)
+        run(module, monkeypatch, **{"spec": json.dumps({"labels": LABELS}), **options}, png=png, pdf=pdf)
         written.append((png.read_bytes(), pdf.read_bytes()))
         assert sorted(path.name for path in png.parent.iterdir()) == ["figure.pdf", "figure.png"]
     assert written[0] == written[1]
@@ -202,12 +331,9 @@ def test_picks_of_another_dataset_are_refused(stored, tmp_path, monkeypatch):
             active_picks,
             monkeypatch,
             dataset="lung",
-            model="unet",
-            seed=0,
             data=tmp_path / "other.h5",
-            strategies=["random"],
+            spec=picks_spec(["random"], []),
             labelled=[stored / "lung_random.csv"],
-            labels=json.dumps(LABELS),
             png=tmp_path / "a.png",
             pdf=tmp_path / "a.pdf",
         )

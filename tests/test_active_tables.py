@@ -18,8 +18,16 @@ DATASETS, MODELS, STRATEGIES = ["lung", "skin"], ["unet", "nan"], ["random", "en
 
 def made(folder, seeds=3, rounds=3, value=None, strategies=STRATEGIES, models=MODELS, datasets=DATASETS):
     """`active_learning.csv`."""
-    grid = write_scores(folder, datasets, models, strategies, seeds, rounds, value)
-    return learning(score_files(folder, datasets, models, strategies, grid["seeds"], rounds), strategies)
+    seeds = write_scores(folder, datasets, models, strategies, seeds, rounds, value)["seeds"]
+    grid = datasets, models, strategies, seeds, rounds
+    return learning(score_files(folder, *grid), *grid)
+
+
+def write_tables(monkeypatch, grid, output, missing=()):
+    """Runs the program; grid: what `write_scores` returns."""
+    cells = {name: value for name, value in grid.items() if name != "scores"}
+    spec = json.dumps({"confidence": 0.95, **cells, "missing": list(missing)})
+    run(active_tables, monkeypatch, spec=spec, scores=grid["scores"], output=output)
 
 
 def one(frame, **values):
@@ -180,8 +188,8 @@ def test_penalty_counts_comparisons_in_which_both_have_two_seeds(tmp_path):
 def test_programs_tables_are_whole_and_the_same_each_time(tmp_path, monkeypatch, capsys):
     grid = write_scores(tmp_path / "active", DATASETS, MODELS, STRATEGIES, 2, 2)
     for folder in ("first", "second"):
-        run(active_tables, monkeypatch, spec=json.dumps({"confidence": 0.95}), **grid, output=tmp_path / folder)
-    names = ["active_learning.csv", "active_summary.csv", "pairwise_penalty.csv"]
+        write_tables(monkeypatch, grid, tmp_path / folder)
+    names = ["active_learning.csv", "active_missing.csv", "active_summary.csv", "pairwise_penalty.csv"]
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == names
     for name in names:
         text = (tmp_path / "first" / name).read_bytes()
@@ -189,13 +197,140 @@ def test_programs_tables_are_whole_and_the_same_each_time(tmp_path, monkeypatch,
         assert b"\r" not in text and b",nan,nan" not in text
     table = pd.read_csv(tmp_path / "first/active_learning.csv", keep_default_na=False, na_values=[""])
     assert set(table["model"]) == {"unet", "nan"}
+    assert (tmp_path / "first/active_missing.csv").read_text() == "dataset,model,strategy,seed,round,why\n"
     assert not capsys.readouterr().out
 
 
 def test_program_says_so_with_one_seed(tmp_path, monkeypatch, capsys):
     grid = write_scores(tmp_path / "active", ["lung"], ["unet"], STRATEGIES, 1, 2)
-    run(active_tables, monkeypatch, spec=json.dumps({"confidence": 0.95}), **grid, output=tmp_path)
+    write_tables(monkeypatch, grid, tmp_path)
     assert "One seed" in capsys.readouterr().out
     header, first = (tmp_path / "active_summary.csv").read_text().splitlines()[:2]
     assert header.startswith("dataset,model,strategy,metric,aubc,aubc_low,aubc_high,n_seeds,difference")
     assert first.endswith(",,,1,,,,,,")
+
+
+ENTRY = ["dataset", "model", "strategy", "seed", "round"]
+
+
+def with_holes(folder, monkeypatch, lost, seeds=3, rounds=3):
+    """The program's tables of two runs: one of all rounds, and one without those for which `lost` is true."""
+    grid = write_scores(folder / "active", DATASETS, MODELS, STRATEGIES, seeds, rounds)
+    chain = [("start", 0), *itertools.product(STRATEGIES, range(1, rounds + 1))]
+    missing = [
+        {"dataset": d, "model": m, "strategy": s, "seed": seed, "round": r, "why": f"{s} {r} failed"}
+        for d, m, seed, (s, r) in itertools.product(DATASETS, MODELS, range(seeds), chain)
+        if lost(d, m, s, seed, r)
+    ]
+    write_tables(monkeypatch, grid, folder / "whole")
+    for entry in missing:
+        names = [entry["dataset"], entry["model"], entry["strategy"], f"seed{entry['seed']}", f"round{entry['round']}"]
+        (folder / "active").joinpath(*names, "scores.csv").unlink()
+    write_tables(monkeypatch, grid, folder / "holes", missing)
+    paths = [{path.stem: path for path in (folder / name).iterdir()} for name in ("whole", "holes")]
+    options = {"keep_default_na": False, "na_values": [""]}
+    return missing, *({name: pd.read_csv(path, **options) for name, path in of.items()} for of in paths)
+
+
+def test_columns_of_scores_are_those_that_are_written(tmp_path):
+    grid = write_scores(tmp_path, ["lung"], ["unet"], [], 1, 0)
+    (path,) = score_files(tmp_path, *(grid[name] for name in ("datasets", "models", "strategies", "seeds", "rounds")))
+    assert path.read_text().splitlines()[0].split(",") == [*active_tables.ROUND, *active_tables.SCORES]
+
+
+def test_missing_rounds_are_left_out_and_listed(tmp_path, monkeypatch):
+    """Entropy of the first cell and seed 1 ends after round 1."""
+
+    def lost(dataset, model, strategy, seed, round_):
+        return (dataset, model, strategy, seed) == ("lung", "unet", "entropy", 1) and round_ > 1
+
+    missing, whole, holes = with_holes(tmp_path, monkeypatch, lost)
+    assert [list(row.values()) for row in missing] == holes["active_missing"].values.tolist() and len(missing) == 2
+    keep = [not lost(*row) for row in whole["active_learning"][ENTRY].itertuples(index=False)]
+    expected = whole["active_learning"][keep].reset_index(drop=True)
+    pd.testing.assert_frame_equal(holes["active_learning"], expected, check_dtype=False)
+    assert len(expected) == len(whole["active_learning"]) - 2
+
+    cell = {"dataset": "lung", "model": "unet", "strategy": "entropy", "metric": "dice"}
+    row = one(holes["active_summary"], **cell)
+    rounds = expected[(expected["dataset"] == "lung") & (expected["model"] == "unet")]
+    curves = {
+        (strategy, seed): area(curve["images"], curve["dice"])
+        for (strategy, seed), curve in rounds.groupby(["strategy", "seed"])
+    }
+    own, random = ([curves[strategy, seed] for seed in (0, 2)] for strategy in ("entropy", "random"))
+    assert row["aubc"] == pytest.approx(np.mean(own), rel=1e-7) and row["n_seeds"] == 2
+    assert row["difference"] == pytest.approx(np.subtract(own, random).mean(), rel=1e-6) and row["n_pairs"] == 2
+    others = ["aubc", "aubc_low", "aubc_high", "n_seeds", "difference", "p", "n_pairs"]
+    before, after = (tables["active_summary"].query("strategy != 'entropy'")[others] for tables in (whole, holes))
+    pd.testing.assert_frame_equal(after, before)
+
+
+def test_penalty_leaves_out_seeds_that_miss_a_round(tmp_path, monkeypatch):
+    """Round 3 of bald lacks one seed with one model, which leaves two, and two with the other, which leave no test."""
+
+    def lost(dataset, model, strategy, seed, round_):
+        return strategy == "bald" and round_ == 3 and seed < (1 if model == "unet" else 2)
+
+    _, whole, holes = with_holes(tmp_path, monkeypatch, lost)
+    assert (whole["pairwise_penalty"]["n_comparisons"] == 6).all()
+    for row in holes["pairwise_penalty"].itertuples():
+        assert row.n_comparisons == (5 if "bald" in (row.strategy_a, row.strategy_b) else 6)
+    table = holes["active_learning"]
+    table = table[(table["dataset"] == "lung") & (table["round"] > 0)]
+    defeats = []
+    for _, rows in table.groupby(["model", "round"]):
+        scores = rows.pivot(index="seed", columns="strategy", values="ged_16")[["bald", "random"]].dropna()
+        if len(scores) > 1:
+            test = stats.ttest_rel(scores["bald"], scores["random"])
+            defeats.append(test.statistic > 0 and test.pvalue < 0.05)
+    row = one(holes["pairwise_penalty"], dataset="lung", metric="ged_16", strategy_a="bald", strategy_b="random")
+    assert row["penalty"] == pytest.approx(np.mean(defeats)) and len(defeats) == 5
+
+
+def test_missing_strategy_model_and_dataset_have_empty_rows(tmp_path, monkeypatch):
+    """Entropy has its start only, the model `nan` has nothing in lung, and `unet` has none in skin but its start."""
+
+    def lost(dataset, model, strategy, seed, round_):
+        return strategy == "entropy" or (dataset, model) == ("lung", "nan") or (dataset == "skin" and round_ > 0)
+
+    _, whole, holes = with_holes(tmp_path, monkeypatch, lost)
+    keys = ["dataset", "model", "strategy", "metric"]
+    assert holes["active_summary"][keys].equals(whole["active_summary"][keys])
+    table = holes["active_summary"].set_index(keys[:3])
+    left = [("lung", "unet", "random"), ("lung", "unet", "bald")]
+    assert (table.loc[left, "n_seeds"] == 3).all() and table.loc[left, "aubc"].notna().all()
+    rest = table.drop(left)
+    assert rest[["aubc", "aubc_low", "difference", "p", "p_holm"]].isna().all(axis=None)
+    assert (rest["n_seeds"] == 0).all()
+    assert set(rest.loc[rest.index.get_level_values("strategy") != "random", "n_pairs"]) == {0}
+    assert rest.loc[("lung", "unet", "entropy")].shape[0] == 3
+    penalties = holes["pairwise_penalty"]
+    assert penalties[["dataset", "strategy_a"]].equals(whole["pairwise_penalty"][["dataset", "strategy_a"]])
+    assert penalties.loc[penalties["dataset"] == "skin", "penalty"].isna().all()
+
+
+def test_order_is_that_of_the_ids_whatever_is_missing(tmp_path, monkeypatch):
+    """The first model has nothing in the first dataset."""
+    _, _, holes = with_holes(tmp_path, monkeypatch, lambda dataset, model, *_: (dataset, model) == ("lung", "unet"))
+    cells = list(dict.fromkeys(map(tuple, holes["active_learning"][["dataset", "model"]].to_numpy())))
+    assert cells == [("lung", "nan"), ("skin", "unet"), ("skin", "nan")]
+
+
+def test_all_rounds_missing(tmp_path, monkeypatch, capsys):
+    missing, whole, holes = with_holes(tmp_path, monkeypatch, lambda *_: True)
+    assert holes["active_learning"].empty and list(holes["active_learning"]) == list(whole["active_learning"])
+    assert len(holes["active_summary"]) == len(whole["active_summary"])
+    assert (holes["active_summary"]["n_seeds"] == 0).all()
+    assert (holes["pairwise_penalty"]["n_comparisons"] == 0).all()
+    assert len(holes["active_missing"]) == len(missing) == 2 * 2 * 3 * (1 + 3 * 3)
+    out = capsys.readouterr().out
+    assert f"{len(missing)} rounds are missing" in out and "One seed" not in out
+
+
+def test_scores_of_an_earlier_run_are_not_read_if_they_are_listed_as_missing(tmp_path, monkeypatch):
+    grid = write_scores(tmp_path / "active", ["lung"], ["unet"], ["random"], 2, 2)
+    entry = {"dataset": "lung", "model": "unet", "strategy": "random", "seed": 1, "round": 2, "why": "stopped"}
+    write_tables(monkeypatch, grid, tmp_path, [entry])
+    table = pd.read_csv(tmp_path / "active_learning.csv")
+    assert table[["seed", "round"]].values.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]

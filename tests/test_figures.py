@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from small_study import SHAPE, random_draws, run, write_dataset, write_samples
 
@@ -42,14 +43,26 @@ def summary(datasets, models, baselines=BASELINES):
     for dataset, (m, model) in itertools.product(datasets, enumerate([*models, *baselines])):
         for n in ged_by_samples.SIZES:
             mean = 2.0 if model == "baseline_empty" else 0.3 + 0.4 / n + 0.03 * m
-            rows.append((dataset, model, f"ged_{n}", mean, mean - 0.05, mean + 0.05))
-        rows.append((dataset, model, "diversity", 0.1 * m, 0.0, 1.0))
-    return pd.DataFrame(rows, columns=["dataset", "model", "metric", "mean", "ci_low", "ci_high"])
+            rows.append((dataset, model, f"ged_{n}", mean, mean - 0.05, mean + 0.05, 1))
+        rows.append((dataset, model, "diversity", 0.1 * m, 0.0, 1.0, 1))
+    return pd.DataFrame(rows, columns=["dataset", "model", "metric", "mean", "ci_low", "ci_high", "n_seeds"])
 
 
 def means(datasets, models, by, groups):
-    rows = [(d, m, g, 0.5, 0.4, 0.6, 1980) for d, m, g in itertools.product(datasets, models, groups)]
-    return pd.DataFrame(rows, columns=["dataset", "model", by, "mean", "ci_low", "ci_high", "n_images"])
+    rows = [(d, m, g, 0.5, 0.4, 0.6, 1980, 1) for d, m, g in itertools.product(datasets, models, groups)]
+    return pd.DataFrame(rows, columns=["dataset", "model", by, "mean", "ci_low", "ci_high", "n_images", "n_seeds"])
+
+
+def without(table, lost):
+    """The table as it is written where the scores of `lost` are missing: pairs of dataset and model."""
+    rows = [cell in lost for cell in zip(table["dataset"], table["model"], strict=True)]
+    if "share" in table:
+        return table[~np.array(rows)]
+    counts = [name for name in table if name.startswith("n_")]
+    table = table.copy()
+    table.loc[rows, ["mean", "ci_low", "ci_high"]] = np.nan
+    table.loc[rows, counts] = 0
+    return table
 
 
 def histograms(datasets, models):
@@ -72,22 +85,22 @@ def stored(tmp_path_factory):
     return folder
 
 
-def figures_of_tables(datasets, models):
-    """By name; `skin` has one annotator."""
-    shapes = histograms(datasets, models)
+def figures_of_tables(datasets, models, lost=()):
+    """By name; `skin` has one annotator; lost: pairs of dataset and model whose scores are missing."""
+    shapes = without(histograms(datasets, models), lost)
     outcomes = means(datasets, models, "outcome", entropy_by_outcome.OUTCOMES)
     agreements = means(datasets, models, "agreement", entropy_by_agreement.AGREEMENTS)
     agreements.loc[(agreements["dataset"] == "skin") & (agreements["agreement"] != "agree"), "mean"] = np.nan
     return {
-        "outcome": entropy_by_outcome.draw(outcomes, shapes, LABELS),
-        "agreement": entropy_by_agreement.draw(agreements, shapes, LABELS),
-        "ged": ged_by_samples.draw(summary(datasets, models), LABELS),
+        "outcome": entropy_by_outcome.draw(without(outcomes, lost), shapes, LABELS),
+        "agreement": entropy_by_agreement.draw(without(agreements, lost), shapes, LABELS),
+        "ged": ged_by_samples.draw(without(summary(datasets, models), lost), LABELS),
     }
 
 
-def figures_of_images(stored, dataset, models):
-    """By name."""
-    files = {model: stored / f"{dataset}_{model}.h5" for model in models}
+def figures_of_images(stored, dataset, models, lost=()):
+    """By name; lost: the models without samples."""
+    files = {model: stored / f"{dataset}_{model}.h5" for model in models if model not in lost}
     shown = examples.load(stored / f"{dataset}.h5", files, uncertainty_maps.ROWS)
     diversity = dict.fromkeys(models, 0.25)
     return {
@@ -159,7 +172,7 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
     pictures = {
         "dataset": "lung",
         "data": stored / "lung.h5",
-        "models": MODELS[:2],
+        "spec": json.dumps({"labels": LABELS, "models": MODELS[:2], "missing": []}),
         "samples": [stored / f"lung_{model}.h5" for model in MODELS[:2]],
     }
     options = {
@@ -174,7 +187,7 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
     for folder in ("first", "second"):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "0" if folder == "first" else "1000000000")
         png, pdf = tmp_path / folder / "figure.png", tmp_path / folder / "figure.pdf"
-        run(module, monkeypatch, labels=json.dumps(LABELS), png=png, pdf=pdf, **options)
+        run(module, monkeypatch, **{"spec": json.dumps({"labels": LABELS}), **options}, png=png, pdf=pdf)
         written.append((png.read_bytes(), pdf.read_bytes()))
         assert sorted(path.name for path in png.parent.iterdir()) == ["figure.pdf", "figure.png"]
     assert written[0] == written[1]
@@ -187,6 +200,17 @@ def words(figure):
     return [text.get_text() for text, _ in texts_of(figure)]
 
 
+def titles_of(figure):
+    """Of the panels."""
+    return [axes.get_title(loc="left") for axes in figure.axes]
+
+
+def legend_of(figure):
+    """Labels and colours."""
+    handles = figure.legends[0].legend_handles
+    return [(h.get_label(), h.get_color() if isinstance(h, Line2D) else h.get_facecolor()) for h in handles]
+
+
 def test_missing_values_are_named():
     datasets, models = ["lung", "skin"], MODELS[:2]
     table = means(datasets, models, "outcome", entropy_by_outcome.OUTCOMES)
@@ -195,9 +219,77 @@ def test_missing_values_are_named():
     figure = entropy_by_outcome.draw(table, histograms(datasets, ["ensemble"]), LABELS)
     assert words(figure).count("no data") == 2 * (4 + 1)
 
-    ged = summary(datasets, models)
-    ged.loc[(ged["dataset"] == "lung") & ged["model"].isin(models), ["mean", "ci_low", "ci_high"]] = np.nan
-    assert words(ged_by_samples.draw(ged, LABELS)).count("no data") == 1
+    ged = words(ged_by_samples.draw(without(summary(datasets, models), [("lung", "unet")]), LABELS))
+    assert [word for word in ged if "no data" in word] == ["no data: U-Net"]
+    nothing = [("lung", model) for model in [*models, *BASELINES]]
+    ged = words(ged_by_samples.draw(without(summary(datasets, models), nothing), LABELS))
+    assert [word for word in ged if "no data" in word] == ["no data"]
+
+
+# Pairs of dataset and model, and how many times the figures by outcome and by agreement say so.
+HOLES = {
+    "a model in one dataset": ([("lung", "unet")], 1),
+    "a model in all datasets": ([(d, m) for d in ("lung", "skin") for m in ("unet", "baseline_threshold")], 2),
+    "all models of a dataset": ([("lung", model) for model in MODELS], 6),
+    "a dataset": ([("lung", model) for model in [*MODELS, *BASELINES]], 6),
+    "everything": (list(itertools.product(("lung", "skin"), [*MODELS, *BASELINES])), 12),
+}
+
+
+@pytest.mark.parametrize("what", HOLES)
+def test_missing_models_keep_their_place_and_are_named(what):
+    lost, times = HOLES[what]
+    figures, whole = figures_of_tables(["lung", "skin"], MODELS, lost), figures_of_tables(["lung", "skin"], MODELS)
+    assert_readable(figures)
+    for name, figure in figures.items():
+        assert legend_of(figure) == legend_of(whole[name]), name
+        if what != "everything":
+            assert titles_of(figure) == titles_of(whole[name]), name
+    assert words(figures["outcome"]).count("no data") == times * len(entropy_by_outcome.OUTCOMES)
+    of_lung = sum(dataset == "lung" and model in MODELS for dataset, model in lost)
+    shown = 6 if what == "everything" else 0  # skin, of which nobody knows then that it has one annotator
+    assert words(figures["agreement"]).count("no data") == (of_lung + shown) * len(entropy_by_agreement.AGREEMENTS)
+
+
+@pytest.mark.parametrize("lost", [["unet"], ["null", "ensemble"], MODELS])
+@pytest.mark.parametrize("dataset", ["lung", "skin"])
+def test_models_without_samples_keep_their_place_and_say_so(stored, dataset, lost):
+    figures = figures_of_images(stored, dataset, MODELS, lost)
+    assert_readable(figures)
+    assert words(figures["maps"]).count("no data") == uncertainty_maps.ROWS * len(lost)
+    assert words(figures["samples"]).count("no data") == samples.IMAGES * len(lost)
+    whole = figures_of_images(stored, dataset, MODELS)
+    for name, figure in figures.items():
+        named = [
+            [(text.get_text(), text.get_color()) for text, _ in texts_of(one) if text.get_text() != "no data"]
+            for one in (figure, whole[name])
+        ]
+        assert sorted(named[0]) == sorted(named[1]), name
+
+
+@pytest.mark.parametrize("program", ["uncertainty_maps", "samples"])
+@pytest.mark.parametrize("there", [["unet", "prob_unet"], []])
+def test_programs_take_missing_models(stored, tmp_path, monkeypatch, program, there):
+    """They are put between the others, in the order of the labels."""
+    drawn = []
+    monkeypatch.setattr(style, "save", lambda figure, png, pdf: drawn.append(figure))
+    summary(["lung"], MODELS).to_csv(tmp_path / "summary.csv", index=False)
+    run(
+        importlib.import_module(f"segunc.figures.{program}"),
+        monkeypatch,
+        dataset="lung",
+        data=stored / "lung.h5",
+        spec=json.dumps({"labels": LABELS, "models": there, "missing": [m for m in MODELS[:4] if m not in there]}),
+        samples=[stored / f"lung_{model}.h5" for model in there],
+        **({"summary": tmp_path / "summary.csv"} if program == "samples" else {}),
+        png=tmp_path / "a.png",
+        pdf=tmp_path / "a.pdf",
+    )
+    said = [" ".join(word.split()) for word in words(drawn[0])]
+    places = [said.index(LABELS[model]) for model in MODELS[:4]]
+    assert places == sorted(places)
+    rows = uncertainty_maps.ROWS if program == "uncertainty_maps" else samples.IMAGES
+    assert said.count("no data") == rows * (4 - len(there))
 
 
 def test_nothing_at_all_still_makes_a_figure():

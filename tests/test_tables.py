@@ -9,11 +9,20 @@ import pytest
 from small_study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc import baselines, evaluate, tables
+from segunc.errors import UserError
 from segunc.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, SCORES
 from segunc.statistics import clustered_mean, holm, paired_comparison
 from segunc.tables import MEANING, read_cells
 
 SPEC = {"resamples": 200, "confidence": 0.9, "seed": 4}
+OF_DATA = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle"]
+
+
+def write_tables(monkeypatch, data, scores, output, missing=(), **grid):
+    """Runs the program on two datasets with two models and seeds, or another grid."""
+    cells = {"datasets": ["phantom", "skin"], "models": ["unet", "prob_unet"], "seeds": [0, 1], "threshold": True}
+    spec = json.dumps({"statistics": SPEC, **cells, **grid, "missing": list(missing)})
+    run(tables, monkeypatch, spec=spec, data=data, scores=scores, output=output)
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +31,9 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     files = {"data": [], "images": [], "pixels": []}
 
-    def outputs(name):
-        out = {"images": folder / f"{name}.csv", "pixels": folder / f"{name}.csv.gz"}
+    def outputs(*cell):
+        where = folder.joinpath("scores", *cell)
+        out = {"images": where / "images.csv", "pixels": where / "pixels.csv.gz"}
         files["images"].append(out["images"])
         files["pixels"].append(out["pixels"])
         return out
@@ -45,11 +55,11 @@ def study(tmp_path_factory):
                     samples = folder / f"{dataset}-{model}-{seed}.h5"
                     write_samples(samples, ids, of_model, kind)
                     named = {"data": data, "samples": samples, "dataset": dataset, "seed": seed}
-                    run(evaluate, monkeypatch, **named, model=model, **outputs(f"{dataset}-{model}-{seed}"))
+                    run(evaluate, monkeypatch, **named, model=model, **outputs(dataset, model, f"seed{seed}"))
                     if model == "unet":
-                        run(baselines, monkeypatch, **named, **outputs(f"{dataset}-threshold-{seed}"))
-            run(baselines, monkeypatch, data=data, dataset=dataset, **outputs(f"{dataset}-baselines"))
-        run(tables, monkeypatch, spec=json.dumps(SPEC), **files, output=folder / "tables")
+                        run(baselines, monkeypatch, **named, **outputs(dataset, "baseline_threshold", f"seed{seed}"))
+            run(baselines, monkeypatch, data=data, dataset=dataset, **outputs(dataset, "baselines"))
+        write_tables(monkeypatch, files["data"], folder / "scores", folder / "tables")
     undefined = {score: ["nan"] for score in SCORES}
     options = {"dtype": {"image_id": str}, "keep_default_na": False, "na_values": undefined}
     scores = pd.concat([pd.read_csv(path, **options) for path in files["images"]])
@@ -57,7 +67,11 @@ def study(tmp_path_factory):
 
 
 def read(study, name):
-    return pd.read_csv(study[0] / f"{name}.csv", keep_default_na=False, na_values=[""])
+    return read_table(study[0], name)
+
+
+def read_table(folder, name):
+    return pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""])
 
 
 def one(frame, **values):
@@ -95,12 +109,10 @@ def test_summary_is_the_clustered_mean_of_the_seeds_mean(study, model, metric):
     assert row["seed_sd"] == pytest.approx(expected_sd, rel=1e-6, abs=1e-9, nan_ok=True)
 
 
-def test_order_is_that_of_the_files_and_of_the_metrics(study):
+def test_order_is_that_of_the_files_then_the_baselines_and_of_the_metrics(study):
     table = read(study, "summary")
     assert list(dict.fromkeys(table["dataset"])) == ["phantom", "skin"]
-    models = list(dict.fromkeys(table["model"]))
-    of_data = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle"]
-    assert models == ["unet", "baseline_threshold", "prob_unet", *of_data]
+    assert list(dict.fromkeys(table["model"])) == ["unet", "prob_unet", *OF_DATA, "baseline_threshold"]
     rows = table[(table["dataset"] == "phantom") & (table["model"] == "unet")]
     assert tuple(rows["metric"]) == METRICS
 
@@ -145,7 +157,7 @@ def test_entropy_histograms_are_shares_of_all_pixels(study):
     sums = table.groupby(["dataset", "model", "group"])["share"].agg(["sum", "size"])
     np.testing.assert_allclose(sums["sum"], 1, rtol=1e-7)
     assert set(sums["size"]) == {BINS}
-    pixels = [p for p, i in zip(files["pixels"], files["images"], strict=True) if i.stem.startswith("phantom-prob")]
+    pixels = [p for p, i in zip(files["pixels"], files["images"], strict=True) if "phantom/prob_unet" in str(i)]
     counts = np.zeros(BINS)
     for path in pixels:
         with gzip.open(path, "rt", newline="") as file:
@@ -249,19 +261,18 @@ def test_every_metric_has_a_meaning():
 
 def test_same_scores_same_bytes(study, tmp_path, monkeypatch):
     folder, _, files = study
-    run(tables, monkeypatch, spec=json.dumps(SPEC), **files, output=tmp_path)
+    write_tables(monkeypatch, files["data"], folder.parent / "scores", tmp_path)
     written = sorted(path.name for path in tmp_path.iterdir())
     assert written == sorted(path.name for path in folder.iterdir())
-    assert len(written) == 8
+    assert len(written) == 9
     for name in written:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 
-def test_scores_of_a_dataset_without_a_store_are_refused(study, tmp_path, monkeypatch):
+def test_scores_of_another_dataset_are_refused(study):
     _, _, files = study
-    with pytest.raises(SystemExit, match="is of the dataset skin, whose store is not given"):
-        run(tables, monkeypatch, spec=json.dumps(SPEC), **{**files, "data": files["data"][:1]}, output=tmp_path)
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="is of the dataset skin, whose store is not given"):
+        read_cells(files["images"], ["phantom"])
 
 
 def test_seeds_in_which_a_value_is_undefined_do_not_enter_its_mean(tmp_path):
@@ -288,3 +299,132 @@ def test_a_pixels_file_without_rows(tmp_path, study):
     path = tmp_path / "pixels.csv.gz"
     path.write_bytes(gzip.compress((",".join(HISTOGRAM_COLUMNS) + "\n").encode()))
     assert tables.entropy_histograms([path], cells).empty
+
+
+def entries(dataset, model, seeds, why):
+    return [{"dataset": dataset, "model": model, "seed": seed, "why": why} for seed in seeds]
+
+
+HOLES = [
+    *entries("phantom", "unet", [0, 1], "train_model failed: segunc: the loss is nan <in step\n3>."),
+    *entries("phantom", "prob_unet", [1], "sample failed: out of memory"),
+    *entries("phantom", "baseline_threshold", [0, 1], "train_model failed: segunc: the loss is nan <in step\n3>."),
+    *entries("skin", "baselines", [None], "baselines failed: disk full"),
+]
+
+
+@pytest.fixture(scope="module")
+def holes(study, tmp_path_factory):
+    """The tables without HOLES."""
+    whole, _, files = study
+    folder = tmp_path_factory.mktemp("holes")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        write_tables(monkeypatch, files["data"], whole.parent / "scores", folder, HOLES)
+    return folder
+
+
+def test_missing_table_lists_what_is_missing(study, holes):
+    table = read_table(holes, "missing")
+    rows = [tuple(entry.values()) for entry in HOLES[:-1]]
+    rows += [("skin", model, None, "baselines failed: disk full") for model in OF_DATA]
+    assert table.astype(object).where(table.notna(), None).values.tolist() == [list(row) for row in rows]
+    assert "phantom,unet,0," in (holes / "missing.csv").read_text()
+    assert (study[0] / "missing.csv").read_text() == "dataset,model,seed,why\n"
+
+
+def test_missing_cells_have_rows_in_their_place(holes):
+    table = read_table(holes, "summary")
+    order = ["unet", "prob_unet", *OF_DATA, "baseline_threshold"]
+    for dataset, metrics in (("phantom", METRICS), ("skin", METRICS[:-1])):
+        rows = table[table["dataset"] == dataset]
+        assert rows["model"].tolist() == [model for model in order for _ in metrics]
+        assert rows["metric"].tolist() == list(metrics) * len(order)
+    lost = [("phantom", "unet"), ("phantom", "baseline_threshold"), *(("skin", model) for model in OF_DATA)]
+    rows = table.set_index(["dataset", "model"]).loc[lost]
+    assert rows[["mean", "ci_low", "ci_high", "seed_sd"]].isna().all(axis=None)
+    assert (rows[["n_seeds", "n_images", "n_patients", "n_undefined"]] == 0).all(axis=None)
+
+
+def test_what_is_left_is_counted_alone(study, holes):
+    _, scores, _ = study
+    whole, table = read(study, "summary"), read_table(holes, "summary")
+    one_seed = scores[(scores["dataset"] == "phantom") & (scores["model"] == "prob_unet") & (scores["seed"] == 0)]
+    row = one(table, dataset="phantom", model="prob_unet", metric="ged_16")
+    assert row["mean"] == pytest.approx(one_seed["ged_16"].mean())
+    assert (row["n_seeds"], row["n_images"]) == (1, 6) and isnan(row["seed_sd"])
+    keep = (table["n_seeds"] > 0) & ~((table["dataset"] == "phantom") & (table["model"] == "prob_unet"))
+    cells = ["dataset", "model", "metric"]
+    same = whole.set_index(cells).loc[table[keep].set_index(cells).index].reset_index()
+    pd.testing.assert_frame_equal(table[keep].reset_index(drop=True)[list(same)], same)
+    assert keep.sum() == 13 * 4 + 12 * 3
+
+
+def test_missing_cells_in_the_other_tables(study, holes):
+    for kind, groups in (("outcome", GROUPS[:4]), ("agreement", GROUPS[4:])):
+        table = read_table(holes, f"uncertainty_by_{kind}")
+        assert set(table["model"]) == {"unet", "prob_unet", "baseline_threshold", "baseline_oracle"}
+        assert len(table) == 2 * 4 * len(groups)
+        rows = table[(table["dataset"] == "phantom") & (table["model"] == "unet")]
+        assert rows[kind].tolist() == list(groups)
+        assert rows[["mean", "ci_low", "ci_high", "q25", "median", "q75"]].isna().all(axis=None)
+        assert (rows[["n_seeds", "n_images", "n_patients", "n_pixels", "n_undefined"]] == 0).all(axis=None)
+    of_phantom = {("phantom", "unet"), ("phantom", "baseline_threshold")}
+    for name, of_skin in (("entropy_histograms", OF_DATA[-1:]), ("ged_by_votes", OF_DATA)):
+        whole, table = (read_table(folder, name).set_index(["dataset", "model"]).index for folder in (study[0], holes))
+        assert set(whole) - set(table) == of_phantom | {("skin", model) for model in of_skin}
+        assert (table == ("phantom", "prob_unet")).sum() == (whole == ("phantom", "prob_unet")).sum()
+    whole, table = read(study, "comparisons"), read_table(holes, "comparisons")
+    pd.testing.assert_frame_equal(table, whole[whole["dataset"] == "skin"].reset_index(drop=True))
+    assert ("phantom", "unet") not in set(map(tuple, read_table(holes, "exclusions")[["dataset", "model"]].to_numpy()))
+
+
+def test_markdown_begins_with_what_is_missing(holes):
+    lines = (holes / "summary.md").read_text(encoding="utf-8").splitlines()
+    assert lines[2].startswith("**Incomplete.**")
+    assert lines[4:7] == [
+        "- **phantom**: unet (seed 0, 1), baseline_threshold (seed 0, 1): "
+        "train_model failed: segunc: the loss is nan \\<in step 3>.",
+        "- **phantom**: prob_unet (seed 1): sample failed: out of memory",
+        f"- **skin**: {', '.join(OF_DATA)}: baselines failed: disk full",
+    ]
+    assert lines[7] == "" and lines[8].startswith("`mean [low, high]`")
+    rows = [line for line in lines if line.startswith("| unet |")]
+    assert rows[0] == "| unet | 0 | – | – | – | – | – | – | – |"
+    assert "6 test images of 3 patients." in lines and "nan" not in "".join(lines[9:])
+    assert len([line for line in lines if line.startswith("| prob_unet | 1 |")]) == 2
+
+
+def test_markdown_of_a_whole_study_has_no_warning(study):
+    assert "ncomplete" not in (study[0] / "summary.md").read_text(encoding="utf-8")
+
+
+def test_missing_dataset_keeps_its_place(study, tmp_path, monkeypatch):
+    whole, _, files = study
+    lost = [entry for model in ("unet", "prob_unet") for entry in entries("phantom", model, [0, 1], "prepare failed")]
+    lost += entries("phantom", "baselines", [None], "prepare failed")
+    lost += entries("phantom", "baseline_threshold", [0, 1], "prepare failed")
+    write_tables(monkeypatch, files["data"][1:], whole.parent / "scores", tmp_path, lost)
+    table = read_table(tmp_path, "summary")
+    assert list(dict.fromkeys(table["dataset"])) == ["phantom", "skin"]
+    assert (table[table["dataset"] == "phantom"]["n_images"] == 0).all()
+    whole = read(study, "summary")
+    pd.testing.assert_frame_equal(
+        table[table["dataset"] == "skin"].reset_index(drop=True),
+        whole[whole["dataset"] == "skin"].reset_index(drop=True),
+    )
+    text = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "## phantom\n\nNo scores: see above.\n" in text
+    reason = "- **phantom**: unet (seed 0, 1), prob_unet (seed 0, 1), baseline_empty, "
+    assert reason in text and text.count("prepare failed") == 1
+
+
+def test_all_missing(tmp_path, monkeypatch):
+    lost = entries("phantom", "unet", [0, 1], "prepare failed") + entries("phantom", "baselines", [None], "no disk")
+    grid = {"datasets": ["phantom"], "models": ["unet"], "threshold": False}
+    write_tables(monkeypatch, [], tmp_path / "nothing", tmp_path, lost, **grid)
+    table = read_table(tmp_path, "summary")
+    assert len(table) == 12 * 5 and table["mean"].isna().all() and (table["n_seeds"] == 0).all()
+    assert len(read_table(tmp_path, "uncertainty_by_outcome")) == 2 * 4
+    for name in ("entropy_histograms", "ged_by_votes", "comparisons", "exclusions"):
+        assert read_table(tmp_path, name).empty
+    assert "no disk" in (tmp_path / "summary.md").read_text()

@@ -3,10 +3,11 @@
 A learning curve is one seed's test scores against the number of labelled images. Its area, divided by the range of
 images, is the mean score over the budget (AUBC; trapezoids, as in nnActive, Lüth et al. 2025). Strategies are compared
 with `random` seed by seed, as they share start set, first network and initial weights. With one seed there are no
-intervals and no tests: these fields are empty.
+intervals and no tests: these fields are empty. Rounds may be missing because a job failed: then the curve has no area,
+as that of the rounds that are left would be of another budget, and the tests are of the seeds that have both scores.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import permutations, product
 from pathlib import Path
 
@@ -28,45 +29,48 @@ RANDOM = "random"
 ALPHA = 0.05
 """Level of the tests behind the penalty."""
 CELL = ["dataset", "model", "strategy"]
+ROUND = [*CELL, "seed", "round"]
+SCORES = ["images", "cross_entropy", "dice", "ged_16", "ged_u_16", "foreground", "disagreement", "patients", "groups"]
+SCORES += ["picked_foreground", "picked_disagreement", "picked_patients", "picked_groups"]
+"""The columns of `scores.csv` after those of ROUND."""
 SUMMARY = [*CELL, "metric", "aubc", "aubc_low", "aubc_high", "n_seeds"]
 SUMMARY += ["difference", "difference_low", "difference_high", "p", "n_pairs"]
 
 
-def learning(paths: Sequence[Path], strategies: Sequence[str]) -> pd.DataFrame:
-    """`active_learning.csv`: the rows of all files; those of round 0 are repeated for each of `strategies`.
+def learning(
+    paths: Sequence[Path],
+    datasets: Sequence[str],
+    models: Sequence[str],
+    strategies: Sequence[str],
+    seeds: Sequence[int],
+    rounds: int,
+) -> pd.DataFrame:
+    """The rows of all files, in the order of the ids, then seeds and rounds; round 0 is repeated for each strategy.
 
-    Datasets and models come in the order of the files, then strategies, seeds and rounds.
+    A round without a file has a row as well, whose SCORES are all NaN; `active_learning.csv` leaves these out.
     """
     # As text first: a model may be called `nan`, a score that is undefined says so.
-    scores = pd.concat([pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths], ignore_index=True)
+    files = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths]
+    scores = pd.concat([pd.DataFrame(columns=[*ROUND, *SCORES], dtype=str), *files], ignore_index=True)
     for name in scores.columns.difference(CELL):
         scores[name] = pd.to_numeric(scores[name].mask(scores[name] == "nan"))
     start = scores["strategy"] == START
     repeated = [scores[start].assign(strategy=strategy) for strategy in strategies]
-    table = pd.concat([*repeated, scores[~start]], ignore_index=True)
-    places = {"dataset": _places(scores["dataset"]), "model": _places(scores["model"]), "strategy": _places(strategies)}
-    return table.sort_values(
-        [*CELL, "seed", "round"],
-        key=lambda column: column.map(places[column.name]) if column.name in places else column,
-        ignore_index=True,
-    )
-
-
-def _places(names: Iterable[str]) -> dict[str, int]:
-    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+    grid = pd.MultiIndex.from_product([datasets, models, strategies, sorted(seeds), range(rounds + 1)], names=ROUND)
+    return pd.concat([*repeated, scores[~start]]).set_index(ROUND).reindex(grid).reset_index()
 
 
 def area(images: ArrayLike, scores: ArrayLike) -> float:
     """Area under the curve of scores over ascending numbers of images, (R,) each, divided by the range of images.
 
-    A constant curve gives its value. NaN if a score is NaN or there is but one point.
+    A constant curve gives its value. NaN if a number is NaN or there is but one point.
     """
     x, y = np.asarray(images, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     return float(np.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 else float("nan")
 
 
 def areas(table: pd.DataFrame) -> pd.DataFrame:
-    """`area` of each curve of `active_learning.csv`: a row per dataset, model, strategy, seed; a column per metric."""
+    """`area` of each curve of `learning`: a row per dataset, model, strategy, seed; a column per metric."""
     curves = dict(list(table.groupby([*CELL, "seed"], sort=False)))
     return pd.DataFrame(
         [[area(curve["images"], curve[metric]) for metric in METRICS] for curve in curves.values()],
@@ -76,7 +80,7 @@ def areas(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """`active_summary.csv`, from `active_learning.csv`: a row per dataset, model, strategy and metric.
+    """`active_summary.csv`, from `learning`: a row per dataset, model, strategy and metric.
 
     `p_holm` is corrected for all comparisons with `random` of one dataset in one metric.
     """
@@ -97,7 +101,7 @@ def summary(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 
 def penalty(table: pd.DataFrame) -> pd.DataFrame:
-    """`pairwise_penalty.csv`, from `active_learning.csv`: how often one strategy is significantly worse than another.
+    """`pairwise_penalty.csv`, from `learning`: how often one strategy is significantly worse than another.
 
     After Ash et al. 2020 (BADGE): each model and round from 1 on is a comparison, by a two-sided t-test paired by seed
     at level ALPHA, without correction. `penalty` is the share of comparisons in which a is worse than b; comparisons
@@ -132,9 +136,14 @@ def score_files(
     """The `scores.csv` of every round: round 0 once, the others of every strategy."""
     chain = [(START, 0), *product(strategies, range(1, rounds + 1))]
     return [
-        folder / dataset / model / strategy / f"seed{seed}" / f"round{round_}" / "scores.csv"
+        score_file(folder, dataset, model, strategy, seed, round_)
         for dataset, model, seed, (strategy, round_) in product(datasets, models, seeds, chain)
     ]
+
+
+def score_file(folder: Path, dataset: str, model: str, strategy: str, seed: int, round_: int) -> Path:
+    """The `scores.csv` of one round."""
+    return folder / dataset / model / strategy / f"seed{seed}" / f"round{round_}" / "scores.csv"
 
 
 @stage
@@ -142,28 +151,29 @@ def main() -> None:
     parser = stage_parser(__doc__)
     # Not the files themselves: those of a large grid are more than one command line can hold.
     parser.add_argument("--scores", type=Path, required=True, help="folder of active learning (docs/architecture.md)")
-    parser.add_argument("--datasets", nargs="+", required=True, help="ids, in the order of the tables")
-    parser.add_argument("--models", nargs="+", required=True, help="likewise")
-    parser.add_argument("--strategies", nargs="+", required=True, help="likewise")
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--rounds", type=int, required=True, help="after round 0")
     parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
     args = parser.parse_args()
 
-    paths = score_files(args.scores, args.datasets, args.models, args.strategies, args.seeds, args.rounds)
-    table = learning(paths, args.strategies)
+    grid = tuple(args.spec[name] for name in ("datasets", "models", "strategies", "seeds", "rounds"))
+    missing = pd.DataFrame(args.spec["missing"], columns=[*ROUND, "why"])
+    # Not to be read even if there: then they are of an earlier run.
+    skipped = {score_file(args.scores, *row[:-1]) for row in missing.itertuples(index=False)}
+    table = learning([path for path in score_files(args.scores, *grid) if path not in skipped], *grid)
     tables = {
-        "active_learning": table,
+        "active_learning": table.dropna(subset="images"),
         "active_summary": summary(table, args.spec["confidence"]),
         "pairwise_penalty": penalty(table),
+        "active_missing": missing,
     }
     for name, frame in tables.items():
         with write_atomically(args.output / f"{name}.csv") as path:
             frame.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
-    if RANDOM not in args.strategies:
+    if RANDOM not in args.spec["strategies"]:
         print("The strategy random is not in the grid: no differences; these fields are empty.")
-    if table["seed"].nunique() < 2:
+    if len(args.spec["seeds"]) < 2:
         print("One seed: no intervals and no tests; these fields are empty.")
+    if len(missing):
+        print(f"Scores of {len(missing)} rounds are missing (active_missing.csv): their curves have no area.")
 
 
 if __name__ == "__main__":

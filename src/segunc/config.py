@@ -345,10 +345,14 @@ def sample_spec(config: Config, seed: int) -> str:
 
 
 def tables_spec(config: Config, missing: list[dict[str, Any]]) -> str:
-    """What the tables of the main grid depend on besides the scores: the cells in order, and what is missing."""
+    """What the tables of the main grid depend on besides the scores: the cells in order, and what is missing.
+
+    `threshold` is whether the baseline of the random threshold is among them, which needs a plain U-Net.
+    """
     grid = config.grid
     cells = {"datasets": grid.datasets, "models": grid.models, "seeds": grid.seeds}
-    return _json(statistics=config.statistics, **cells, missing=missing)
+    threshold = any(config.models[name].method == "unet" for name in grid.models)
+    return _json(statistics=config.statistics, **cells, threshold=threshold, missing=missing)
 
 
 def active_tables_spec(config: Config, missing: list[dict[str, Any]]) -> str:

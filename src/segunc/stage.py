@@ -15,12 +15,12 @@ from segunc.errors import UserError
 def stage_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with the options of every stage; each adds the files that it reads and writes."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", type=json.loads, required=True, help="JSON: settings that the results depend on")
-    _add_record(parser)
+    _add_options(parser)
     return parser
 
 
-def _add_record(parser: argparse.ArgumentParser) -> None:
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--spec", type=json.loads, default={}, help="JSON: settings that the results depend on")
     parser.add_argument("--code", default="", help="entry modules of this stage and a digest (segunc.provenance)")
     parser.add_argument("--provenance", type=Path, help="file to write: what the results were made from")
 
@@ -40,8 +40,7 @@ def stage(main: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        parser.add_argument("--spec", type=json.loads)
-        _add_record(parser)
+        _add_options(parser)
         options, _ = parser.parse_known_args()
         try:
             code = provenance.code_of(options.code)

@@ -2,10 +2,13 @@
 
 Seeds are averaged per image first, over those in which the value is defined. Then each number is a mean over images,
 with an interval from a bootstrap of patients (`segunc.statistics`), and images without a value are counted.
+
+Scores may be missing because a job failed. The numbers are then of what is there, and the tables say what is not.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +30,9 @@ INTERVAL = ("mean", "ci_low", "ci_high")
 COUNTS = ("n_seeds", "n_images", "n_patients")
 REFERENCE = "baseline_threshold"
 """The baseline that every model is compared with: who claims that a probabilistic model is needed must beat it."""
+FROM_DATA = ("baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle")
+"""The baselines that need the data alone: one job, called `baselines`, scores them all."""
+MISSING = ["dataset", "model", "seed", "why"]
 
 MEANING = {
     "ged_1": "squared generalised energy distance (d = 1 - IoU) of 1 draw, V-statistic; lower is better",
@@ -94,8 +100,38 @@ def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[Cell]:
     return cells
 
 
+def missing_scores(missing: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """`missing.csv`: the entries of `--missing` in their order, with FROM_DATA by name in the place of `baselines`."""
+    rows = [
+        {**entry, "model": model}
+        for entry in missing
+        for model in (FROM_DATA if entry["model"] == "baselines" else [entry["model"]])
+    ]
+    return pd.DataFrame(rows, columns=MISSING).astype({"seed": "Int64"})
+
+
+def completed(
+    cells: Sequence[Cell], missing: pd.DataFrame, datasets: Sequence[str], models: Sequence[str]
+) -> list[Cell]:
+    """The cells, with an empty one for each that is missing as a whole, in the order of the tables.
+
+    missing: `missing_scores`. The order is that of `datasets`, within it that of `models`, then the baselines; what is
+    not named there comes after, as it appears.
+    """
+    runs = pd.DataFrame(columns=["seed", *SCORES], dtype=float)
+    images = pd.DataFrame(columns=["patient_id", "votes", *SCORES], dtype=float)
+    names = dict.fromkeys(zip(missing["dataset"], missing["model"], strict=True))
+    there = {(cell.dataset, cell.model): cell for cell in cells}
+    every = there | {name: Cell(*name, runs, images) for name in names if name not in there}
+    in_order = (
+        dict.fromkeys([*datasets, *(dataset for dataset, _ in every)]),
+        dict.fromkeys([*models, *(model for _, model in every if not _is_baseline(model)), *FROM_DATA, REFERENCE]),
+    )
+    return [every[name] for name in product(*in_order) if name in every]
+
+
 def metrics_of(cells: Sequence[Cell], dataset: str) -> list[str]:
-    """METRICS that apply to a dataset: all, but `truth_rmse` where the truth is not known."""
+    """METRICS that apply to a dataset: all, but `truth_rmse` where the truth is not known (or all cells are empty)."""
     known = any(cell.images["truth_rmse"].notna().any() for cell in cells if cell.dataset == dataset)
     return [metric for metric in METRICS if metric != "truth_rmse" or known]
 
@@ -114,12 +150,12 @@ def uncertainty_by(kind: str, groups: Sequence[str], cells: Sequence[Cell], spec
     """`uncertainty_by_{kind}.csv`: predictive entropy of each group of pixels.
 
     Each image has one value, the mean over its pixels of the group; mean and quartiles are over images. `n_pixels`
-    counts the pixels of all seeds. Models without any predictive entropy are left out.
+    counts the pixels of all seeds. Baselines without any predictive entropy are left out.
     """
     quartiles = {"q25": 0.25, "median": 0.5, "q75": 0.75}
     rows = []
     for cell in cells:
-        if cell.images[[f"entropy_{group}" for group in GROUPS]].isna().all(axis=None):
+        if cell.model in WITHOUT_PROBABILITY:
             continue
         for group in groups:
             values = cell.images[f"entropy_{group}"]
@@ -139,7 +175,7 @@ def _mean(cell: Cell, score: str, spec: dict[str, Any]) -> dict[str, Any]:
 def entropy_histograms(paths: Sequence[Path], cells: Sequence[Cell]) -> pd.DataFrame:
     """`entropy_histograms.csv`: share of a group's pixels, of all images and seeds, in each bin of predictive entropy.
 
-    The shares of a group add up to 1; a group without pixels is left out.
+    The shares of a group add up to 1; a group without pixels is left out, and so is an empty cell.
     """
     key = ["dataset", "model", "group", "bin"]
     counts = {(cell.dataset, cell.model, group): np.zeros(BINS) for cell in cells for group in GROUPS}
@@ -157,7 +193,10 @@ def entropy_histograms(paths: Sequence[Path], cells: Sequence[Cell]) -> pd.DataF
 
 
 def ged_by_votes(cells: Sequence[Cell], spec: dict[str, Any]) -> pd.DataFrame:
-    """`ged_by_votes.csv`: the energy distances by the number of annotators who marked something on the image."""
+    """`ged_by_votes.csv`: the energy distances by the number of annotators who marked something on the image.
+
+    An empty cell has no rows, as it has no votes.
+    """
     rows = []
     for cell in cells:
         for votes, images in cell.images.groupby("votes"):
@@ -170,11 +209,12 @@ def ged_by_votes(cells: Sequence[Cell], spec: dict[str, Any]) -> pd.DataFrame:
 
 def comparisons(cells: Sequence[Cell], spec: dict[str, Any]) -> pd.DataFrame:
     """`comparisons.csv`: differences model_a - model_b, paired by image, of all pairs of models and of each model with
-    REFERENCE. `p_holm` is corrected for all comparisons of one dataset in one metric."""
+    REFERENCE, as far as they have scores. `p_holm` is corrected for all comparisons of one dataset in one metric that
+    are made."""
     columns = ("dataset", "metric", "model_a", "model_b", "difference", "ci_low", "ci_high", "p", "p_holm")
     rows = []
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
-        images = {cell.model: cell.images for cell in cells if cell.dataset == dataset}
+        images = {cell.model: cell.images for cell in cells if cell.dataset == dataset and len(cell.images)}
         models = [model for model in images if not _is_baseline(model)]
         pairs = list(combinations(models, 2))
         if REFERENCE in images:
@@ -219,11 +259,15 @@ def _why_undefined(model: str, score: str) -> str:
     return UNDEFINED.get(score, "the score is not a number")
 
 
-def summary_markdown(table: pd.DataFrame) -> str:
-    """`summary.md`: the table of `summary` for people, one block per dataset, models as rows, metrics as columns."""
+def summary_markdown(table: pd.DataFrame, missing: pd.DataFrame) -> str:
+    """`summary.md`: the table of `summary` for people, one block per dataset, models as rows, metrics as columns.
+
+    Before them, what is missing (`missing_scores`) and why.
+    """
     lines = [
         "# Summary",
         "",
+        *_missing_lines(missing),
         "`mean [low, high]` over test images, seeds averaged per image; the interval is from a bootstrap of patients.",
         "In parentheses: on how many images the value is defined, where not on all. –: on none.",
     ]
@@ -231,7 +275,8 @@ def summary_markdown(table: pd.DataFrame) -> str:
         per_model = {str(model): rows.set_index("metric") for model, rows in block.groupby("model", sort=False)}
         metrics = list(dict.fromkeys(block["metric"]))
         total = int((block["n_images"] + block["n_undefined"]).max())
-        lines += ["", f"## {dataset}", "", f"{total} test images of {block['n_patients'].max()} patients."]
+        tested = f"{total} test images of {block['n_patients'].max()} patients." if total else "No scores: see above."
+        lines += ["", f"## {dataset}", "", tested]
         distances = [metric for metric in metrics if metric in (*GED, "diversity")]
         for title, columns in (
             ("Draws against annotators", distances),
@@ -245,6 +290,22 @@ def summary_markdown(table: pd.DataFrame) -> str:
     shown = list(dict.fromkeys(table["metric"]))
     lines += ["", "## Columns", "", *(f"- `{metric}`: {MEANING[metric]}." for metric in shown)]
     return "\n".join(lines) + "\n"
+
+
+def _missing_lines(missing: pd.DataFrame) -> Iterator[str]:
+    """A warning and an item per dataset and reason; nothing if nothing is missing."""
+    if missing.empty:
+        return
+    yield "**Incomplete.** These are missing, and the numbers below are without them:"
+    yield ""
+    for (dataset, why), entries in missing.groupby(["dataset", "why"], sort=False):
+        by_model = entries.groupby("model", sort=False)["seed"]
+        seeds = {str(model): ", ".join(of_model.dropna().astype(str)) for model, of_model in by_model}
+        what = ", ".join(f"{model} (seed {numbers})" if numbers else model for model, numbers in seeds.items())
+        # What a program said may look like Markdown.
+        reason = re.sub(r"[\\`*<]", r"\\\g<0>", " ".join(str(why).split()))
+        yield f"- **{dataset}**: {what}: {reason}"
+    yield ""
 
 
 def _rows(per_model: dict[str, pd.DataFrame], columns: Sequence[str], total: int) -> Iterator[str]:
@@ -270,31 +331,52 @@ def _is_baseline(model: str) -> bool:
     return model.startswith("baseline_")
 
 
+def score_files(folder: Path, spec: Mapping[str, Any], file: str) -> list[Path]:
+    """One kind of file of all that is scored, but for what is missing; `spec` is `segunc.config.tables_spec`."""
+    datasets, seeds = spec["datasets"], spec["seeds"]
+    cells = [
+        *product(datasets, spec["models"], seeds),
+        *product(datasets, ["baselines"], [None]),
+        *product(datasets, [REFERENCE], seeds if spec["threshold"] else []),
+    ]
+    missing = {(entry["dataset"], entry["model"], entry["seed"]) for entry in spec["missing"]}
+    return [
+        folder / dataset / model / ("" if seed is None else f"seed{seed}") / file
+        for dataset, model, seed in cells
+        if (dataset, model, seed) not in missing
+    ]
+
+
 @stage
 def main() -> None:
     parser = stage_parser(__doc__)
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="stores, in the order of the tables")
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="images.csv files, in the same sense")
-    parser.add_argument("--pixels", type=Path, nargs="+", required=True, help="pixels.csv.gz files")
+    parser.add_argument("--data", type=Path, nargs="*", required=True, help="stores, in the order of the tables")
+    # Not the files themselves: those of a large grid are more than one command line can hold.
+    parser.add_argument("--scores", type=Path, required=True, help="folder of all scores (docs/architecture.md)")
     parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
     args = parser.parse_args()
 
-    cells = read_cells(args.images, [path.stem for path in args.data])
-    table = summary(cells, args.spec)
+    spec = args.spec
+    missing = missing_scores(spec["missing"])
+    found = read_cells(score_files(args.scores, spec, "images.csv"), spec["datasets"])
+    cells = completed(found, missing, spec["datasets"], spec["models"])
+    bootstrap = spec["statistics"]
+    table = summary(cells, bootstrap)
     tables = {
         "summary": table,
-        "uncertainty_by_outcome": uncertainty_by("outcome", OUTCOMES, cells, args.spec),
-        "uncertainty_by_agreement": uncertainty_by("agreement", AGREEMENTS, cells, args.spec),
-        "entropy_histograms": entropy_histograms(args.pixels, cells),
-        "ged_by_votes": ged_by_votes(cells, args.spec),
-        "comparisons": comparisons(cells, args.spec),
+        "uncertainty_by_outcome": uncertainty_by("outcome", OUTCOMES, cells, bootstrap),
+        "uncertainty_by_agreement": uncertainty_by("agreement", AGREEMENTS, cells, bootstrap),
+        "entropy_histograms": entropy_histograms(score_files(args.scores, spec, "pixels.csv.gz"), cells),
+        "ged_by_votes": ged_by_votes(cells, bootstrap),
+        "comparisons": comparisons(cells, bootstrap),
         "exclusions": exclusions(args.data, cells),
+        "missing": missing,
     }
     for name, frame in tables.items():
         with write_atomically(args.output / f"{name}.csv") as path:
             frame.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
     with write_atomically(args.output / "summary.md") as path:
-        path.write_text(summary_markdown(table), encoding="utf-8")
+        path.write_text(summary_markdown(table, missing), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -44,4 +44,4 @@ rule make_tables:
     shell:
         "python -m segunc.tables "
         "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--data {input.data} --images {input.images} --pixels {input.pixels} --output results/tables > {log} 2>&1"
+        "--data {input.data} --scores results/scores --output results/tables > {log} 2>&1"

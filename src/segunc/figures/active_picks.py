@@ -29,22 +29,29 @@ WHOLE = (slice(None), slice(None))
 def draw(picks: Mapping[str, Images], names: Sequence[str], labels: strategies.Labels, title: str, note: str) -> Figure:
     """A row per strategy with the first images that it picked, in the order of picking.
 
-    picks: all images of round 1 by strategy; names: all strategies; note: a line below the title.
+    picks: all images of round 1 by strategy; names: all strategies, also those without picks, whose row says so; note:
+    a line below the title.
     """
-    annotators = max(int(images.annotated.sum(axis=1).max()) for images in picks.values())
+    annotators = max((int(images.annotated.sum(axis=1).max()) for images in picks.values()), default=1)
     handles = examples.annotator_handles(annotators) if annotators > 1 else [examples.handle("annotator", TRUTH)]
     bottom = 0.1 + style.legend_height(handles, style.WIDTH - LEFT)
-    height = TOP + len(picks) * (SIDE + BETWEEN) + bottom
+    height = TOP + len(names) * (SIDE + BETWEEN) + bottom
     figure = Figure(figsize=(style.WIDTH, height))
     figure.text(LEFT / style.WIDTH, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
     small: dict[str, Any] = {"color": style.GREY, "fontsize": style.SMALL, "va": "top"}
     figure.text(LEFT / style.WIDTH, 1 - 0.23 / height, note, **small)
-    for row, (strategy, images) in enumerate(picks.items()):
+    for row, strategy in enumerate(names):
         top = TOP + row * (SIDE + BETWEEN)
         line = strategies.line(strategy, names, labels)
         words = textwrap.wrap(str(line.get_label()), 18)
         x = 0.05 / style.WIDTH
         figure.text(x, 1 - top / height, "\n".join(words), color=line.get_color(), fontsize=8, va="top")
+        if strategy not in picks:
+            axes = style.place(figure, LEFT, top, style.WIDTH - LEFT - GAP, SIDE)
+            style.bare(axes)
+            style.empty(axes)
+            continue
+        images = picks[strategy]
         below = top + 0.05 + 0.14 * len(words)
         figure.text(x, 1 - below / height, described(images), **small)
         for i in range(min(SHOWN, len(images.images))):
@@ -67,23 +74,21 @@ def described(images: Images) -> str:
 def main() -> None:
     parser = style.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="id of the dataset")
-    parser.add_argument("--model", required=True, help="id of the model whose picks are shown")
-    parser.add_argument("--seed", type=int, required=True, help="of the picks")
     parser.add_argument("--data", type=Path, required=True, help="the dataset's store")
-    parser.add_argument("--strategies", nargs="+", required=True, help="ids of the strategies")
-    parser.add_argument("--labelled", nargs="+", type=Path, required=True, help="labelled.csv of round 1, likewise")
+    parser.add_argument("--labelled", nargs="*", type=Path, required=True, help="of round 1 of the spec's strategies")
     args = parser.parse_args()
     labels = args.spec["labels"]
     train = read_split(args.data, "train")
     picks = {}
-    for strategy, path in zip(args.strategies, args.labelled, strict=True):
+    for strategy, path in zip(args.spec["strategies"], args.labelled, strict=True):
         positions, rounds = labelled.read(path, train.image_id)
         picks[strategy] = take(train, positions[rounds == 1])
     dataset = labels["datasets"].get(args.dataset, args.dataset)
-    model = labels["models"].get(args.model, args.model)
-    title = f"{dataset}: first picks of round 1 ({model}, seed {args.seed})"
+    model = labels["models"][args.spec["model"]]
+    title = f"{dataset}: first picks of round 1 ({model}, seed {args.spec['seed']})"
     note = f"training split: {100 * foreground(train).mean():.1f}% marked"
-    style.save(draw(picks, args.strategies, labels, title, note), args.png, args.pdf)
+    names = style.ordered([*picks, *args.spec["missing"]], labels["strategies"])
+    style.save(draw(picks, names, labels, title, note), args.png, args.pdf)
 
 
 if __name__ == "__main__":

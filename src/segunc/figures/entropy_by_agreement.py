@@ -18,10 +18,12 @@ AGREEMENTS = {"agree": "all agree", "somewhat": "somewhat agree", "disagree": "d
 
 def draw(means: pd.DataFrame, histograms: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     """A panel per dataset; means: `uncertainty_by_agreement`, histograms: `entropy_histograms`, labels: id -> label."""
-    contested = set(means.loc[(means["agreement"] != "agree") & means["mean"].notna(), "dataset"])
+    known = means[means["mean"].notna()]
+    # A dataset without any number is missing: nobody knows about its annotators.
+    uncontested = set(known["dataset"]) - set(known.loc[known["agreement"] != "agree", "dataset"])
     every = style.ordered(means["dataset"], labels)
-    shown = [name for name in every if name in contested]
-    rest = ", ".join(labels.get(name, name) for name in every if name not in contested)
+    shown = [name for name in every if name not in uncontested]
+    rest = ", ".join(labels.get(name, name) for name in every if name in uncontested)
     note = f"Not shown, because no two annotations of an image differ there: {rest}." if rest else ""
     if not shown:
         return style.nothing(note or "no data")

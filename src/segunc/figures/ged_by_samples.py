@@ -54,18 +54,43 @@ def draw(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     rows = -(-len(datasets) // columns)
     width = columns * (LEFT + PANEL[0] + RIGHT)
     handles = [_model_line(model, models, labels) for model in models]
-    top = 0.34 + style.legend_height(handles, width - LEFT)
-    height = top + rows * PANEL[1] + (rows - 1) * GAP + BOTTOM
+    rows_of = summary.set_index(["model", "metric"])
+    values = {dataset: rows_of[rows_of["dataset"] == dataset] for dataset in datasets}
+    missing = {d: style.missing(_missing(values[d], models, labels), PANEL[0] + RIGHT) for d in datasets}
+    head = style.LINE * max(map(len, missing.values()))
+    top = 0.34 + head + style.legend_height(handles, width - LEFT)
+    height = top + rows * PANEL[1] + (rows - 1) * (GAP + head) + BOTTOM
     figure = Figure(figsize=(width, height))
     style.legend(figure, handles, LEFT, 0.05, width - LEFT)
     for i, dataset in enumerate(datasets):
         left = LEFT + (i % columns) * (LEFT + PANEL[0] + RIGHT)
-        axes = style.place(figure, left, top + (i // columns) * (PANEL[1] + GAP), *PANEL)
-        values = summary[summary["dataset"] == dataset].set_index(["model", "metric"])[["mean", "ci_low", "ci_high"]]
-        _panel(axes, values, models, labels)
-        axes.set_title(labels.get(dataset, dataset), loc="left", fontweight="bold")
+        axes = style.place(figure, left, top + (i // columns) * (PANEL[1] + GAP + head), *PANEL)
+        _panel(axes, values[dataset], models, labels)
+        axes.annotate(
+            "\n".join(missing[dataset]),
+            (0, 1),
+            (0, 4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            color=style.GREY,
+            fontsize=style.SMALL,
+        )
+        pad = 6 + 72 * style.LINE * len(missing[dataset])
+        axes.set_title(labels.get(dataset, dataset), loc="left", fontweight="bold", pad=pad)
         axes.set_ylabel("GED² (V-statistic)" if i % columns == 0 else "")
     return figure
+
+
+def _missing(values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, str]) -> str:
+    """Labels of the models and baselines that have nothing in a panel; none if there is nothing at all.
+
+    A baseline may be undefined, as that of the others where there is one annotator; it is missing if it has no seed.
+    """
+    lost = [labels.get(model, model) for model in models if _curve(values, model)["mean"].isna().all()]
+    for name, line in BASELINES.items():
+        if (_curve(values, name)["n_seeds"] == 0).all():
+            lost.append(line.label.replace("\n", " "))
+    return ", ".join(lost) if values["mean"].notna().any() else ""
 
 
 def _model_line(model: str, models: Sequence[str], labels: Mapping[str, str]) -> Line2D:
@@ -85,7 +110,7 @@ def _model_line(model: str, models: Sequence[str], labels: Mapping[str, str]) ->
 
 
 def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, str]) -> None:
-    """One dataset; values: mean, ci_low and ci_high, indexed by model and metric."""
+    """One dataset; values: mean, ci_low, ci_high and n_seeds, indexed by model and metric."""
     for m, model in enumerate(models):
         curve = _curve(values, model)
         # Side by side, so that intervals at the same number of samples do not cover each other.
@@ -99,15 +124,15 @@ def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], labels: Mapp
     axes.minorticks_off()
     axes.set(xlim=(0.72, 22), xlabel="samples")
     drawn = values.reindex([(model, f"ged_{n}") for model in models for n in SIZES])
-    highest = np.nanmax(drawn.to_numpy(dtype=float), initial=0) or 1.0
+    highest = np.nanmax(drawn[["mean", "ci_low", "ci_high"]].to_numpy(dtype=float), initial=0) or 1.0
     # A baseline far above the models would squeeze them; it is named with its value instead.
     near = [v for name in BASELINES if (v := _end(values, name)) <= HEADROOM * highest]
     highest = max(highest, *near, 0)
     axes.set_ylim(-0.03 * highest, 1.08 * highest)
     axes.locator_params(axis="y", nbins=6)
     axes.grid(axis="y")
-    if drawn["mean"].notna().sum() == 0:
-        axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=style.GREY)
+    if values["mean"].isna().all():
+        style.empty(axes)
     _baselines(axes, values)
 
 
@@ -132,7 +157,7 @@ def _baselines(axes: Axes, values: pd.DataFrame) -> None:
 
 
 def _curve(values: pd.DataFrame, model: str) -> pd.DataFrame:
-    """Mean and interval of one model at each of SIZES; NaN where the table has none."""
+    """The values of one model at each of SIZES; NaN where the table has none."""
     return values.reindex([(model, f"ged_{n}") for n in SIZES])
 
 

@@ -30,11 +30,12 @@ def draw(
     """A panel per dataset and model, a line per strategy: mean over seeds, with a band of Student's t interval.
 
     table: `active_learning`; full_data: score by dataset and model, where it is known. A panel is as high as its runs
-    are apart, and cuts off a band that is wider: with two or three seeds the interval may span several panels.
+    are apart, and cuts off a band that is wider: with two or three seeds the interval may span several panels. Where
+    there is no data, a line has a gap, a panel says so, and above its panels a row names the strategies.
     """
     if table.empty:
         return style.nothing("no data")
-    datasets, models, names = strategies.present(table, labels)
+    datasets, models, names = strategies.every(table, labels)
     cells = [(dataset, models[i : i + COLUMNS]) for dataset in datasets for i in range(0, len(models), COLUMNS)]
     headings = [labels["datasets"].get(d, d) if shown[0] == models[0] else "" for d, shown in cells]
     handles = [strategies.line(name, names, labels) for name in names]
@@ -42,17 +43,33 @@ def draw(
         handles.append(strategies.level_handle("trained on all images", "dotted"))
     seeds = table["seed"].nunique()
     note = f"mean of {seeds} seeds with {100 * confidence:g}% t interval" if seeds > 1 else "one seed: no interval"
-    rows = [(heading, len(shown)) for heading, (_, shown) in zip(headings, cells, strict=True)]
+    rows = [
+        strategies.Row(heading, len(shown), _missing(table[table["dataset"] == dataset], shown, names, labels))
+        for heading, (dataset, shown) in zip(headings, cells, strict=True)
+    ]
     figure, axes = strategies.panels(rows, handles, note)
     for row, (dataset, shown) in zip(axes, cells, strict=True):
         row[0].set_ylabel(METRICS[metric])
         for panel, model in zip(row, shown, strict=True):
             panel.set_title(labels["models"].get(model, model), loc="left", fontsize=8)
+            strategies.budget_axis(panel, table["images"])
             runs = table[(table["dataset"] == dataset) & (table["model"] == model)]
             _panel(panel, runs, full_data.get((dataset, model), np.nan), metric, confidence, names, labels)
     for panel in axes[-1]:
         panel.set_xlabel("labelled images")
     return figure
+
+
+def _missing(runs: pd.DataFrame, models: list[str], names: list[str], labels: strategies.Labels) -> str:
+    """The strategies that panels of a row lack, and which panels if not all with data; runs: of the row's dataset."""
+    lost = {model: strategies.missing(own, names) for model in models if len(own := runs[runs["model"] == model])}
+    parts = []
+    for name in names:
+        without = [labels["models"].get(model, model) for model in lost if name in lost[model]]
+        if without:
+            panels = f" with {', '.join(without)}" if len(without) < len(lost) else ""
+            parts.append(labels["strategies"].get(name, name) + panels)
+    return "; ".join(parts)
 
 
 def _panel(
@@ -65,9 +82,17 @@ def _panel(
     labels: strategies.Labels,
 ) -> None:
     """One dataset and model."""
+    if not np.isfinite(runs[metric]).any():
+        style.empty(axes)
+        return
     for name in names:
-        curves = runs[runs["strategy"] == name].pivot(index="images", columns="seed", values=metric)
-        images = curves.index.to_numpy()
+        own = runs[runs["strategy"] == name]
+        if own.empty:
+            continue
+        # With the missing rounds in between, where lines have gaps.
+        rounds = range(own["round"].max() + 1)
+        images = own.groupby("round")["images"].first().reindex(rounds).to_numpy()
+        curves = own.pivot(index="round", columns="seed", values=metric).reindex(rounds)
         means = [mean_over_seeds(values, confidence) for values in curves.to_numpy()]
         line = strategies.line(name, names, labels)
         line.set_data(images, [mean.mean for mean in means])
@@ -76,11 +101,7 @@ def _panel(
         axes.fill_between(images, low, high, color=line.get_color(), alpha=min(0.14, 0.5 / len(names)), lw=0, zorder=1)
     if np.isfinite(full_data):
         strategies.level(axes, full_data, "dotted")
-    strategies.budget_axis(axes, runs["images"])
     values = np.append(runs[metric].to_numpy(dtype=float), full_data)
-    if not np.isfinite(values).any():
-        axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=style.GREY)
-        return
     low, high = np.nanmin(values), np.nanmax(values)
     half = max((0.5 + MARGIN) * (high - low), SMALLEST / 2)
     # No metric is negative.
@@ -98,7 +119,7 @@ def main() -> None:
     full_data = pd.Series(index=pd.MultiIndex.from_arrays([[], []]), dtype=float)
     if args.summary:
         summary = style.read_table(args.summary)
-        full_data = summary[summary["metric"] == args.metric].set_index(["dataset", "model"])["mean"]
+        full_data = summary[summary["metric"] == args.metric].set_index(["dataset", "model"])["mean"].dropna()
     figure = draw(style.read_table(args.table), full_data, args.metric, args.spec["confidence"], labels)
     style.save(figure, args.png, args.pdf)
 

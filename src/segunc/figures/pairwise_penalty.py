@@ -28,13 +28,13 @@ COLUMNS = 2
 def draw(table: pd.DataFrame, labels: strategies.Labels) -> Figure:
     """A matrix per dataset: in how many comparisons, in percent, the row's strategy is worse than the column's.
 
-    table: `pairwise_penalty`, of which METRIC is drawn.
+    table: `pairwise_penalty`, of which METRIC is drawn; a dash is where nothing was compared.
     """
     table = table[table["metric"] == METRIC]
     if table.empty:
         return style.nothing("one strategy: nothing to compare")
-    datasets = style.ordered(table["dataset"], labels["datasets"])
-    names = style.ordered(table["strategy_a"], labels["strategies"])
+    datasets = style.ordered([*labels["datasets"], *table["dataset"]], labels["datasets"])
+    names = style.ordered([*labels["strategies"], *table["strategy_a"]], labels["strategies"])
     words = [labels["strategies"].get(name, name) for name in names]
     room = AXIS + LETTER * max(map(len, words))
     columns = min(len(datasets), COLUMNS)
@@ -42,26 +42,33 @@ def draw(table: pd.DataFrame, labels: strategies.Labels) -> Figure:
     side = len(names) * min(CELL, ((style.WIDTH - room) / columns - GAP) / len(names))
     # A matrix may be narrower than its title.
     apart = max(side, 1.3) + GAP
-    figure = Figure(figsize=(room + columns * apart, rows * (TOP + side + room + GAP) - GAP + 0.1))
+    notes = [_note(table.loc[table["dataset"] == dataset, "n_comparisons"]) for dataset in datasets]
+    above = TOP + style.LINE * max(note.count("\n") for note in notes)
+    figure = Figure(figsize=(room + columns * apart, rows * (above + side + room + GAP) - GAP + 0.1))
     width, height = figure.get_size_inches()
     for i, dataset in enumerate(datasets):
         row, column = divmod(i, columns)
-        left, top = room + column * apart, row * (TOP + side + room + GAP)
+        left, top = room + column * apart, row * (above + side + room + GAP)
         of_dataset = table[table["dataset"] == dataset]
-        comparisons = int(of_dataset["n_comparisons"].max())
-        note = (
-            f"of {strategies.count(comparisons, 'comparison')}, in %" if comparisons else "one seed: no test possible"
-        )
         title = labels["datasets"].get(dataset, dataset)
         figure.text(left / width, 1 - (top + 0.06) / height, title, fontweight="bold", fontsize=9, va="top")
-        figure.text(left / width, 1 - (top + 0.23) / height, note, color=style.GREY, fontsize=style.SMALL, va="top")
-        axes = style.place(figure, left, top + TOP, side, side)
+        figure.text(left / width, 1 - (top + 0.23) / height, notes[i], color=style.GREY, fontsize=style.SMALL, va="top")
+        axes = style.place(figure, left, top + above, side, side)
         _matrix(axes, of_dataset.set_index(["strategy_a", "strategy_b"])["penalty"], names)
         axes.set_xticks(range(len(names)), words, rotation=90)
         axes.set_yticks(range(len(names)), words if column == 0 else [""] * len(names))
         axes.set_ylabel("this one is worse …" if column == 0 else "")
         axes.set_xlabel("… than this one")
     return figure
+
+
+def _note(comparisons: pd.Series) -> str:
+    """Of how many comparisons the shares are. They may differ, since single rounds may be missing."""
+    fewest, most = comparisons.min(), comparisons.max()
+    if not most > 0:
+        return "fewer than 2 seeds: no test"
+    note = f"of {'≤ ' if fewest < most else ''}{strategies.count(most, 'comparison')}, in %"
+    return note if fewest else f"{note}\n–: fewer than 2 seeds"
 
 
 def _matrix(axes: Axes, penalties: pd.Series, names: list[str]) -> None:

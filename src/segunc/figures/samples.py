@@ -34,7 +34,8 @@ def draw(
 ) -> Figure:
     """Images side by side, a row per model below that of the annotators.
 
-    diversity: mean over the test split, by model and for `baseline_oracle`; labels: id -> label.
+    diversity: mean over the test split, by model and for `baseline_oracle`; labels: id -> label. A model of which the
+    examples have no prediction has a row that says so.
     """
     colours = style.colours(models)
     rows, columns = GRID
@@ -52,7 +53,7 @@ def draw(
         middle = top + (m + 1) * (block[1] + BETWEEN) + block[1] / 2
         _name(figure, middle, labels.get(model, model), colours[model], note)
     for i, example in enumerate(shown):
-        drawn = {model: example.predictions[model].masks[: rows * columns] for model in models}
+        drawn = {model: prediction.masks[: rows * columns] for model, prediction in example.predictions.items()}
         part = examples.window([*example.annotations, *(mask for masks in drawn.values() for mask in masks)])
         left = LEFT + i * (block[0] + BETWEEN)
         axes = style.place(figure, left, top, block[1], block[1])
@@ -72,7 +73,12 @@ def draw(
         _masks(figure, masks, part, (left + block[1] + GAP, top), block[1], across, style.INK)
         for m, model in enumerate(models):
             place = (left, top + (m + 1) * (block[1] + BETWEEN))
-            _masks(figure, drawn[model], part, place, block[0], columns, colours[model])
+            if model in drawn:
+                _masks(figure, drawn[model], part, place, block[0], columns, colours[model])
+            else:
+                axes = style.place(figure, *place, *block)
+                style.bare(axes)
+                style.empty(axes)
     return figure
 
 
@@ -124,18 +130,17 @@ def main() -> None:
     parser = style.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="id of the dataset")
     parser.add_argument("--data", type=Path, required=True, help="the dataset's store")
-    parser.add_argument("--models", nargs="+", required=True, help="ids of the models")
-    parser.add_argument("--samples", nargs="+", type=Path, required=True, help="samples of the models, likewise")
+    parser.add_argument("--samples", nargs="*", type=Path, required=True, help="of the spec's models")
     parser.add_argument("--summary", type=Path, required=True, help="summary.csv")
     args = parser.parse_args()
     labels = args.spec["labels"]
-    samples = dict(zip(args.models, args.samples, strict=True))
+    samples = dict(zip(args.spec["models"], args.samples, strict=True))
     summary = style.read_table(args.summary)
     rows = summary[(summary["dataset"] == args.dataset) & (summary["metric"] == "diversity")]
     shown = examples.load(args.data, samples, IMAGES)
     figure = draw(
         shown,
-        style.models_among(samples, labels),
+        style.models_among([*samples, *args.spec["missing"]], labels),
         dict(zip(rows["model"], rows["mean"], strict=True)),
         labels,
         labels.get(args.dataset, args.dataset),

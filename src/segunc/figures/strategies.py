@@ -5,7 +5,7 @@ nobody takes one for the other.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -56,11 +56,17 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number != 1 else ''}"
 
 
-def present(table: pd.DataFrame, labels: Labels) -> tuple[list[str], list[str], list[str]]:
-    """Datasets, models and strategies of `active_learning`, in the order of the labels."""
-    datasets = style.ordered(table["dataset"], labels["datasets"])
-    models = style.ordered(table["model"], labels["models"])
-    return datasets, models, style.ordered(table["strategy"], labels["strategies"])
+def every(table: pd.DataFrame, labels: Labels) -> tuple[list[str], list[str], list[str]]:
+    """Datasets, models and strategies in the order of the labels, also those that `active_learning` lacks."""
+    datasets = style.ordered([*labels["datasets"], *table["dataset"]], labels["datasets"])
+    models = style.ordered([*labels["models"], *table["model"]], labels["models"])
+    return datasets, models, style.ordered([*labels["strategies"], *table["strategy"]], labels["strategies"])
+
+
+def missing(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Strategies of which rows of `active_learning` have nothing after round 0, which all share."""
+    there = set(rows.loc[rows["round"] > 0, "strategy"])
+    return [name for name in names if name not in there]
 
 
 LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.13, 0.42, 0.46
@@ -71,31 +77,45 @@ HEAD, ROW = 0.42, 0.3
 """Inches: above a row for its heading and the panels' titles, and below it for tick labels."""
 
 
-def panels(rows: Sequence[tuple[str, int]], handles: Sequence[Line2D], note: str) -> tuple[Figure, list[list[Axes]]]:
+class Row(NamedTuple):
+    """Of panels."""
+
+    heading: str
+    """Empty if it goes on with the row above."""
+    panels: int
+    missing: str
+    """Of what its panels have no data."""
+
+
+def panels(rows: Sequence[Row], handles: Sequence[Line2D], note: str) -> tuple[Figure, list[list[Axes]]]:
     """A figure with rows of empty panels below a legend and a note, and its axes row by row.
 
-    rows: the heading (or none) and the number of panels of each; handles: the legend's entries.
+    handles: the legend's entries.
     """
-    columns = max(count for _, count in rows)
+    columns = max(row.panels for row in rows)
     panel = min(PANEL[0], (style.WIDTH - LEFT - RIGHT + GAP) / columns - GAP)
     width = LEFT + columns * (panel + GAP) - GAP + RIGHT
     top = 0.22 + style.legend_height(handles, width - LEFT)
-    heights = [(HEAD if heading else HEAD / 2) + PANEL[1] + ROW for heading, _ in rows]
+    notes = [style.missing(row.missing, width - LEFT) for row in rows]
+    heads = [HEAD if row.heading else HEAD / 2 for row in rows]
+    heights = [head + style.LINE * len(lines) + PANEL[1] + ROW for head, lines in zip(heads, notes, strict=True)]
     figure = Figure(figsize=(width, top + sum(heights) + BOTTOM - ROW))
     height = figure.get_size_inches()[1]
     style.legend(figure, handles, LEFT, 0.05, width - LEFT)
     figure.text(LEFT / width, 1 - (top - 0.02) / height, note, color=style.GREY, fontsize=style.SMALL, va="bottom")
     made = []
-    for (heading, count), row_height in zip(rows, heights, strict=True):
-        figure.text(LEFT / width, 1 - (top + 0.06) / height, heading, fontweight="bold", fontsize=9, va="top")
+    for row, head, lines, row_height in zip(rows, heads, notes, heights, strict=True):
+        figure.text(LEFT / width, 1 - (top + 0.06) / height, row.heading, fontweight="bold", fontsize=9, va="top")
+        below = 1 - (top + head - HEAD / 2 + 0.02) / height
+        figure.text(LEFT / width, below, "\n".join(lines), color=style.GREY, fontsize=style.SMALL, va="top")
         above = top + row_height - PANEL[1] - ROW
-        made.append([style.place(figure, LEFT + i * (panel + GAP), above, panel, PANEL[1]) for i in range(count)])
+        made.append([style.place(figure, LEFT + i * (panel + GAP), above, panel, PANEL[1]) for i in range(row.panels)])
         top += row_height
     return figure, made
 
 
 def budget_axis(axes: Axes, images: pd.Series) -> None:
-    """The axis of labelled images, the same in all figures."""
+    """The axis of labelled images, the same in all figures; images: of all panels, so that none is shorter."""
     first, last = images.min(), images.max()
     margin = 0.05 * (last - first) or 1
     axes.set_xlim(first - margin, last + margin)

@@ -4,6 +4,7 @@ Importing it sets matplotlib up for the whole process, which makes figures and d
 """
 
 import argparse
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ WIDTH = 6.9
 """Inches: the text width of a page with two columns."""
 SMALL = 7.0
 """Points: the smallest type in any figure."""
+LETTER, LINE = 0.06, 0.125
+"""Inches: a letter and a line of it."""
 INK, GREY, PALE = "#222222", "#6b6b6b", "#d9d9d9"
 
 BASELINE = "baseline_"
@@ -103,6 +106,17 @@ def bare(axes: Axes) -> None:
 def no_data(axes: Axes, x: float, y: float) -> None:
     """Says in data coordinates that something is missing, so that nobody takes the gap for a zero."""
     axes.text(x, y, "no data", rotation=90, ha="center", va="center", color=GREY, fontsize=SMALL)
+
+
+def empty(axes: Axes, reason: str = "no data") -> None:
+    """Says in the middle of axes why there is nothing in them, so that there is nothing to measure."""
+    axes.set(yticks=[])
+    axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def missing(what: str, width: float) -> list[str]:
+    """Lines of the smallest type, `width` inches wide, that say of what there is no data; none if `what` is empty."""
+    return textwrap.wrap(f"no data: {what}", int(width / LETTER)) if what else []
 
 
 def nothing(reason: str) -> Figure:

@@ -28,7 +28,10 @@ LEFT, RIGHT, GAP = 0.42, 0.6, 0.05
 
 
 def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mapping[str, str], title: str) -> Figure:
-    """A row per image, a column per model after that of the annotators; labels: id -> label."""
+    """A row per image, a column per model after that of the annotators; labels: id -> label.
+
+    A model of which the examples have no prediction has a column that says so.
+    """
     columns = 1 + len(models)
     side = min(1.25, (style.WIDTH - LEFT - RIGHT) / columns - GAP)
     names = ["Annotators", *(labels.get(model, model) for model in models)]
@@ -54,7 +57,10 @@ def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
                 examples.show_image(axes, example.image, part)
                 examples.outline_annotators(axes, example.annotations, part)
                 continue
-            prediction = example.predictions[models[column - 1]]
+            prediction = example.predictions.get(models[column - 1])
+            if prediction is None:
+                style.empty(axes)
+                continue
             axes.imshow(_entropy(prediction)[part], cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
             examples.outline(axes, example.truth, part, TRUTH)
             examples.outline(axes, prediction.probability > 0.5, part, PREDICTION)
@@ -96,14 +102,14 @@ def main() -> None:
     parser = style.parser(__doc__)
     parser.add_argument("--dataset", required=True, help="id of the dataset")
     parser.add_argument("--data", type=Path, required=True, help="the dataset's store")
-    parser.add_argument("--models", nargs="+", required=True, help="ids of the models")
-    parser.add_argument("--samples", nargs="+", type=Path, required=True, help="samples of the models, likewise")
+    parser.add_argument("--samples", nargs="*", type=Path, required=True, help="of the spec's models")
     args = parser.parse_args()
     labels = args.spec["labels"]
-    samples = dict(zip(args.models, args.samples, strict=True))
+    samples = dict(zip(args.spec["models"], args.samples, strict=True))
     shown = examples.load(args.data, samples, ROWS)
     title = labels.get(args.dataset, args.dataset)
-    style.save(draw(shown, style.models_among(samples, labels), labels, title), args.png, args.pdf)
+    models = style.models_among([*samples, *args.spec["missing"]], labels)
+    style.save(draw(shown, models, labels, title), args.png, args.pdf)
 
 
 if __name__ == "__main__":
