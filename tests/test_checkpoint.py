@@ -444,19 +444,19 @@ class Stage:
             text=True,
         )
 
-    def run(self, monkeypatch, checkpoints: bool = True) -> tuple[bytes, list[str], bytes]:
+    def run(self, monkeypatch, checkpoints: bool = True) -> tuple[bytes, list[str]]:
         """In this process."""
         monkeypatch.setattr("sys.argv", ["train", *self.arguments(checkpoints)])
         training.main()
         return self.result()
 
-    def result(self) -> tuple[bytes, list[str], bytes]:
+    def result(self) -> tuple[bytes, list[str]]:
         """The files, but for the seconds of the history; removes them."""
         paths = [self.folder / name for name in ("weights.pt", "history.csv")]
-        weights, history, spec_file = (path.read_bytes() for path in paths)
+        weights, history = (path.read_bytes() for path in paths)
         for path in paths:
             path.unlink()
-        return weights, [row.rpartition(",")[0] for row in history.decode().splitlines()], spec_file
+        return weights, [row.rpartition(",")[0] for row in history.decode().splitlines()]
 
 
 def lines_until(process: subprocess.Popen, text: str) -> list[str]:

@@ -99,7 +99,8 @@ def save(
         with write_atomically(path) as beside:
             beside.write_bytes(buffer.getbuffer())
     except (OSError, UserError) as error:
-        print(f"{path} is not written, training goes on: {error}", file=sys.stderr, flush=True)
+        reason = error.strerror if isinstance(error, OSError) else error
+        print(f"{path} cannot be written ({reason}); training goes on", file=sys.stderr, flush=True)
 
 
 def load(

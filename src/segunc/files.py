@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segunc.errors import UserError
@@ -30,7 +30,8 @@ def write_atomically(path: Path) -> Iterator[Path]:
             raise UserError(f"{path} cannot be written, because the disk is full; make room and run again.") from error
         raise
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
 
 
 def _disk_is_full(folder: Path, error: Exception) -> bool:
