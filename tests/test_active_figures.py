@@ -177,11 +177,20 @@ def holed(folder, what, **options):
     return table, penalty(table)
 
 
+SMALL = {"models": MODELS[:2], "chosen": ["random", "entropy", "bald"], "rounds": 2}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Figures of tables without holes, drawn."""
+    drawn = figures(*tables(tmp_path_factory.mktemp("whole"), **SMALL))
+    assert_readable(drawn)
+    return drawn
+
+
 @pytest.mark.parametrize("what", HOLES)
-def test_what_is_missing_keeps_its_place_and_is_named(tmp_path, what):
-    options = {"models": MODELS[:2], "chosen": ["random", "entropy", "bald"]}
-    drawn = figures(*holed(tmp_path / "holes", what, **options))
-    whole = figures(*tables(tmp_path / "whole", **options))
+def test_what_is_missing_keeps_its_place_and_is_named(whole, tmp_path, what):
+    drawn = figures(*holed(tmp_path, what, **SMALL))
     assert_readable(drawn)
     curves, picks = NAMED[what]
     for name, expected in (("cross_entropy", curves), ("dice", curves), ("composition", picks)):
