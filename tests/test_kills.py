@@ -37,7 +37,7 @@ def programs(folder: Path, module: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if module in process.cmdline() and process.cwd() == str(folder) and process.name().startswith("python"):
+            if module in process.cmdline() and process.cwd() == str(folder):
                 found.append(process)
         except psutil.Error:
             continue

@@ -1,5 +1,6 @@
 # What all rules need: the validated config, the cells of the grid, the specs that decide what reruns.
 import os
+import shlex
 import sys
 from itertools import product
 from pathlib import Path
@@ -97,7 +98,7 @@ def raw_input(wildcards):
 
 
 def raw_arguments(wildcards, input):
-    return [f"--raw {name}={path}" for name, path in input.items()]
+    return [f"--raw {shlex.quote(f'{name}={path}')}" for name, path in input.items()]
 
 
 def data_spec(wildcards):
