@@ -1,4 +1,5 @@
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def zipped(folder: Path) -> Path:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.rglob("*"), reverse=True):
             archive.write(file, file.relative_to(folder.parent))
+    return target
+
+
+def tarred(folder: Path, suffix: str = ".tar.gz", **options) -> Path:
+    """A tar beside the folder, with the folder inside, its files in no order; gzipped unless `suffix` is `.tar`."""
+    target = folder.parent / (folder.name + suffix)
+    with tarfile.open(target, "w" if suffix == ".tar" else "w:gz", **options) as archive:
+        for file in sorted(folder.rglob("*"), reverse=True):
+            archive.add(file, file.relative_to(folder.parent), recursive=False)
     return target
 
 

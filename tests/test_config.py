@@ -70,7 +70,7 @@ def merged(raw: dict, overlay: dict) -> dict:
         (
             "datasets.phantom_lung.format",
             "nifti",
-            "config key datasets.phantom_lung.format is 'nifti', but may be 'isic_ch",
+            "config key datasets.phantom_lung.format is 'nifti', but may be 'folder' or ",
         ),
         ("models.unet.method", "vit", "config key models.unet.method is 'vit', but may be 'ensemble' or 'mc_dropout'"),
         (
@@ -195,6 +195,34 @@ def test_raw_data_is_found_as_distributed_and_unpacked(raw: dict, tmp_path: Path
     assert settings.raw_data(config, "lidc") == {"slices": f"{tmp_path.as_posix()}/LIDC-IDRI-slices"}
     (tmp_path / "LIDC-IDRI-slices.zip").touch()
     assert settings.raw_data(config, "lidc") == {"slices": f"{tmp_path.as_posix()}/LIDC-IDRI-slices.zip"}
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tgz"])
+def test_raw_data_of_a_tar_is_found_unpacked(raw: dict, tmp_path: Path, suffix: str) -> None:
+    raw["datasets"]["lidc"]["options"]["slices"] = f"release.v1{suffix}"
+    config = settings.load({**raw, "raw_folders": [str(tmp_path)]})
+    (tmp_path / "release.v1").mkdir()
+    assert settings.raw_data(config, "lidc") == {"slices": f"{tmp_path.as_posix()}/release.v1"}
+
+
+def test_raw_data_that_may_be_left_out(raw: dict, tmp_path: Path) -> None:
+    options = {"data": "mine", "channels": 1, "intensity": [-1000, 400]}
+    raw["datasets"]["mine"] = {"label": "Mine", "format": "folder", "size": 64, "options": options}
+    (tmp_path / "mine").mkdir()
+    raw = {**raw, "raw_folders": [str(tmp_path)]}
+    without = settings.load(raw)
+    assert settings.raw_data(without, "mine") == {"data": f"{tmp_path.as_posix()}/mine"}
+
+    options["patients"] = "patients.csv"
+    config = settings.load(raw)
+    with pytest.raises(
+        settings.ConfigError, match=r"config key datasets.mine.options.patients is 'patients.csv', but no"
+    ):
+        settings.raw_data(config, "mine")
+    (tmp_path / "patients.csv").touch()
+    assert settings.raw_data(config, "mine")["patients"] == f"{tmp_path.as_posix()}/patients.csv"
+    specs = [settings.data_spec(each, "mine") for each in (without, config)]
+    assert specs[0] == specs[1] and json.loads(specs[0])["options"] == {"channels": 1, "intensity": [-1000.0, 400.0]}
 
 
 def test_a_gpu_is_asked_for_where_the_config_asks(raw: dict) -> None:

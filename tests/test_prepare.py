@@ -72,7 +72,10 @@ def test_a_truncated_zip_as_a_program(lidc_folder, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     done = run(SPEC, tmp_path / "results" / "lidc.h5", slices=path)
     assert done.returncode == 1
-    assert done.stderr == f"segunc: {path} is neither a folder nor a complete zip archive; fetch it again.\n"
+    assert (
+        done.stderr
+        == f"segunc: {path} is neither a folder nor a complete zip archive nor a tar archive; fetch it again.\n"
+    )
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

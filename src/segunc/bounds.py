@@ -1,8 +1,22 @@
-"""Bounded types for options; pydantic's `PositiveInt` and `PositiveFloat` are the others."""
+"""Types for options that say what is allowed; pydantic's `PositiveInt` and `PositiveFloat` are the others."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 """In [0, 1)."""
+
+
+def _rising(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        found = validate(value)
+        if found == "minmax" or found[0] < found[1]:
+            return found
+    except ValidationError:  # one per member of the union
+        pass
+    raise ValueError("give minmax, or [low, high] with low below high")
+
+
+Intensity = Annotated[Literal["minmax"] | tuple[float, float], WrapValidator(_rising)]
+"""Which values become black and white: two given ones, or the smallest and largest of each image."""

@@ -1,15 +1,17 @@
 """The command `segunc`: what Snakemake itself does not tell or do.
 
-`why` and `accept` take what `snakemake` takes: targets, --configfile, --directory, ...
+`why` and `accept` take what `snakemake` takes: targets, --configfile, --directory, ... `segunc fetch --help` and
+`segunc inspect --help` say what these take.
 """
 
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from segunc import provenance
+from segunc import fetch, inspect_store, provenance
 from segunc.dryrun import Job, cause, jobs_to_run
+from segunc.errors import UserError
 
 SHOWN = 6
 """Most jobs of a rule that are named."""
@@ -82,13 +84,24 @@ def _print_jobs(jobs: Iterable[Job]) -> None:
         print(f"    {rule}{count}{': ' if shown else ''}{shown}{more}")
 
 
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "why": (why, "say in words why what would run would run"),
+    "accept": (accept, "this edit changes no result: let results stand that edited code would rerun"),
+    "fetch": (fetch.main, "download a public dataset"),
+    "inspect": (inspect_store.main, "what is in a dataset's store"),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="segunc", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("why", help="say in words why what would run would run")
-    commands.add_parser("accept", help="this edit changes no result: let results stand that edited code would rerun")
-    args, of_snakemake = parser.parse_known_args()
-    sys.exit({"why": why, "accept": accept}[args.command](of_snakemake))
+    for name, (_, words) in COMMANDS.items():
+        commands.add_parser(name, help=words, add_help=False)
+    args, rest = parser.parse_known_args()
+    try:
+        sys.exit(COMMANDS[args.command][0](rest))
+    except UserError as error:
+        sys.exit(f"segunc: {error}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ a new name in a figure or another machine reruns no training.
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, create_model
 from pydantic import model_validator as validator
 
-from segunc.options import available, constant_of, options_of
+from segunc.options import available, constant_of, options_of, raw_options
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -268,20 +269,21 @@ def load(raw: dict[str, Any]) -> Config:
 FORMAT = ("data/formats", "read")
 METHOD = ("models", "build")
 STRATEGY = ("strategies", "pick")
+ARCHIVE = re.compile(r"\.(zip|tar|tar\.gz|tgz)$")
 
 
 def raw_data(config: Config, dataset: str) -> dict[str, str]:
     """Paths of the dataset's raw data by option name, found in `raw_folders`; ConfigError where one is missing."""
     entry = config.datasets[dataset]
-    options = options_of(FORMAT[0], entry.format, FORMAT[1])
+    options = options_of(FORMAT[0], entry.format, FORMAT[1])(**entry.options)
     found = {}
-    for name, field in options.model_fields.items():
-        if field.annotation is not Path:
+    for name in raw_options(type(options)):
+        if getattr(options, name) is None:
             continue
         value = str(entry.options[name])
         # From where the workflow runs, else from the checkout; as distributed, else unpacked.
         folders = [start / folder for folder in config.raw_folders for start in (Path(), CHECKOUT)]
-        candidates = [folder / name for folder in folders for name in (value, value.removesuffix(".zip"))]
+        candidates = [folder / name for folder in folders for name in (value, ARCHIVE.sub("", value))]
         path = next((candidate for candidate in candidates if candidate.exists()), None)
         if path is None:
             raise ConfigError(
@@ -296,7 +298,7 @@ def data_spec(config: Config, dataset: str, raw: dict[str, str]) -> str:
     """What `prepare` depends on: the raw data (a digest by option name), format, its options, geometry, split."""
     entry = config.datasets[dataset]
     options = options_of(FORMAT[0], entry.format, FORMAT[1])(**entry.options)
-    values = {k: v for k, v in options.model_dump().items() if not isinstance(v, Path)}
+    values = options.model_dump(exclude=set(raw_options(type(options))))
     return _json(format=entry.format, options=values, size=entry.size, resize=entry.resize, split=entry.split, raw=raw)
 
 
@@ -381,6 +383,11 @@ def figure_spec(config: Config) -> str:
     datasets = {name: config.datasets[name].label for name in config.grid.datasets}
     models = {name: config.models[name].label for name in config.grid.models}
     return json.dumps({"labels": {**datasets, **models}})
+
+
+def store_spec(config: Config, dataset: str) -> str:
+    """The same for a figure of one dataset's store."""
+    return json.dumps({"labels": {dataset: config.datasets[dataset].label}})
 
 
 def images_spec(config: Config, dataset: str, missing: list[str]) -> str:

@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, create_model
 
-from segunc.bounds import Probability
+from segunc.bounds import Intensity, Probability
 
 PACKAGE = Path(__file__).parent
 TYPES = {
     **{"int": int, "float": float, "bool": bool, "str": str, "list": list, "Path": Path, "Literal": Literal},
-    **{"PositiveInt": PositiveInt, "PositiveFloat": PositiveFloat, "Probability": Probability},
+    **{"PositiveInt": PositiveInt, "PositiveFloat": PositiveFloat, "Probability": Probability, "Intensity": Intensity},
 }
-"""What an option may be annotated with."""
+"""What an option may be annotated with; `<type> | None` allows null as well."""
 
 
 def available(family: str) -> list[str]:
@@ -31,7 +31,7 @@ def available(family: str) -> list[str]:
 def options_of(family: str, name: str, function: str) -> type[BaseModel]:
     """The options of `segunc/<family>/<name>.py` as a pydantic model that forbids unknown keys.
 
-    An argument without a default is required; one annotated `Path` names raw data (a folder or an archive).
+    An argument without a default is required; one annotated `Path` or `Path | None` names raw data, a file or a folder.
     The comment behind an argument's line becomes the option's description.
 
     Raises LookupError if the module has no such function, TypeError if an argument has no usable annotation.
@@ -51,6 +51,11 @@ def options_of(family: str, name: str, function: str) -> type[BaseModel]:
         fields[argument.arg] = (annotation, Field(value, description=comment or None))
     title = "".join(word.capitalize() for word in name.split("_")) + "Options"
     return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), **fields)
+
+
+def raw_options(options: type[BaseModel]) -> list[str]:
+    """Names of the options that are raw data: annotated `Path`, or `Path | None` where it may be left out."""
+    return [name for name, field in options.model_fields.items() if field.annotation in (Path, Path | None)]
 
 
 @cache

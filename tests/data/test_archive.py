@@ -1,8 +1,19 @@
+import gzip
+import io
+import os
+import re
+import struct
+import tarfile
+import tempfile
+import tracemalloc
 import zipfile
+from pathlib import Path
 
-import numpy as np
+import hypothesis
 import pytest
-from conftest import zipped
+from conftest import tarred, zipped
+from hypothesis import given
+from hypothesis import strategies as st
 
 from segunc.data import archive
 from segunc.data.archive import digest, natural, open_files
@@ -18,13 +29,56 @@ def folder(tmp_path):
     return folder
 
 
-def test_folder_and_zip_look_the_same(folder):
+@pytest.fixture
+def temporary(tmp_path, monkeypatch) -> Path:
+    """A temporary folder of the test's own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def tar_of(path: Path, *members: tuple[tarfile.TarInfo | str, bytes], **options) -> Path:
+    with tarfile.open(path, "w", **options) as opened:
+        for member, content in members:
+            info = tarfile.TarInfo(member) if isinstance(member, str) else member
+            info.size = info.size or len(content)
+            opened.addfile(info, io.BytesIO(content))
+    return path
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    with open_files(path) as files:
+        return {name: files.read(name) for name in files.names}
+
+
+def refused(path: Path, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence) as error:
+        contents(path)
+    assert "\n" not in str(error.value)
+
+
+PACKERS = pytest.mark.parametrize(
+    "pack",
+    [zipped, lambda folder: tarred(folder, ".tar"), lambda folder: tarred(folder, ".tgz"), tarred],
+    ids=["zip", "tar", "tgz", "tar.gz"],
+)
+
+
+def test_a_folder(folder):
     with open_files(folder) as files:
         assert files.names == ["a.png", "b/slice-9.png", "b/slice-10.png"]
         assert files.read("b/slice-9.png") == b"b/slice-9.png"
-    with open_files(zipped(folder)) as files:
-        assert files.names == ["release/a.png", "release/b/slice-9.png", "release/b/slice-10.png"]
-        assert files.read("release/b/slice-9.png") == b"b/slice-9.png"
+
+
+@PACKERS
+def test_an_archive_looks_like_a_folder_whatever_its_suffix(folder, pack):
+    path = pack(folder)
+    for suffix in (path.suffix, ".zip", ""):
+        path = path.rename(path.with_name(f"packed{suffix}"))
+        with open_files(path) as files:
+            assert files.names == ["release/a.png", "release/b/slice-9.png", "release/b/slice-10.png"]
+            assert files.read("release/b/slice-9.png") == b"b/slice-9.png"
 
 
 def test_natural_order():
@@ -106,22 +160,339 @@ def test_digest_of_a_folder_is_of_names_and_contents(folder):
     assert digest(folder) not in (before, changed)
 
 
-def test_damaged_zips_never_end_in_a_traceback(tmp_path):
-    """Single bytes changed at seeded places: each file is read in full or refused in a sentence."""
-    whole = tmp_path / "whole.zip"
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a/b.txt", b"some text " * 20)
-        archive.writestr("a/c.txt", b"more text " * 20)
-    content, rng = whole.read_bytes(), np.random.default_rng(0)
-    refused = 0
-    for _ in range(1500):
-        damaged = bytearray(content)
-        damaged[rng.integers(len(content))] = rng.integers(256)
-        (tmp_path / "damaged.zip").write_bytes(damaged)
+class TestTar:
+    @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+    def test_formats_long_names_and_unicode(self, tmp_path, format):
+        names = ["a b/Bücher 肺.png", "c" * 90 + "/" + "d" * 90]
+        names += [] if format == tarfile.USTAR_FORMAT else ["e" * 600 + "/" + "ü" * 200]
+        path = tar_of(tmp_path / "a.tar", *((name, name.encode()) for name in names), format=format)
+        assert contents(path) == {name: name.encode() for name in names}
+
+    def test_a_tar_without_a_magic_number(self, tmp_path):
+        """Version 7 tars have a checksum only."""
+        header = bytearray(tarfile.TarInfo("a.png").tobuf(tarfile.USTAR_FORMAT))
+        header[124:136] = b"%011o\0" % 3
+        header[257:512] = bytes(255)
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        (tmp_path / "old.tar").write_bytes(header + b"abc".ljust(512, b"\0") + bytes(1024))
+        assert contents(tmp_path / "old.tar") == {"a.png": b"abc"}
+
+    def test_a_zip_at_the_end_of_a_tar_does_not_make_it_a_zip(self, folder, tmp_path):
+        zip_ = zipped(folder)
+        path = tar_of(tmp_path / "a.tar", ("inside.zip", zip_.read_bytes()))
+        assert contents(path) == {"inside.zip": zip_.read_bytes()}
+
+    @pytest.mark.parametrize(
+        "type", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
+    )
+    def test_links_and_devices_are_left_out(self, tmp_path, type):
+        secret = tmp_path / "secret.png"
+        secret.write_bytes(b"secret")
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname = type, str(secret)
+        path = tar_of(tmp_path / "a.tar", (link, b""), ("folder/link.png", b"mine"), ("link.png/below.png", b"below"))
+        assert contents(path) == {"folder/link.png": b"mine", "link.png/below.png": b"below"}
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["a.tar", "secret.png"]
+
+    @pytest.mark.parametrize("kind", ["zip", "tar"])
+    def test_names_outside_the_archive_do_no_harm(self, tmp_path, temporary, kind):
+        names = ["../../up.png", str(tmp_path / "absolute.png"), "/etc/passwd", "a/../../b.png", "C:\\c.png"]
+        path = tmp_path / "inner" / "archive"
+        path.parent.mkdir()
+        if kind == "tar":
+            tar_of(path, *((name, b"new") for name in names))
+        else:
+            with zipfile.ZipFile(path, "w") as opened:
+                for name in names:
+                    opened.writestr(name, b"new")
+        before = sorted(tmp_path.rglob("*"))
+        read = contents(path)
+        assert set(read.values()) == {b"new"} and len(read) == len(names)
+        assert sorted(tmp_path.rglob("*")) == before
+
+    def test_cut_off(self, folder):
+        path = tarred(folder, ".tar")
+        whole = path.read_bytes()
+        with tarfile.open(path) as opened:
+            ends = [member.offset for member in opened][1:]
+        for keep in (*ends, ends[-1] + 100, ends[-1] + 512, ends[-1] + 514):
+            path.write_bytes(whole[:keep])
+            refused(path, r"release.tar is cut off or damaged at byte \d+ \(.*\); fetch it again.$")
+
+    def test_a_damaged_header_loses_no_file_in_silence(self, folder):
+        path = tarred(folder, ".tar")
+        with tarfile.open(path) as opened:
+            second = opened.getmembers()[1].offset
+        damaged = bytearray(path.read_bytes())
+        damaged[second + 5] ^= 1
+        path.write_bytes(damaged)
+        refused(path, rf"release.tar is cut off or damaged at byte {second} \(bad checksum\)")
+
+    def test_sizes_that_are_none(self, tmp_path):
+        for value in (b"\xff" * 12, b"\x80" + b"\xff" * 11, b"77777777777\0"):
+            header = bytearray(tarfile.TarInfo("a.png").tobuf())
+            header[124:136] = value
+            header[148:156] = b" " * 8
+            header[148:156] = b"%06o\0 " % sum(header)
+            (tmp_path / "a.tar").write_bytes(header + bytes(2048))
+            refused(tmp_path / "a.tar", r"a.tar is cut off or damaged at byte 0 \(a file of -?\d+ bytes\)")
+
+    @pytest.mark.parametrize(
+        "record", [b"0 path=a\n", b"x path=a\n", b"-5 path=a\n", b"12 size=-5", b"path", b"9 size=x\n"]
+    )
+    def test_extended_headers_that_are_none(self, tmp_path, record):
+        extended = tarfile.TarInfo("x")
+        extended.type = tarfile.XHDTYPE
+        refused(tar_of(tmp_path / "a.tar", (extended, record), ("a.png", b"a")), "a.tar is cut off or damaged at byte")
+
+    @pytest.mark.parametrize("type", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+    def test_a_large_header_is_not_held(self, tmp_path, monkeypatch, type):
+        monkeypatch.setattr(archive, "LARGEST_HEADER", 1000)
+        extended = tarfile.TarInfo("x")
+        extended.type = type
+        refused(tar_of(tmp_path / "a.tar", (extended, b"a" * 1001), ("a.png", b"a")), "too large a header")
+
+    def test_headers_before_headers_do_not_recurse(self, tmp_path):
+        extended = tarfile.TarInfo("x")
+        extended.type = tarfile.XHDTYPE
+        path = tar_of(tmp_path / "a.tar", *[(extended, b"10 path=b\n")] * 3000, ("a.png", b"a"))
+        assert contents(path) == {"b": b"a"}
+
+    def test_files_with_holes(self, tmp_path):
+        sparse = tarfile.TarInfo("a.png")
+        sparse.type = tarfile.GNUTYPE_SPARSE
+        refused(tar_of(tmp_path / "a.tar", (sparse, b"")), "a file with holes")
+        sparse = tarfile.TarInfo("a.png")
+        sparse.pax_headers = {"GNU.sparse.major": "1"}
+        refused(tar_of(tmp_path / "b.tar", (sparse, b""), format=tarfile.PAX_FORMAT), "a file with holes")
+
+    def test_links_have_no_content_whatever_size_they_say(self, tmp_path):
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname, link.size = tarfile.SYMTYPE, "a.png", 512
+        path = tar_of(tmp_path / "a.tar", ("a.png", b"a"))
+        path.write_bytes(link.tobuf() + path.read_bytes())
+        assert contents(path) == {"a.png": b"a"}
+
+
+class TestGzip:
+    @pytest.mark.parametrize("keep", [11, 30, 0.5, -9, -1])
+    def test_cut_off(self, folder, temporary, keep):
+        path = tarred(folder)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
+        refused(path, r"release.tar.gz is cut off or damaged \(.*\); fetch it again.$")
+        assert list(temporary.iterdir()) == []
+
+    def test_no_tar_in_it(self, tmp_path):
+        (tmp_path / "a.tar.gz").write_bytes(gzip.compress(b"a picture"))
+        refused(tmp_path / "a.tar.gz", "a.tar.gz is gzip, but what it packs is no tar archive")
+
+    def test_any_order_costs_one_unpacking(self, folder, monkeypatch):
+        read = []
+        real = gzip.GzipFile.read
+        monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size: read.append(size) or real(self, size))
+        path = tarred(folder)
+        with open_files(path) as files:
+            unpacking = len(read)
+            for name in [*files.names, *reversed(files.names)]:
+                assert files.read(name) == name.removeprefix("release/").encode()
+        assert len(read) == unpacking
+
+    def test_the_unpacked_file_has_no_name_and_goes(self, folder, temporary):
+        with open_files(tarred(folder)) as files:
+            assert files.read("release/a.png")
+            assert list(temporary.iterdir()) == []
+
+    def test_bombs(self, tmp_path, monkeypatch, temporary):
+        monkeypatch.setattr(archive, "HARMLESS", 2**20)
+        path = tmp_path / "bomb.tar.gz"
+        with tarfile.open(path, "w:gz") as opened:
+            info = tarfile.TarInfo("a.png")
+            info.size = 3 * 2**20
+            opened.addfile(info, io.BytesIO(bytes(info.size)))
+        refused(path, r"bomb.tar.gz has 0.0 MiB, but unpacks to more than 1, which images never do; fetch it again.$")
+        monkeypatch.setattr(archive, "MOST_GROWTH", 2000)
+        assert len(contents(path)["a.png"]) == 3 * 2**20
+
+    def test_no_room_in_the_temporary_folder(self, folder, monkeypatch):
+        full = Path("/dev/full")
+        if not full.exists():
+            pytest.skip("no /dev/full")
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda: full.open("wb", buffering=0))
+        refused(tarred(folder), r"cannot be unpacked to .* \(No space left on device\); make room there or name")
+
+
+class TestZip:
+    def test_a_file_without_a_name(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+            opened.writestr("a", b"a")
+        whole = (tmp_path / "a.zip").read_bytes()
+        place = whole.index(b"PK\1\2") + 46
+        (tmp_path / "a.zip").write_bytes(whole[:place] + b"\0" + whole[place + 1 :])
+        refused(tmp_path / "a.zip", "a.zip has a file of the name '', which is no readable text; rename it.$")
+
+    def test_a_size_that_is_a_lie_is_not_believed(self, tmp_path):
+        """64 MiB of zeros that are said to be 10 bytes: no more than a piece of them is ever held."""
+        path = tmp_path / "liar.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+            opened.writestr("a.png", bytes(2**26))
+        lying = path.read_bytes().replace(struct.pack("<L", 2**26), struct.pack("<L", 10))
+        path.write_bytes(lying)
+        tracemalloc.start()
         try:
-            with open_files(tmp_path / "damaged.zip") as files:
-                for name in files.names:
-                    files.read(name)
-        except UserError:
-            refused += 1
-    assert refused > 300
+            refused(path, "a.png in .*liar.zip cannot be unpacked")
+            assert tracemalloc.get_traced_memory()[1] < 2**23
+        finally:
+            tracemalloc.stop()
+
+    def test_lzma(self, tmp_path):
+        """Its pieces may be large, so they are taken from little."""
+        content = bytes(range(256)) * 1000
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as opened:
+            opened.writestr("a.png", content)
+            opened.writestr("b.png", bytes(2**27))
+        with open_files(tmp_path / "a.zip") as files:
+            assert files.read("a.png") == content
+        whole = (tmp_path / "a.zip").read_bytes()
+        (tmp_path / "liar.zip").write_bytes(whole.replace(struct.pack("<L", 2**27), struct.pack("<L", 10)))
+        tracemalloc.start()
+        try:
+            refused(tmp_path / "liar.zip", "b.png in .*liar.zip cannot be unpacked")
+            assert tracemalloc.get_traced_memory()[1] < 2**27
+        finally:
+            tracemalloc.stop()
+        (tmp_path / "bad.zip").write_bytes(whole[:60] + bytes(20) + whole[80:])
+        refused(tmp_path / "bad.zip", "a.png in .*bad.zip cannot be unpacked")
+
+    def test_an_unusual_method(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_BZIP2) as opened:
+            opened.writestr("a.png", b"a")
+        refused(tmp_path / "a.zip", "a.png in .*a.zip is packed in an unusual way; make a zip with `deflate`.$")
+
+    @pytest.mark.filterwarnings("ignore:Duplicate name")
+    def test_two_files_of_one_name(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+            opened.writestr("a.png", b"a")
+            opened.writestr("a.png", b"b")
+        refused(tmp_path / "a.zip", "a.zip has two files of the name a.png; remove one of them.$")
+        tar_of(tmp_path / "a.tar", ("a.png", b"a"), ("a.png", b"b"))
+        refused(tmp_path / "a.tar", "a.tar has two files of the name a.png; remove one of them.$")
+
+
+def test_empty_archives(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w"):
+        pass
+    assert contents(tmp_path / "a.zip") == {}
+    tar_of(tmp_path / "a.tar", ("README.txt", b"no data"))
+    assert contents(tmp_path / "a.tar") == {}
+    refused(tar_of(tmp_path / "b.tar"), "b.tar is neither a folder nor a complete zip archive nor a tar archive")
+
+
+@PACKERS
+def test_too_many_files(folder, pack, monkeypatch):
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 3)
+    refused(pack(folder), r"release.* has more than 3 files, which is no data of this kind; fetch it again.$")
+
+
+@pytest.mark.parametrize("name", ["", "line\nbreak.png", "no\udcfftext.png", "bell\x07.png", "1" * 5000])
+def test_names_that_are_no_text(tmp_path, name):
+    refused(
+        tar_of(tmp_path / "a.tar", (name, b"a")), "a.tar has a file of the name '.*', which is no readable text; rename"
+    )
+
+
+def test_names_that_are_no_text_in_a_folder(tmp_path):
+    (tmp_path / "Icon\r").touch()
+    assert contents(tmp_path) == {}
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.png")).touch()
+    refused(tmp_path, r"has a file of the name 'a\\udcff.png', which is no readable text; rename it.$")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    refused(tmp_path, "a.png is no regular file; remove it.$")
+    with pytest.raises(UserError, match=r"a.png is no regular file"):
+        digest(tmp_path)
+
+
+class TestArchivesInside:
+    @pytest.fixture
+    def outer(self, folder, tmp_path) -> Path:
+        outer = tmp_path / "outer"
+        outer.mkdir()
+        for pack in (zipped, tarred, lambda folder: tarred(folder, ".tar")):
+            path = pack(folder)
+            path.rename(outer / path.name)
+        (outer / "cut.tar.gz").write_bytes((outer / "release.tar.gz").read_bytes()[:-20])
+        return outer
+
+    @pytest.mark.parametrize("pack", [lambda folder: folder, zipped, tarred, lambda folder: tarred(folder, ".tar")])
+    def test_they_look_like_folders(self, folder, outer, pack, temporary):
+        expected = {f"release/{name}": content for name, content in contents(folder).items()}
+        with open_files(pack(outer)) as files:
+            for name in files.names:
+                if "cut" in name:
+                    with pytest.raises(UserError, match=r"cut.tar.gz.* is cut off or damaged"), files.inside(name):
+                        pass
+                else:
+                    with files.inside(name) as inside:
+                        assert {name: inside.read(name) for name in inside.names} == expected
+        assert list(temporary.iterdir()) == []
+
+    def test_bombs(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(archive, "HARMLESS", 2**20)
+        with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as opened:
+            opened.writestr("a.tar", bytes(3 * 2**20))
+        sentence = r"a.tar in .*bomb.zip has 0.0 MiB, but unpacks to more than 1"
+        with (
+            open_files(tmp_path / "bomb.zip") as files,
+            pytest.raises(UserError, match=sentence),
+            files.inside("a.tar"),
+        ):
+            pass
+
+
+def test_digest_of_a_large_file_in_a_folder(folder, monkeypatch):
+    before = digest(folder)
+    monkeypatch.setattr(archive, "LARGEST_MEMBER", 1)
+    assert digest(folder) == before
+
+
+WHOLE = {}
+for suffix, mode in ((".tar", "w:"), (".tar.gz", "w:gz")):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode, format=tarfile.PAX_FORMAT) as opened:
+        for name in ("a/ü.png", "b" * 150):
+            info = tarfile.TarInfo(name)
+            info.size = 5
+            opened.addfile(info, io.BytesIO(b"abcde"))
+    WHOLE[suffix] = buffer.getvalue()
+CONTENTS = {b"abcde", b"some text " * 20}
+with zipfile.ZipFile(buffer := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as opened:
+    opened.writestr("a/ü.png", b"some text " * 20)
+    opened.writestr("b.png", b"abcde", zipfile.ZIP_LZMA)
+WHOLE[".zip"] = buffer.getvalue()
+
+
+@hypothesis.settings(max_examples=150)
+@given(
+    kind=st.sampled_from(sorted(WHOLE)),
+    cut=st.floats(0, 1),
+    changes=st.lists(st.tuples(st.floats(0, 0.999), st.binary(min_size=1, max_size=12)), max_size=4),
+)
+def test_damaged_archives_are_read_or_refused(kind, cut, changes):
+    data = bytearray(WHOLE[kind])
+    for place, content in changes:
+        start = int(place * len(data))
+        data[start : start + len(content)] = content
+    if cut < 0.3:
+        del data[int(cut / 0.3 * len(data)) :]
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(data)
+        try:
+            read = contents(Path(file.name))
+        except UserError as error:
+            assert not re.search(r"[\n\ud800-\udfff]", str(error))
+        else:
+            assert kind == ".tar" or set(read.values()) <= CONTENTS  # the contents of a tar have no checksum

@@ -144,13 +144,19 @@ def missing_scores():
 
 def figure_files():
     """Every figure of the grid, as png and as pdf."""
-    of_each_dataset = expand("{figure}_{dataset}", figure=["uncertainty_maps", "samples"], dataset=grid.datasets)
+    of_each_dataset = expand(
+        "{figure}_{dataset}", figure=["contact_sheet", "uncertainty_maps", "samples"], dataset=grid.datasets
+    )
     of_all = ["entropy_by_outcome", "entropy_by_agreement", "ged_by_samples"]
     return expand("results/figures/{figure}.{suffix}", figure=[*of_each_dataset, *of_all], suffix=["png", "pdf"])
 
 
 def figure_spec(wildcards):
     return settings.figure_spec(experiment)
+
+
+def store_spec(wildcards):
+    return settings.store_spec(experiment, wildcards.dataset)
 
 
 def images_spec(wildcards):

@@ -1,6 +1,40 @@
 # Tables, samples and images to the study's figures: each as png for the report and as pdf for papers.
 
 
+rule plot_contact_sheet:
+    input:
+        data="results/data/{dataset}.h5",
+    output:
+        png=report(
+            "results/figures/contact_sheet_{dataset}.png",
+            caption="../report/contact_sheet.rst",
+            category="Data",
+            labels={"figure": "Images and annotators", "dataset": "{dataset}"},
+        ),
+        pdf="results/figures/contact_sheet_{dataset}.pdf",
+        provenance="results/provenance/plot_contact_sheet/{dataset}.json",
+    log:
+        "results/logs/plot_contact_sheet/{dataset}.log",
+    benchmark:
+        "results/benchmarks/plot_contact_sheet/{dataset}.tsv"
+    conda:
+        "../../envs/segunc.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        spec=store_spec,
+        code=code("figures.contact_sheet"),
+    message:
+        "Drawing images of {wildcards.dataset}"
+    shell:
+        "python -m segunc.figures.contact_sheet "
+        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
+        "--dataset {wildcards.dataset} --data {input.data} --png {output.png} --pdf {output.pdf} "
+        "> {log} 2>&1"
+
+
 rule plot_uncertainty_maps:
     input:
         data="results/data/{dataset}.h5",

@@ -1,78 +1,288 @@
-"""Raw data as people have it: a folder, or a zip of it. Both are read in place and look the same."""
+"""Raw data as people have it: a folder, or a zip or tar of it. All are read in place and look the same.
 
+Nothing is extracted: the names in an archive are labels and never become paths, so absolute ones, `..`, links and
+devices do no harm. Only regular files count; a link in a tar is left out.
+"""
+
+import gzip
 import hashlib
+import lzma
 import os
 import re
+import stat
+import struct
+import tarfile
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from io import BufferedReader
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from segunc.errors import UserError
 
 LARGEST_MEMBER = 256 * 2**20
 """Bytes of the largest file that is read. Single images are far smaller, so a larger one is a mistake or a bomb."""
+MOST_MEMBERS = 500_000
+"""Files of the largest archive that is read; all slices of LIDC-IDRI are half of that."""
+MOST_GROWTH = 100
+"""How many times its size a gzipped tar, or an archive in an archive, may unpack to. Images grow by 1 to 5, a bomb of
+zeros by 1000."""
+HARMLESS = 2**30
+"""Bytes that it may unpack to in any case."""
+LARGEST_HEADER = 2**20
+"""Bytes of the largest extended header (long names, attributes) in a tar."""
+PIECE = 2**20
+PIECES = {zipfile.ZIP_STORED: PIECE, zipfile.ZIP_DEFLATED: PIECE, zipfile.ZIP_LZMA: 2**12}
+"""Bytes that are read at once from a member of a zip; of LZMA, zipfile unpacks all of them, to 7000 times as many."""
 
-IGNORED = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$|(ATTRIBUTION|LICENSE|README)\.\w+$)")
+IGNORED = re.compile(
+    r"(^|/)(__MACOSX/|\._|\.DS_Store$|Icon\r$|Thumbs\.db$|desktop\.ini$|(ATTRIBUTION|LICENSE|README)\.\w+$)"
+)
 """What operating systems and publishers add to the data."""
+NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|.{4096}|\A\Z")
+"""Control characters, bytes that are no UTF-8 (Python reads them as surrogates), too long a name, none at all."""
 
 
 class Files(NamedTuple):
-    """The files of a folder or zip."""
+    """The files of a folder or archive."""
 
     names: list[str]
-    """Relative paths with forward slashes, in natural order."""
+    """Relative paths with forward slashes, in natural order, each once."""
     read: Callable[[str], bytes]
     """Content of the file with this name; raises UserError if it is damaged or too large."""
+    inside: Callable[[str], AbstractContextManager["Files"]]
+    """The files of the archive with this name, as `open_files` gives them."""
 
 
 @contextmanager
 def open_files(path: Path) -> Iterator[Files]:
-    """The files of the folder or zip `path`, without what operating systems and publishers add.
+    """The files of the folder, zip, tar or gzipped tar `path`, without what operating systems and publishers add.
 
-    Nothing is extracted, so names that point outside the archive do no harm. Raises UserError if `path` cannot
-    be opened or is neither a folder nor a complete zip.
+    The content tells what kind of archive it is, not the suffix. A gzipped tar can only be read from its start, so it
+    is unpacked once, to a nameless file in the temporary folder (`TMPDIR`), which needs room for it; then any file
+    costs the same, in any order. Raises UserError if `path` cannot be opened, is neither a folder nor a complete
+    archive, unpacks to more than `MOST_GROWTH` times its size, has more than `MOST_MEMBERS` files or two of one name.
     """
     if path.is_dir():
         yield _folder(path)
         return
     try:
-        archive = zipfile.ZipFile(path)
+        file = path.open("rb")
     except OSError as error:
         raise UserError(f"{path} cannot be opened ({error.strerror}); put the raw data there.") from None
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        raise UserError(f"{path} is neither a folder nor a complete zip archive; fetch it again.") from None
-    with archive:
-        yield _zip(path, archive)
+    with file, _archive(file, str(path)) as files:
+        yield files
 
 
 def _folder(path: Path) -> Files:
     def read(name: str) -> bytes:
-        file = path / name
-        try:
-            _check_size(str(file), file.stat().st_size)
-            return file.read_bytes()
-        except OSError as error:
-            raise UserError(f"{file} cannot be read ({error.strerror}); replace it.") from None
+        with _opened(path / name) as file:
+            _check_size(str(path / name), os.fstat(file.fileno()).st_size)
+            return file.read()
 
     names = ((Path(folder) / file).relative_to(path).as_posix() for folder, _, files in os.walk(path) for file in files)
-    return Files(_wanted(names), read)
+    return Files(_wanted(names, str(path)), read, lambda name: open_files(path / name))
 
 
-def _zip(path: Path, archive: zipfile.ZipFile) -> Files:
-    def read(name: str) -> bytes:
-        info = archive.getinfo(name)
-        if info.flag_bits & 1:
-            raise UserError(f"{name} in {path} is encrypted; make a zip without a password.")
-        _check_size(f"{name} in {path}", info.file_size)
+@contextmanager
+def _opened(file: Path) -> Iterator[BufferedReader]:
+    """The open file; raises UserError if opening or reading fails, or for a pipe or device, which may never end."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise UserError(f"{file} is no regular file; remove it.")
+        with file.open("rb") as opened:
+            yield opened
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); replace it.") from None
+
+
+@contextmanager
+def _archive(file: IO[bytes], what: str) -> Iterator[Files]:
+    """The files of the archive in `file`, which messages call `what`."""
+    head = file.read(tarfile.BLOCKSIZE)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if head.startswith(b"\x1f\x8b"):
+        with _copy(_unzipped(file, what), what, size) as unpacked:
+            if not _is_tar(unpacked.read(tarfile.BLOCKSIZE)):
+                raise UserError(f"{what} is gzip, but what it packs is no tar archive; fetch it again.")
+            yield _tar(unpacked, what)
+    elif _is_tar(head):
+        yield _tar(file, what)
+    else:
         try:
-            return archive.read(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
-            raise UserError(f"{name} in {path} cannot be unpacked ({error}); fetch the archive again.") from None
+            archive = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+            raise UserError(
+                f"{what} is neither a folder nor a complete zip archive nor a tar archive; fetch it again."
+            ) from None
+        with archive:
+            yield _zip(archive, what)
 
-    return Files(_wanted(info.filename for info in archive.infolist() if not info.is_dir()), read)
+
+def _unzipped(file: IO[bytes], what: str) -> Iterator[bytes]:
+    try:
+        with gzip.GzipFile(fileobj=file) as packed:
+            while piece := packed.read(PIECE):
+                yield piece
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise UserError(f"{what} is cut off or damaged ({error}); fetch it again.") from None
+
+
+@contextmanager
+def _copy(pieces: Iterator[bytes], what: str, size: int) -> Iterator[IO[bytes]]:
+    """All pieces in a temporary file, which has no name and goes when it is closed; packed they have `size` bytes."""
+    limit = max(HARMLESS, MOST_GROWTH * size)
+    with tempfile.TemporaryFile() as copy:
+        try:
+            for piece in pieces:
+                if copy.tell() + len(piece) > limit:
+                    raise UserError(
+                        f"{what} has {size / 2**20:.1f} MiB, but unpacks to more than {limit // 2**20}, which images "
+                        "never do; fetch it again."
+                    )
+                copy.write(piece)
+            copy.seek(0)
+        except OSError as error:
+            raise UserError(
+                f"{what} cannot be unpacked to {tempfile.gettempdir()} ({error.strerror}); "
+                "make room there or name another folder in TMPDIR."
+            ) from None
+        yield copy
+
+
+class _Member(NamedTuple):
+    name: str
+    size: int
+    """Bytes, unpacked."""
+    packed: int
+    start: int
+    """Where it lies in the archive."""
+
+
+def _zip(archive: zipfile.ZipFile, what: str) -> Files:
+    def pieces(member: _Member) -> Iterator[bytes]:
+        info = archive.getinfo(member.name)
+        if info.flag_bits & 1:
+            raise UserError(f"{member.name} in {what} is encrypted; make a zip without a password.")
+        if info.compress_type not in PIECES:  # the others unpack without a limit
+            raise UserError(f"{member.name} in {what} is packed in an unusual way; make a zip with `deflate`.")
+        try:
+            with archive.open(info) as opened:
+                while piece := opened.read(PIECES[info.compress_type]):
+                    yield piece
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            EOFError,
+            NotImplementedError,
+            ValueError,
+            OSError,
+        ) as error:
+            raise UserError(f"{member.name} in {what} cannot be unpacked ({error}); fetch the archive again.") from None
+
+    infos = (info for info in archive.infolist() if not info.filename.endswith("/"))
+    members = (_Member(info.filename, info.file_size, info.compress_size, info.header_offset) for info in infos)
+    return _packed(members, pieces, what)
+
+
+def _tar(file: IO[bytes], what: str) -> Files:
+    def pieces(member: _Member) -> Iterator[bytes]:
+        end = member.start + member.size
+        for start in range(member.start, end, PIECE):
+            file.seek(start)
+            yield file.read(min(PIECE, end - start))
+
+    return _packed(_tar_members(file, what), pieces, what)
+
+
+def _packed(found: Iterable[_Member], pieces: Callable[[_Member], Iterator[bytes]], what: str) -> Files:
+    """The files of an archive, whose contents `pieces` gives."""
+    members = list(islice(found, MOST_MEMBERS + 1))
+    if len(members) > MOST_MEMBERS:
+        raise UserError(f"{what} has more than {MOST_MEMBERS} files, which is no data of this kind; fetch it again.")
+    by_name = {member.name: member for member in members}
+
+    def read(name: str) -> bytes:
+        _check_size(f"{name} in {what}", by_name[name].size)
+        return b"".join(pieces(by_name[name]))
+
+    @contextmanager
+    def inside(name: str) -> Iterator[Files]:
+        inner = f"{name} in {what}"
+        with _copy(pieces(by_name[name]), inner, by_name[name].packed) as copy, _archive(copy, inner) as files:
+            yield files
+
+    return Files(_wanted((member.name for member in members), what), read, inside)
+
+
+def _is_tar(head: bytes) -> bool:
+    """Whether these 512 bytes are a tar header; the oldest tars have no other mark than its checksum."""
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        return False
+    return True
+
+
+def _tar_members(file: IO[bytes], what: str) -> Iterator[_Member]:
+    """The regular files of a tar, from its start to its end.
+
+    `tarfile` reads single headers here, but not the archive: it reserves whatever size a header names, follows extended
+    headers by recursion, and takes a damaged header for the end, which would lose images without a word.
+    """
+    name, attributes = "", dict[str, str]()  # what the extended headers say of the member after them
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    while True:
+        position = file.tell()
+        block = file.read(tarfile.BLOCKSIZE)
+        if len(block) == tarfile.BLOCKSIZE and not any(block):
+            return
+        try:
+            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            size = int(attributes.get("size", header.size))
+            if not 0 <= size <= end:
+                raise ValueError(f"a file of {size} bytes")
+            if header.type in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE):
+                content = file.read(min(size, LARGEST_HEADER + 1))
+                if len(content) > LARGEST_HEADER:
+                    raise ValueError("too large a header")
+                if header.type == tarfile.XHDTYPE:
+                    attributes = _attributes(content)
+                else:
+                    name = content.rstrip(b"\0").decode("utf-8", "surrogateescape")
+            elif header.type not in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):
+                if header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse.") for key in attributes):
+                    raise ValueError("a file with holes")
+                if header.isreg():
+                    yield _Member(attributes.get("path", name or header.name), size, size, position + len(block))
+                elif header.type in tarfile.SUPPORTED_TYPES:
+                    size = 0  # links, folders and devices have no content, whatever they say
+                name, attributes = "", {}
+        except (tarfile.HeaderError, ValueError) as error:
+            raise UserError(f"{what} is cut off or damaged at byte {position} ({error}); fetch it again.") from None
+        file.seek(position + len(block) + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
+
+
+def _attributes(header: bytes) -> dict[str, str]:
+    """The records `<length> <key>=<value>` of an extended header (POSIX.1-2001, pax)."""
+    attributes = {}
+    start = 0
+    while start < len(header):
+        digits = header[start : start + 20].partition(b" ")[0]
+        end = start + int(digits)
+        if end <= start + len(digits):
+            raise ValueError("an extended header without a length")
+        key, _, value = header[start + len(digits) + 1 : end - 1].partition(b"=")
+        attributes[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
+        start = end
+    return attributes
 
 
 def _check_size(what: str, size: int) -> None:
@@ -82,8 +292,17 @@ def _check_size(what: str, size: int) -> None:
         )
 
 
-def _wanted(names: Iterator[str]) -> list[str]:
-    return sorted((name for name in names if not IGNORED.search(name)), key=natural)
+def _wanted(names: Iterable[str], what: str) -> list[str]:
+    """The names in natural order, without what is ignored; raises UserError if one is no name or there twice."""
+    wanted = [name for name in names if not IGNORED.search(name)]
+    for name in wanted:
+        if NO_NAME.search(name):
+            raise UserError(f"{what} has a file of the name {name[:80]!a}, which is no readable text; rename it.")
+    wanted.sort(key=natural)
+    for name, after in pairwise(wanted):
+        if name == after:
+            raise UserError(f"{what} has two files of the name {name}; remove one of them.")
+    return wanted
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -94,9 +313,13 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file; for a folder, SHA-256 over the sorted names of its files and the SHA-256 of each."""
-    if path.is_dir():
-        with open_files(path) as files:
-            lines = [f"{hashlib.sha256(files.read(name)).hexdigest()}  {name}\n" for name in sorted(files.names)]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    if not path.is_dir():
+        return _digest(path)
+    with open_files(path) as files:
+        lines = [f"{_digest(path / name)}  {name}\n" for name in sorted(files.names)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    with _opened(file) as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,38 +1,82 @@
-"""From the bytes of an image file to an array, or one sentence why not."""
+"""From the bytes of an image file to an array, or one sentence why not.
+
+A file is taken if there is one right way to read it, and refused if there are two: a picture that asks to be turned
+for display may have masks that were drawn before or after turning it, CMYK has no colours without its profile,
+transparent pixels may count or not, and 16 bits have no grey levels without a range. Colour profiles are not applied.
+"""
 
 import io
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from segunc.bounds import Intensity
+from segunc.data.intensity import to_bytes
 from segunc.errors import UserError
 
-MODES = {1: ("L",), 3: ("RGB", "L", "P")}
-"""Pillow modes that are taken, by channels wanted. Only exact conversions: no CMYK, alpha or 16 bit."""
+PICTURES = ("PNG", "JPEG", "TIFF", "BMP")
+"""What a file may be, by its content."""
+READABLE = ("L", "RGB", "P", "1", "I", "F", "I;16", "I;16B", "I;16L")
+"""Pillow modes of pictures that are taken, some of them only with a range of intensities."""
+LARGEST = 2**26
+"""Pixels of the largest picture that is decoded: more than dermatoscopes and X-rays have, and still fits in memory."""
+ORIENTATION = 0x0112
+"""EXIF tag: 1 is upright, 2 to 8 are turned or mirrored."""
 
 
-def image(data: bytes, name: str, channels: int) -> NDArray[np.uint8]:
-    """An 8-bit picture as uint8 (channels, H, W), turned as its EXIF orientation says.
+def image(data: bytes, name: str, channels: int, intensity: Intensity | None = None) -> NDArray[np.uint8]:
+    """A picture as uint8 (channels, H, W), 1 channel (grey) or 3 (RGB); an NPY array if `name` ends so.
 
-    With 3 channels, grey and palette pictures become RGB. Raises UserError naming the file `name` if it is damaged
-    or of another kind.
+    Without `intensity`, 8-bit values are taken as they are and others are refused. With it, all are cut at its two ends
+    and spread over 0 to 255, rounded half up. Grey becomes RGB, and RGB becomes grey if it has no colours. An NPY
+    array is (H, W), (H, W, C) or (C, H, W), C = 1 or 3.
+
+    Raises UserError naming the file `name` if it is damaged, of another kind, or could be read in two ways.
     """
-    picture = _open(data, name)
-    if picture.mode not in MODES[channels]:
-        kind = {1: "8-bit grey (L)", 3: "8-bit RGB"}[channels]
-        raise UserError(f"{name} has the colour mode {picture.mode}, but {kind} is needed; convert it.")
-    pixels = np.array(picture if channels == 1 else picture.convert("RGB"))
-    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    if _is_array(name):
+        values = _array(data, name)
+        readable, kind = True, f"{values.dtype} values"
+    else:
+        picture = _open(data, name)
+        values = np.array(picture.convert("RGB") if picture.mode == "P" else picture)
+        readable, kind = picture.mode in READABLE, f"the colour mode {picture.mode}"
+    if channels == 1:
+        values = _without_colours(values)
+    if not readable or (values.ndim == 3 and channels == 1):
+        raise UserError(f"{name} has {kind}, but {_wanted(channels)} is needed; convert it.")
+    if intensity is not None:
+        try:
+            values = to_bytes(values, intensity)
+        except ValueError as error:
+            raise UserError(f"{name} cannot be used, as {error}; replace them.") from None
+    elif values.dtype != np.uint8:
+        raise UserError(
+            f"{name} has {kind}, but {_wanted(channels)} is needed; convert it, or set the option intensity where the "
+            "format has one."
+        )
+    if values.ndim == 2:
+        return np.repeat(values[None], channels, axis=0)
+    return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def _wanted(channels: int) -> str:
+    return "8-bit grey (L)" if channels == 1 else "8-bit RGB"
 
 
 def mask(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """A mask file as uint8 {0, 1} (H, W); its values may be {0, 1} or {0, 255}.
+    """A mask as uint8 {0, 1} (H, W); in the file it is {0, 1}, {0, 255} or, with 16 bits, {0, 65535}.
 
+    A palette of greys stands for its greys, one of colours for its indices, as label tools use it.
     Raises UserError naming the file `name` if it is damaged, of another size than the image's `shape` (H, W), or has
     any other value.
     """
-    values = np.array(_open(data, name))
+    values = _without_colours(_array(data, name) if _is_array(name) else _labels(data, name))
     if values.ndim != 2:
         raise UserError(f"{name} has several channels, but a mask is one grey channel of 0 and 255; convert it.")
     if values.shape != shape:
@@ -41,17 +85,93 @@ def mask(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
             "make them the same size."
         )
     found = np.unique(values)
-    if not (np.isin(found, (0, 1)).all() or np.isin(found, (0, 255)).all()):
+    if not any(np.isin(found, (0, top)).all() for top in (1, 255, 65535)):
         some = ", ".join(str(value) for value in found[:4]) + (", ..." if len(found) > 4 else "")
         raise UserError(f"{name} has the values {some}, but a mask has only 0 and 255 (or 0 and 1); threshold it.")
     return (values > 0).astype(np.uint8)
 
 
+def _labels(data: bytes, name: str) -> NDArray:
+    picture = _open(data, name)
+    if picture.mode not in READABLE:
+        raise UserError(f"{name} has the colour mode {picture.mode}, but a mask is grey with 0 and 255; convert it.")
+    if picture.mode == "P":
+        greys = _without_colours(np.array(picture.convert("RGB")))
+        return greys if greys.ndim == 2 else np.array(picture)
+    return np.array(picture)
+
+
+def _without_colours(values: NDArray) -> NDArray:
+    """(H, W) where all channels of (H, W, C) are the same; else, as it was."""
+    return values[..., 0] if values.ndim == 3 and (values == values[..., :1]).all() else values
+
+
+def _is_array(name: str) -> bool:
+    return name.lower().endswith(".npy")
+
+
+def _array(data: bytes, name: str) -> NDArray:
+    """Numbers (H, W) or (H, W, 3); nothing is unpickled."""
+    with _explained(name, "a NumPy array"):
+        values = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    if values.dtype.kind not in "buif":
+        raise UserError(f"{name} has {values.dtype} values, but integers or real numbers are needed; convert it.")
+    shape = values.shape
+    if values.ndim == 3 and shape[-1] not in (1, 3) and shape[0] in (1, 3):
+        values = np.moveaxis(values, 0, -1)
+    if values.ndim == 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if not values.size or values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[-1] != 3):
+        raise UserError(
+            f"{name} has the shape {shape}, but must be (height, width), (height, width, channels) or "
+            "(channels, height, width) with 1 or 3 channels; reshape it."
+        )
+    return values
+
+
 def _open(data: bytes, name: str) -> Image.Image:
-    """The decoded picture. Pillow raises many kinds of errors for damaged files; each means the same to the user."""
-    try:
-        picture = Image.open(io.BytesIO(data))
+    """The decoded picture without an alpha channel."""
+    with _explained(name, "an image"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they name no file, and what matters is checked here
+        picture = Image.open(io.BytesIO(data), formats=PICTURES)
+        if picture.width * picture.height > LARGEST:
+            raise Image.DecompressionBombError(f"{picture.width}x{picture.height} pixels")
+        pages = getattr(picture, "n_frames", 1)
+        if pages > 1 and picture.format != "MPO":  # a JPEG with more pictures behind the first one, as phones write it
+            raise UserError(f"{name} has {pages} pages, but one is needed; save each as a file of its own.")
+        # Pillow cuts these to their upper 8 bits without a word. What it decodes from is known before loading only.
+        if any(f"{mode};16" in str(tile.args) for tile in picture.tile for mode in ("RGB", "RGBA", "RGBX", "LA")):
+            raise UserError(f"{name} has several channels of 16 bits, but with channels 8 are needed; convert it.")
+        turned = picture.getexif().get(ORIENTATION, 1)
+        if turned in range(2, 9):
+            raise UserError(
+                f"{name} asks to be turned for display (EXIF orientation {turned}), and masks may be drawn either way; "
+                "save it turned as its masks are, without that tag."
+            )
         picture.load()
-        return ImageOps.exif_transpose(picture)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise UserError(f"{name} cannot be read as an image ({error}); replace it.") from None
+        return _without_alpha(picture, name)
+
+
+def _without_alpha(picture: Image.Image, name: str) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture
+    if picture.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise UserError(f"{name} has transparent pixels, which are neither marked nor unmarked; save it without them.")
+    opaque = {"LA": "L", "La": "L", "RGBA": "RGB", "RGBa": "RGB", "PA": "RGB"}
+    return picture.convert(opaque[picture.mode]) if picture.mode in opaque else picture
+
+
+@contextmanager
+def _explained(name: str, what: str) -> Iterator[None]:
+    """Turns errors into one sentence. Pillow and NumPy raise nearly any kind for damaged files."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{name} is too large ({error}; at most {LARGEST} are read); shrink it.") from None
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{name} cannot be read as an image (no PNG, JPEG, TIFF or BMP); replace it.") from None
+    except Exception as error:
+        reason = textwrap.shorten(re.sub(r" object at 0x\w+", "", str(error)), 80) or type(error).__name__
+        raise UserError(f"{name} cannot be read as {what} ({reason}); replace it.") from None

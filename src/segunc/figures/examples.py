@@ -52,7 +52,7 @@ class Example(NamedTuple):
     def description(self) -> tuple[str, str]:
         """How many annotators marked something (empty if there is only one), and how much."""
         annotators, percent = len(self.annotations), 100 * self.annotations.mean()
-        share = f"{percent:.{1 if percent < 0.1 else 2}g}%"
+        share = f"{percent:.0f}%" if percent >= 10 else f"{percent:.{1 if percent < 0.1 else 2}g}%"
         return (
             (f"{self.votes} of {annotators} mark", f"{share} of pixels") if annotators > 1 else ("", f"{share} marked")
         )
@@ -84,14 +84,19 @@ def chosen(test: Images, n: int) -> list[int]:
     """
     votes = test.masks.any(axis=(2, 3)).sum(axis=1)
     marked = test.masks.mean(axis=(2, 3)).sum(axis=1) / np.maximum(test.annotated.sum(axis=1), 1)
-    ranking = np.lexsort((test.image_id, -marked, -votes))
+    return spread(votes, marked, test.image_id, test.patient_id, n)
+
+
+def spread(votes: NDArray, marked: NDArray, image_id: NDArray, patient_id: NDArray, n: int) -> list[int]:
+    """The same of any N images, of which all arguments have one entry each."""
+    ranking = np.lexsort((image_id, -marked, -votes))
     rows: list[int] = []
     for part in range(min(n, len(ranking))):
         middle = (part + 0.5) / n * len(ranking) - 0.5
         nearest = ranking[np.argsort(np.abs(np.arange(len(ranking)) - middle), kind="stable")]
         left = [int(row) for row in nearest if row not in rows]
-        seen = set(test.patient_id[rows])
-        rows.append(next((row for row in left if test.patient_id[row] not in seen), left[0]))
+        seen = set(patient_id[rows])
+        rows.append(next((row for row in left if patient_id[row] not in seen), left[0]))
     return sorted(rows, key=ranking.tolist().index)
 
 

@@ -1,8 +1,16 @@
-"""ISIC challenge, task 1: dermoscopic images with lesion outlines (Codella et al. 2019, arXiv:1902.03368).
+"""ISIC challenge, lesion segmentation of 2016, 2017 and 2018: dermoscopic images with lesion outlines.
 
-`ISIC2018_Task1-2_Training_Input/<id>.jpg` and `ISIC2018_Task1_Training_GroundTruth/<id>_segmentation.png`. Outlines by
-further annotators may lie beside the first one as `<id>_segmentation_2.png`, `<id>_segmentation_3.png` and so on.
-The challenge names no patients, so each image counts as its own.
+    2016  ISBI2016_ISIC_Part1_Training_Data/<id>.jpg  ISBI2016_ISIC_Part1_Training_GroundTruth/<id>_Segmentation.png
+    2017  ISIC-2017_Training_Data/<id>.jpg            ISIC-2017_Training_Part1_GroundTruth/<id>_segmentation.png
+    2018  ISIC2018_Task1-2_Training_Input/<id>.jpg    ISIC2018_Task1_Training_GroundTruth/<id>_segmentation.png
+
+Superpixels, attributes and csv files beside the images are ignored. Outlines by further annotators may lie beside the
+first one as `<id>_segmentation_2.png`, `<id>_segmentation_3.png` and so on. The challenge names no patients, so each
+image counts as its own.
+
+With the validation and test parts of 2017 or 2018, the published split is used; 2016 has no validation part.
+
+Gutman et al. 2016, arXiv:1605.01397; Codella et al. 2017, arXiv:1710.05006; Codella et al. 2019, arXiv:1902.03368.
 """
 
 import re
@@ -24,13 +32,33 @@ NO_IMAGE = re.compile(r"_(segmentation(_\d+)?|superpixels|attribute_\w+)\.", re.
 
 def read(
     *,
-    images: Path,  # folder or zip `ISIC2018_Task1-2_Training_Input`
-    masks: Path,  # folder or zip `ISIC2018_Task1_Training_GroundTruth`
+    images: Path,  # folder or archive with the images, such as `ISIC2018_Task1-2_Training_Input`
+    masks: Path,  # folder or archive with their masks, such as `ISIC2018_Task1_Training_GroundTruth`
+    val_images: Path | None = None,  # the same of the published validation part
+    val_masks: Path | None = None,  # its masks
+    test_images: Path | None = None,  # the same of the published test part
+    test_masks: Path | None = None,  # its masks
 ) -> Iterator[Record]:
     """RGB images in natural order of their ids; an annotator who has no file for an image did not see it.
 
+    With all six, first the training, then the validation, then the test part, and each image on its side.
     Raises UserError if files are missing, damaged or do not fit together.
     """
+    published = (val_images, val_masks, test_images, test_masks)
+    if not any(published):
+        yield from _part(images, masks, None)
+        return
+    if not (val_images and val_masks and test_images and test_masks):
+        raise UserError(
+            "the published split needs all of val_images, val_masks, test_images and test_masks; give those that are "
+            "missing, or none."
+        )
+    yield from _part(images, masks, "train")
+    yield from _part(val_images, val_masks, "val")
+    yield from _part(test_images, test_masks, "test")
+
+
+def _part(images: Path, masks: Path, side: str | None) -> Iterator[Record]:
     with open_files(images) as pictures, open_files(masks) as outlines:
         image_names = _images(pictures, images)
         mask_names = _masks(outlines, masks)
@@ -50,7 +78,7 @@ def read(
                 else None
                 for slot in range(max(by_annotator) + 1)
             ]
-            yield Record(image, slots, image_id=key, group_id=key, patient_id=key)
+            yield Record(image, slots, image_id=key, group_id=key, patient_id=key, split=side)
 
 
 def _images(files: Files, source: Path) -> dict[str, str]:

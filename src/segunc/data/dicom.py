@@ -1,0 +1,143 @@
+"""CT series as DICOM files: which files are the slices of which series, and the Hounsfield units of one slice."""
+
+import io
+import math
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from segunc.data.archive import Files
+from segunc.errors import UserError
+
+CANDIDATE = re.compile(r"(\.dcm|(^|/)[^./]+|\.\d+)$", re.IGNORECASE)
+"""Names of files that may be DICOM: without a suffix, or with a UID for a name, if not called so."""
+TAGS = ["Modality", "PatientID", "SeriesInstanceUID", "SOPInstanceUID", "ImagePositionPatient"]
+TOLERANCE = 0.01
+"""Millimetres by which two positions of one slice may differ, as they are rounded when written."""
+LARGEST = 1e6
+"""Hounsfield units that no scanner gives."""
+SPACING = (0.01, 100)
+"""Range of the millimetres between pixels."""
+
+
+class Slice(NamedTuple):
+    name: str
+    """The file."""
+    z: float
+    """Of ImagePositionPatient in mm; NaN where that is missing. It grows towards the head, and orders axial slices as
+    their positions along the normal do, with a tilted gantry too."""
+
+
+class Series(NamedTuple):
+    patient_id: str
+    slices: dict[str, Slice]
+    """By SOP instance UID, in natural order of the files."""
+
+
+class Image(NamedTuple):
+    hounsfield: NDArray[np.float64]
+    """(H, W)"""
+    spacing: tuple[float, float]
+    """Millimetres between rows, and between columns."""
+
+
+def ct_series(files: Files) -> dict[str, Series]:
+    """The CT series among the files by series instance UID, in natural order of their first files.
+
+    Their headers alone are decoded, and other modalities left out. Raises UserError if a file is damaged, two have the
+    same SOP instance UID, or a series has several patients.
+    """
+    found: dict[str, Series] = {}
+    for name in filter(CANDIDATE.search, files.names):
+        data = files.read(name)
+        suffix = name.lower().endswith(".dcm")
+        if not suffix and data[128:132] != b"DICM":
+            continue
+        modality, patient_id, series_uid, sop_uid, z = _header(data, name)
+        if not (series_uid and sop_uid):
+            if suffix:
+                raise UserError(f"{name} names no series or no SOP instance UID; replace it.")
+            continue  # such as a DICOMDIR
+        if modality != "CT":
+            continue
+        if not patient_id:
+            raise UserError(f"{name} has no PatientID, without which images cannot be split by patient; add it.")
+        series = found.setdefault(series_uid, Series(patient_id, {}))
+        if series.patient_id != patient_id:
+            raise UserError(
+                f"{name} has the PatientID '{patient_id}', but other slices of its series have '{series.patient_id}'; "
+                "correct it."
+            )
+        known = series.slices.setdefault(sop_uid, Slice(name, z))
+        if known.name != name:
+            raise UserError(f"{known.name} and {name} have the same SOP instance UID; remove one of them.")
+    return found
+
+
+def find(series: Series, sop_uid: str, z: float) -> str | None:
+    """SOP instance UID of the slice with this UID, else of the first slice at this z (mm), else None."""
+    if sop_uid in series.slices:
+        return sop_uid
+    return next((uid for uid, slice_ in series.slices.items() if abs(slice_.z - z) <= TOLERANCE), None)
+
+
+def image(data: bytes, name: str) -> Image:
+    """One slice in Hounsfield units.
+
+    Raises UserError naming the file `name` if it is damaged, compressed in a way that cannot be decoded here, or not
+    one grey image.
+    """
+    dataset = _dataset(data, name)
+    try:
+        pixels = dataset.pixel_array
+        slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+        rows, columns = (float(value) for value in dataset.PixelSpacing)
+    except RuntimeError as error:  # no decoder for it, or all have failed
+        raise UserError(
+            f"{name} cannot be decoded ({_reason(error)}); decompress it, or install pylibjpeg with its plugins."
+        ) from None
+    except Exception as error:
+        raise _damaged(name, error) from None
+    if pixels.ndim != 2:
+        raise UserError(f"{name} has pixels of shape {pixels.shape}, but a CT slice is one grey image; remove it.")
+    hounsfield = pixels * slope + intercept
+    if not np.abs(hounsfield).max() < LARGEST:  # as it is for NaN
+        raise UserError(
+            f"{name} has RescaleSlope {slope} and RescaleIntercept {intercept}, which give no CT; replace it."
+        )
+    if not all(SPACING[0] <= value <= SPACING[1] for value in (rows, columns)):
+        raise UserError(f"{name} has the PixelSpacing {rows}, {columns}, which are no millimetres of a CT; replace it.")
+    return Image(hounsfield, (rows, columns))
+
+
+def _header(data: bytes, name: str) -> tuple[str, str, str, str, float]:
+    """Modality, PatientID, series and SOP instance UID ("" where missing), and z."""
+    dataset = _dataset(data, name, stop_before_pixels=True, specific_tags=TAGS)
+    try:
+        modality, patient_id, series_uid, sop_uid = (str(dataset.get(tag, "") or "").strip() for tag in TAGS[:4])
+        position = dataset.get("ImagePositionPatient") or [math.nan] * 3
+        return modality, patient_id, series_uid, sop_uid, float(position[2])
+    except Exception as error:
+        raise _damaged(name, error) from None
+
+
+def _dataset(data: bytes, name: str, **options: Any) -> pydicom.Dataset:
+    if DeflatedExplicitVRLittleEndian.encode() in data:  # unpacks to any size
+        raise UserError(f"{name} is a deflated DICOM file; store it uncompressed.")
+    try:
+        return pydicom.dcmread(io.BytesIO(data), **options)
+    except Exception as error:
+        raise _damaged(name, error) from None
+
+
+def _damaged(name: str, error: Exception) -> UserError:
+    """pydicom raises many kinds of errors for damaged files; each means the same to the user."""
+    return UserError(f"{name} cannot be read as a CT slice in DICOM ({_reason(error)}); replace it.")
+
+
+def _reason(error: Exception) -> str:
+    return re.split(r"\.\s|\n", str(error))[0].rstrip(".:") or type(error).__name__

@@ -1,0 +1,177 @@
+"""LIDC-IDRI as TCIA distributes it: CT series as DICOM, and the radiologists' XML.
+
+Files are told apart by what is in them, so they may have any names and lie in any folders: an XML belongs to the series
+that it names, an outline to the slice that it names, or else to the one at its height (some XML names slices that no
+longer exist). Chest x-rays, their XML (`IdriReadMessage`) and other modalities than CT are not used.
+
+Each slice that a radiologist outlined becomes one image: a square around the nodule's centre, which is the middle of
+the box of all its outlines, rounded down to a pixel. Every radiologist who read the scan has a mask, an empty one where
+they outlined nothing; its number is that of the reading session and no person. Slices are cut in their own plane, so a
+tilted gantry or missing slices in between change nothing.
+
+Ids are `<PatientID>/nodule-<n>/slice-<k>`: the nodules of a patient are counted from 0 by series instance UID and then
+by the first z, row and column of their boxes, the slices of a nodule from 0 by z.
+
+Armato et al. 2011, "The Lung Image Database Consortium (LIDC) and Image Database Resource Initiative (IDRI)".
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveFloat, PositiveInt
+
+from segunc.bounds import Intensity
+from segunc.data import dicom, lidc_xml
+from segunc.data.archive import Files, natural, open_files
+from segunc.data.dicom import Image, Series
+from segunc.data.intensity import to_bytes
+from segunc.data.lidc_xml import Markup, Outline, Reading
+from segunc.data.store import Dropped, Record
+from segunc.errors import UserError
+
+
+def read(
+    *,
+    scans: Path,  # folder or archive `LIDC-IDRI` with the CT series as DICOM
+    xml: Path | None = None,  # folder or archive with the radiologists' XML; null: it lies among the scans
+    spacing_mm: PositiveFloat | None = 0.5,  # millimetres per pixel to resample to, within slices; null: as scanned
+    crop: PositiveInt = 128,  # side in pixels of the square around a nodule, after resampling
+    intensity: Intensity = "minmax",  # what becomes black and white: [low, high] in HU, or minmax of each square
+) -> Iterator[Record | Dropped]:
+    """Grey images in natural order of patient, then by nodule and slice.
+
+    What an incomplete download lacks is dropped, and so counted: outlined slices that are not there, and each CT series
+    without XML as one entry. Dropped as well are slices on which no pixel of the square is outlined. Beyond the edge of
+    a slice, all has its smallest value.
+
+    Raises UserError if a file is damaged, if files contradict each other, or if there is no XML or no CT at all.
+    """
+    with open_files(scans) as files, open_files(xml) if xml else nullcontext(files) as texts:
+        markups = _markups(texts, xml or scans)
+        found = dicom.ct_series(files)
+        if not found:
+            raise UserError(f"{scans} has no CT series in DICOM; give the folder or archive that has.")
+        for uid, series in found.items():
+            if uid not in markups:
+                yield Dropped(f"{series.patient_id}/{uid}", "CT series without XML")
+        series_of = {uid: found.get(uid, Series(uid, {})) for uid in markups}
+        nodules: Counter[str] = Counter()
+        for uid in sorted(markups, key=lambda uid: (natural(series_of[uid].patient_id), natural(uid))):
+            series, markup = series_of[uid], markups[uid]
+            drawings = _drawings(markup, series, nodules[series.patient_id])
+            nodules[series.patient_id] += len({drawing.group_id for drawing in drawings})
+            for drawing in drawings:
+                if drawing.file is None:
+                    yield Dropped(
+                        drawing.image_id, "slice that is not there" if series.slices else "XML without its CT series"
+                    )
+                    continue
+                image = dicom.image(files.read(drawing.file), drawing.file)
+                shape = (image.hounsfield.shape[0], image.hounsfield.shape[1])
+                masks = [lidc_xml.mask(outlines, shape, markup.name) for outlines in drawing.outlines]
+                yield _square(drawing, image, masks, spacing_mm, crop, intensity)
+
+
+class Drawing(NamedTuple):
+    """All outlines of a nodule on one slice."""
+
+    image_id: str
+    group_id: str
+    patient_id: str
+    file: str | None
+    """That of the slice; None if it is not there."""
+    centre: tuple[int, int]
+    """Row and column of the nodule's centre, the same for all its slices."""
+    outlines: list[list[Outline]]
+    """Per reading session; empty where it has none."""
+
+
+def _markups(files: Files, source: Path) -> dict[str, Markup]:
+    """The radiologists' XML by series instance UID."""
+    found: dict[str, Markup] = {}
+    for name in files.names:
+        if not name.lower().endswith(".xml"):
+            continue
+        data = files.read(name)
+        if (markup := lidc_xml.parse(data, name)) is None:
+            continue
+        known = found.setdefault(markup.series_uid, markup)
+        if known is not markup and files.read(known.name) != data:
+            raise UserError(f"{known.name} and {name} are of one series, but differ; remove the outdated one.")
+    if not found:
+        raise UserError(f"{source} has no XML of radiologists (LidcReadMessage); put it there, in any folder.")
+    return found
+
+
+def _drawings(markup: Markup, series: Series, first: int) -> list[Drawing]:
+    """The outlined slices of a scan by nodule and z; nodules are counted from `first`."""
+    drawings = []
+    nodules = lidc_xml.nodules([_placed(reading, series) for reading in markup.readings])
+    for number, nodule in enumerate(nodules, start=first):
+        group = f"{series.patient_id}/nodule-{number}"
+        row, column = (int(middle) for middle in lidc_xml.box(nodule)[:, 1:].sum(0) // 2)
+        for k, z in enumerate(sorted({outline.z for reading in nodule for outline in reading.outlines})):
+            outlines: list[list[Outline]] = [[] for _ in range(markup.sessions)]
+            for reading in nodule:
+                outlines[reading.session] += [outline for outline in reading.outlines if outline.z == z]
+            slices = [series.slices[o.sop_uid] for o in chain(*outlines) if o.sop_uid in series.slices]
+            file = slices[0].name if slices else None
+            drawings.append(Drawing(f"{group}/slice-{k}", group, series.patient_id, file, (row, column), outlines))
+    return drawings
+
+
+def _placed(reading: Reading, series: Series) -> Reading:
+    """The reading with UID and z of the slices that there are, as the XML has some UIDs wrong and z rounded."""
+    placed = []
+    for outline in reading.outlines:
+        uid = dicom.find(series, outline.sop_uid, outline.z)
+        if uid is not None:
+            z = series.slices[uid].z
+            outline = outline._replace(sop_uid=uid, z=outline.z if math.isnan(z) else z)
+        placed.append(outline)
+    return reading._replace(outlines=placed)
+
+
+def _square(
+    drawing: Drawing,
+    image: Image,
+    masks: list[NDArray[np.uint8]],
+    spacing_mm: float | None,
+    size: int,
+    intensity: Intensity,
+) -> Record | Dropped:
+    """The square around the nodule's centre."""
+    steps = [1.0 if spacing_mm is None else spacing_mm / native for native in image.spacing]
+    rows, columns = (
+        _weights(length, centre, step, size)
+        for length, centre, step in zip(image.hounsfield.shape, drawing.centre, steps, strict=True)
+    )
+    inside = np.outer(rows.any(1), columns.any(1))
+    used = np.ix_(rows.any(0), columns.any(0))  # the pixels that matter; the slice has many more
+    rows, columns = rows[:, rows.any(0)], columns[:, columns.any(0)]
+    marked = [(rows @ mask[used].astype(np.float64) @ columns.T >= 0.5).astype(np.uint8) for mask in masks]
+    if not any(mask.any() for mask in marked):
+        return Dropped(drawing.image_id, "no pixel of the square is outlined")
+    hounsfield = np.where(inside, rows @ image.hounsfield[used] @ columns.T, image.hounsfield.min())
+    grey = to_bytes(hounsfield, intensity)[None]
+    return Record(grey, marked, drawing.image_id, drawing.group_id, drawing.patient_id)
+
+
+def _weights(length: int, centre: int, step: float, size: int) -> NDArray[np.float64]:
+    """(size, length): weights with which `length` pixels make `size` new ones, `step` apart around pixel `centre`.
+
+    Linear interpolation, over a wider range where pixels become larger; whole pixels are taken as they are. A new pixel
+    beyond the old ones has no weights.
+    """
+    at = centre + (np.arange(size) - size // 2) * step
+    weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(length)) / max(step, 1))
+    weights[(at < -0.5) | (at > length - 0.5)] = 0
+    total = weights.sum(1, keepdims=True)
+    return weights / np.where(total > 0, total, 1)
