@@ -221,7 +221,7 @@ def test_raw_data_that_may_be_left_out(raw: dict, tmp_path: Path) -> None:
         settings.raw_data(config, "mine")
     (tmp_path / "patients.csv").touch()
     assert settings.raw_data(config, "mine")["patients"] == f"{tmp_path.as_posix()}/patients.csv"
-    specs = [settings.data_spec(each, "mine") for each in (without, config)]
+    specs = [settings.data_spec(each, "mine", {}) for each in (without, config)]
     assert specs[0] == specs[1] and json.loads(specs[0])["options"] == {"channels": 1, "intensity": [-1000.0, 400.0]}
 
 
