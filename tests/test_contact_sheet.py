@@ -65,7 +65,8 @@ def test_program_writes_the_same_bytes_each_time(tmp_path, monkeypatch):
     written = []
     for folder in ("first", "second"):
         png, pdf = tmp_path / folder / "figure.png", tmp_path / folder / "figure.pdf"
-        options = {"dataset": "lung", "data": tmp_path / "lung.h5", "spec": json.dumps({"labels": {"lung": "A $ lung"}})}
+        spec = json.dumps({"labels": {"lung": "A $ lung"}})
+        options = {"dataset": "lung", "data": tmp_path / "lung.h5", "spec": spec}
         run(contact_sheet, monkeypatch, **options, png=png, pdf=pdf)
         written.append((png.read_bytes(), pdf.read_bytes()))
         assert sorted(path.name for path in png.parent.iterdir()) == ["figure.pdf", "figure.png"]
