@@ -1,7 +1,6 @@
 """The command `segunc`: what Snakemake itself does not tell or do.
 
-`why` and `accept` take what `snakemake` takes: targets, --configfile, --directory, ... `segunc fetch --help` and
-`segunc inspect --help` say what these take.
+`plan`, `why` and `accept` take what `snakemake` takes: targets, --configfile, --directory, ...
 """
 
 import argparse
@@ -10,13 +9,21 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from segunc import fetch, inspect_store, provenance
+from segunc.config import ConfigError
 from segunc.dryrun import Job, cause, jobs_to_run
 from segunc.errors import UserError
+from segunc.plan import report
 
 SHOWN = 6
 """Most jobs of a rule that are named."""
 CHUNK = 500
 """Files per call of Snakemake; a command line does not hold any number of them."""
+
+
+def plan(arguments: Sequence[str]) -> int:
+    """Says what `snakemake <arguments>` comes to: jobs, hours, disk, the shortest time."""
+    print(report(arguments))
+    return 0
 
 
 def why(arguments: Sequence[str]) -> int:
@@ -85,6 +92,7 @@ def _print_jobs(jobs: Iterable[Job]) -> None:
 
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "plan": (plan, "jobs, hours, disk and the shortest possible time, before anything runs"),
     "why": (why, "say in words why what would run would run"),
     "accept": (accept, "this edit changes no result: let results stand that edited code would rerun"),
     "fetch": (fetch.main, "download a public dataset"),
@@ -100,7 +108,7 @@ def main() -> None:
     args, rest = parser.parse_known_args()
     try:
         sys.exit(COMMANDS[args.command][0](rest))
-    except UserError as error:
+    except (UserError, ConfigError) as error:
         sys.exit(f"segunc: {error}")
 
 

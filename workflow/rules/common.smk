@@ -1,7 +1,9 @@
 # What all rules need: the validated config, the cells of the grid, the specs that decide what reruns.
+import gc
 import os
 import shlex
 import sys
+from functools import cache
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +27,9 @@ grid = experiment.grid
 
 # The random-threshold baseline needs the probability map of a plain U-Net.
 plain_unet = [name for name in grid.models if experiment.models[name].method == "unet"]
+
+# Thousands of jobs are millions of objects and hardly any garbage: looking for it took a fifth of a dry run.
+gc.set_threshold(200_000, 50, 50)
 
 # Jobs run the Python that runs Snakemake, also where no environment is activated, and this checkout's segunc.
 os.environ.update(settings.job_environment(workflow.basedir))
@@ -51,12 +56,18 @@ def code(stage, *families):
 
     def digest(wildcards):
         named = [f"segunc.{family}.{BY_NAME[family](wildcards)}" for family in families]
-        try:
-            return provenance.code_param(f"segunc.{stage}", *named)
-        except UserError as error:
-            sys.exit(f"segunc: {error}")
+        return code_of_modules(f"segunc.{stage}", *named)
 
     return digest
+
+
+# Thousands of jobs share a few dozen of these.
+@cache
+def code_of_modules(*modules):
+    try:
+        return provenance.code_param(*modules)
+    except UserError as error:
+        sys.exit(f"segunc: {error}")
 
 
 def force_if_outdated(output, params):
@@ -67,12 +78,13 @@ def force_if_outdated(output, params):
     """
 
     def no_input(wildcards):
+        if not any(os.path.exists(path.apply_wildcards(wildcards)) for path in output):
+            return []
         record = output.provenance.apply_wildcards(wildcards)
         today = [param(wildcards) if callable(param) else param for param in (params.spec, params.code)]
         known = workflow.persistence.metadata(record)
         noticed = known is not None and not set(map(repr, today)) <= set(known.params or [])
-        exists = any(os.path.exists(path.apply_wildcards(wildcards)) for path in output)
-        if exists and not noticed and not provenance.made_from(record, *today):
+        if not noticed and not provenance.made_from(record, *today):
             workflow.dag.forcefiles.add(record)
         return []
 
@@ -108,7 +120,13 @@ def data_spec(wildcards):
 
 
 def train_spec(wildcards):
-    return settings.train_spec(experiment, wildcards.dataset, wildcards.model, int(wildcards.seed))
+    return spec_of_training(settings.train_spec, wildcards.dataset, wildcards.model, int(wildcards.seed))
+
+
+# All rounds and strategies of a seed share one.
+@cache
+def spec_of_training(of_stage, dataset, model, seed):
+    return of_stage(experiment, dataset, model, seed)
 
 
 def sample_spec(wildcards):
@@ -209,7 +227,7 @@ def pick_spec(wildcards):
 
 
 def active_train_spec(wildcards):
-    return settings.active_train_spec(experiment, wildcards.dataset, wildcards.model, int(wildcards.seed))
+    return spec_of_training(settings.active_train_spec, wildcards.dataset, wildcards.model, int(wildcards.seed))
 
 
 def labelled(wildcards, round_):

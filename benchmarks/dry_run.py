@@ -1,0 +1,125 @@
+"""How long `snakemake --dry-run` takes on grids of thousands of jobs, and how much memory.
+
+    python benchmarks/dry_run.py [--seeds 15 75] [--profile FILE] [--touch]
+
+Of each grid with nothing made, then with everything made (empty files and true records) and no `.snakemake`, and with
+`--touch` also with the `.snakemake` that `snakemake --touch` writes: half a second per job, so for small grids. As a
+yardstick, as many jobs of a bare workflow, with neither params nor resources. Nothing is computed; all files are in a
+temporary folder.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+from segunc import provenance  # noqa: E402
+
+ROUNDS = 10
+"""With these, a seed has 464 jobs: 26 of the main grid and 438 of active learning."""
+
+BARE = """
+rule all:
+    input: expand("{{chain}}/{{step}}.txt", chain=range({chains}), step=9)
+rule first:
+    output: "{{chain}}/0.txt"
+    shell: "touch {{output}}"
+rule step:
+    input: lambda wildcards: f"{{wildcards.chain}}/{{int(wildcards.step) - 1}}.txt"
+    output: "{{chain}}/{{step,[1-9]}}.txt"
+    shell: "touch {{output}}"
+"""
+
+MAKE = """
+import json, sys
+from segunc.dryrun import jobs_to_run
+json.dump([[job.outputs, str(job.record), job.spec, job.code] for job in jobs_to_run(sys.argv[1:])], sys.stdout)
+"""
+
+
+def measure(what: str, command: list[str]) -> str:
+    """Runs the command, prints what it took, and returns its output.
+
+    User time is that of the CPU alone: it says more than wall time where others use the machine.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    started = time.monotonic()
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as messages:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=messages)  # noqa: S603
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.monotonic() - started
+        output.seek(0)
+        messages.seek(0)
+        said, wrong = output.read(), messages.read()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{said}{wrong}")
+    print(f"{what:36} {wall:7.1f} s wall {used.ru_utime:7.1f} s user {used.ru_maxrss / 1024:7.0f} MiB", flush=True)
+    return said
+
+
+def snakemake(*words: str) -> list[str]:
+    return [sys.executable, "-m", "snakemake", "--quiet", "rules", *words]
+
+
+def make_everything(arguments: list[str]) -> None:
+    """Empty results and true records for all jobs that the arguments want."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", MAKE, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    folder = Path(arguments[arguments.index("--directory") + 1])
+    # Inputs before outputs, as time stamps count: a job's inputs are made by jobs of lower levels.
+    for outputs, record, spec, code in json.loads(done.stdout):
+        for path in outputs:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).touch()
+        provenance.write(Path(record), json.loads(spec), provenance.code_of(code))
+
+
+def measure_grid(seeds: int, profile: Path | None, touch: bool) -> None:
+    """All measurements of both phantoms, four models, two strategies and so many seeds."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chosen = list(range(seeds))
+        overlay = {"grid": {"seeds": chosen}, "active": {"seeds": chosen, "rounds": ROUNDS}}
+        (folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+        words = ["--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", folder / "overlay.yaml"]
+        arguments = [str(word) for word in words]
+        command = snakemake("--dry-run", *arguments)
+        said = measure("nothing made", command)
+        jobs = int(next(line.split()[1] for line in said.splitlines() if line.startswith("total")))
+        print(f"  = {jobs} jobs", flush=True)
+        (folder / "bare.smk").write_text(BARE.format(chains=jobs // 10))
+        measure("a bare workflow", snakemake("--dry-run", "--snakefile", str(folder / "bare.smk"), "--directory", name))
+        measure("segunc plan", [sys.executable, "-m", "segunc.cli", "plan", *arguments])
+        make_everything(arguments)
+        measure("everything made, no .snakemake", command)
+        measure("segunc plan", [sys.executable, "-m", "segunc.cli", "plan", *arguments])
+        if touch:
+            measure("(snakemake --touch)", snakemake("--touch", "--cores", "2", *arguments, "--forceall"))
+            measure("everything made, with .snakemake", command)
+        if profile is not None:
+            measure("profiled", [sys.executable, "-m", "cProfile", "-o", str(profile), *command[1:]])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[15, 75], help="464 jobs each")
+    parser.add_argument("--profile", type=Path, help="file for cProfile's statistics, of the last dry run")
+    parser.add_argument("--touch", action="store_true", help="also with .snakemake")
+    args = parser.parse_args()
+    for seeds in args.seeds:
+        measure_grid(seeds, args.profile, args.touch)
+
+
+if __name__ == "__main__":
+    main()
