@@ -3,6 +3,8 @@
 #   snakemake --cores 8                                                     the default grid: phantoms
 #   snakemake --cores 8 --configfile workflow/presets/real-small.yaml       the real data, small nets
 #   snakemake --cores 8 tables                                              up to a stage: data train samples tables figures
+import inspect
+
 from snakemake.utils import min_version
 
 min_version("9.24")
@@ -91,3 +93,6 @@ onerror:
 for stage in workflow.rules:
     if "provenance" in stage.output.keys():
         stage.set_input(force_if_outdated(stage.output, stage.params))
+    # Snakemake asks for these with each job, and Python looks them up anew each time unless they are there.
+    for function in filter(callable, [*stage.input, *stage.params, *stage.resources.values()]):
+        function.__signature__ = inspect.signature(function)
