@@ -17,6 +17,7 @@ configfile: workflow.source_path("config.yaml")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/missing.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"

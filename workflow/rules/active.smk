@@ -15,8 +15,8 @@ rule active_start:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubled(2000),
+        runtime=doubled(10),
     params:
         spec=start_spec,
         code=code("pick"),
@@ -44,8 +44,8 @@ rule pick_without_network:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=doubled(2000),
+        runtime=doubled(10),
     params:
         spec=pick_spec,
         code=code("pick", "strategies"),
@@ -75,8 +75,8 @@ rule pick_with_network:
         "../../envs/segunc.yaml"
     threads: experiment.threads
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=network_memory,
+        runtime=doubled(120),
         gpu=settings.gpus(experiment),
     params:
         spec=pick_spec,
@@ -108,8 +108,8 @@ rule active_train:
         "../../envs/segunc.yaml"
     threads: experiment.threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=network_memory,
+        runtime=training_minutes,
         gpu=settings.gpus(experiment),
     params:
         spec=active_train_spec,
@@ -144,8 +144,8 @@ rule active_test:
         "../../envs/segunc.yaml"
     threads: experiment.threads
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=network_memory,
+        runtime=doubled(60),
         gpu=settings.gpus(experiment),
     params:
         spec=sample_spec,
@@ -184,8 +184,8 @@ rule active_tables:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=doubled(2000),
+        runtime=doubled(30),
     params:
         spec=active_tables_spec,
         code=code("active_tables"),

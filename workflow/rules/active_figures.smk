@@ -22,8 +22,8 @@ rule plot_learning_curves:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=doubled(2000),
+        runtime=doubled(15),
     params:
         spec=learning_curves_spec,
         code=code("figures.learning_curves"),
@@ -57,8 +57,8 @@ rule plot_active_composition:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=doubled(2000),
+        runtime=doubled(15),
     params:
         spec=active_figure_spec,
         code=code("figures.active_composition"),
@@ -91,8 +91,8 @@ rule plot_active_picks:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=doubled(4000),
+        runtime=doubled(30),
     params:
         spec=picks_spec,
         code=code("figures.active_picks"),
@@ -126,8 +126,8 @@ rule plot_pairwise_penalty:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=doubled(2000),
+        runtime=doubled(15),
     params:
         spec=active_figure_spec,
         code=code("figures.pairwise_penalty"),

@@ -17,8 +17,8 @@ rule evaluate:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=doubled(4000),
+        runtime=doubled(60),
     params:
         spec=NO_SETTINGS,
         code=code("evaluate"),
@@ -46,8 +46,8 @@ rule baselines:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=doubled(4000),
+        runtime=doubled(60),
     params:
         spec=NO_SETTINGS,
         code=code("baselines"),
@@ -75,8 +75,8 @@ rule baseline_threshold:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=doubled(4000),
+        runtime=doubled(60),
     params:
         spec=NO_SETTINGS,
         code=code("baselines"),

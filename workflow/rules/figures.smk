@@ -56,8 +56,8 @@ rule plot_uncertainty_maps:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=doubled(4000),
+        runtime=doubled(30),
     params:
         spec=images_spec,
         code=code("figures.uncertainty_maps"),
@@ -92,8 +92,8 @@ rule plot_samples:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=doubled(4000),
+        runtime=doubled(30),
     params:
         spec=images_spec,
         code=code("figures.samples"),
@@ -127,8 +127,8 @@ rule plot_entropy_by_outcome:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=doubled(2000),
+        runtime=doubled(15),
     params:
         spec=figure_spec,
         code=code("figures.entropy_by_outcome"),
@@ -161,8 +161,8 @@ rule plot_entropy_by_agreement:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=doubled(2000),
+        runtime=doubled(15),
     params:
         spec=figure_spec,
         code=code("figures.entropy_by_agreement"),
@@ -194,8 +194,8 @@ rule plot_ged_by_samples:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=doubled(2000),
+        runtime=doubled(15),
     params:
         spec=figure_spec,
         code=code("figures.ged_by_samples"),

@@ -15,8 +15,8 @@ rule prepare:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=doubled(4000),
+        runtime=doubled(60),
     params:
         spec=data_spec,
         code=code("prepare", "data.formats"),

@@ -16,8 +16,8 @@ rule sample:
         "../../envs/segunc.yaml"
     threads: experiment.threads
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=network_memory,
+        runtime=doubled(120),
         gpu=settings.gpus(experiment),
     params:
         spec=sample_spec,

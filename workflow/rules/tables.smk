@@ -34,8 +34,8 @@ rule make_tables:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=doubled(4000),
+        runtime=doubled(60),
     params:
         spec=tables_spec,
         code=code("tables"),

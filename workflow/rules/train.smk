@@ -16,8 +16,8 @@ rule train_model:
         "../../envs/segunc.yaml"
     threads: experiment.threads
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=network_memory,
+        runtime=training_minutes,
         gpu=settings.gpus(experiment),
     params:
         spec=train_spec,
