@@ -114,8 +114,12 @@ def raw_arguments(wildcards, input):
 
 
 def data_spec(wildcards):
+    memory = Path(".snakemake/segunc/digests.json")
     paths = raw_paths(wildcards.dataset)
-    raw = {name: remembered_digest(Path(path), Path(".snakemake/segunc/digests.json")) for name, path in paths.items()}
+    try:
+        raw = {name: remembered_digest(Path(path), memory) for name, path in paths.items()}
+    except UserError as error:
+        sys.exit(f"segunc: {error}")
     return settings.data_spec(experiment, wildcards.dataset, raw)
 
 
