@@ -189,6 +189,17 @@ def test_missing_raw_data_names_key_and_folders(raw: dict) -> None:
     assert settings.raw_data(config, "phantom_lung") == {}
 
 
+def test_raw_data_where_nobody_may_look(raw: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    config = settings.load(raw | {"raw_folders": [str(tmp_path)]})
+    monkeypatch.setattr(Path, "exists", refuse)
+    sentence = "^config key datasets.lidc.options.slices is 'LIDC-IDRI-slices.zip', but .* cannot be opened "
+    with pytest.raises(settings.ConfigError, match=sentence + r"\(Permission denied\); make its folder readable.$"):
+        settings.raw_data(config, "lidc")
+
+
 def test_raw_data_is_found_as_distributed_and_unpacked(raw: dict, tmp_path: Path) -> None:
     config = settings.load({**raw, "raw_folders": ["nowhere", str(tmp_path)]})
     (tmp_path / "LIDC-IDRI-slices").mkdir()

@@ -57,7 +57,7 @@ def test_tables_say_what_is_missing_and_why(holes: tuple[Path, str]) -> None:
 
 def test_every_figure_is_there(holes: tuple[Path, str]) -> None:
     names = {path.stem for path in (holes[0] / "results/figures").glob("*.png")}
-    per_dataset = {f"{name}_phantom_lung" for name in ("uncertainty_maps", "samples", "active_picks")}
+    per_dataset = {f"{name}_phantom_lung" for name in ("contact_sheet", "uncertainty_maps", "samples", "active_picks")}
     assert names == per_dataset | {
         *("entropy_by_outcome", "entropy_by_agreement", "ged_by_samples", "active_composition", "pairwise_penalty"),
         *("learning_curves_cross_entropy", "learning_curves_dice"),

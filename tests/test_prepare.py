@@ -8,13 +8,15 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 from conftest import save, zipped
+from workflow_helpers import NO_ACTIVE_LEARNING, snakemake
 
 from segunc import prepare as stage
 from segunc.data.archive import digest
-from segunc.data.store import Record, read_attributes, read_split
+from segunc.data.store import CHUNK, Record, read_attributes, read_split
 from segunc.errors import UserError
 from segunc.prepare import prepare
 from segunc.progress import Progress, clock
@@ -141,6 +143,8 @@ def prepare_records(monkeypatch, output: Path, records: list[Record], size: int 
         ),
         ([record("a", split="train"), record("b")], "an image of patient p has no side in the published split"),
         ([record("a", split="dev")], "patient p is on the side 'dev'"),
+        ([record("a", split="val"), record("b", "q", split="test")], "no image is on the side train of the published"),
+        ([record("a", split="train"), record("b", "q", split="val")], "no image is on the side test of the published"),
     ],
 )
 def test_records_that_do_not_fit_together(monkeypatch, tmp_path, records, sentence):
@@ -153,6 +157,51 @@ def test_a_published_split_is_used(monkeypatch, tmp_path):
     sides = {"a": "test", "b": "train", "c": "val", "d": "test"}
     prepare_records(monkeypatch, tmp_path / "data.h5", [record(k, patient=k, split=s) for k, s in sides.items()])
     assert read_split(tmp_path / "data.h5", "test").image_id.tolist() == ["a", "d"]
+
+
+def test_a_published_split_without_validation_images_says_what_it_is_good_for(monkeypatch, tmp_path):
+    records = [record("a", "p", split="train"), record("b", "q", split="test"), record("c", "r", split="test")]
+    prepare_records(monkeypatch, tmp_path / "data.h5", records)
+    assert stage.summary(tmp_path / "data.h5") == (
+        "data: train 1 images of 1 patients; val 0 images of 0 patients; test 2 images of 2 patients; "
+        "without images on the side val only active learning can train; "
+        "1 annotator(s), 0% of masks empty; none dropped"
+    )
+
+
+def test_the_summary_counts_existing_masks_and_holds_few(monkeypatch, tmp_path):
+    filled, empty = np.ones((40, 40), np.uint8), np.zeros((40, 40), np.uint8)
+    votes = ([filled, empty], [None, filled], [filled, empty, empty])  # 3 of 6 are empty
+    records = [record(str(k), str(k // 2))._replace(masks=votes[k % 3]) for k in range(60)]
+    prepare_records(monkeypatch, tmp_path / "data.h5", records)
+    sizes = []
+    read = h5py.Dataset.__getitem__
+
+    def watched(self, where):
+        part = read(self, where)
+        if self.name in ("/masks", "/images"):
+            sizes.append(len(part))
+        return part
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", watched)
+    assert stage.summary(tmp_path / "data.h5") == (
+        "data: train 20 images of 10 patients; val 20 images of 10 patients; test 20 images of 10 patients; "
+        "3 annotator(s), 50% of masks empty; none dropped"
+    )
+    assert sum(sizes) == 60 and max(sizes) <= CHUNK
+
+
+@pytest.mark.parametrize("resize", ["crop", "area"])
+def test_images_of_several_sizes(monkeypatch, tmp_path, resize):
+    records = [record(k, patient=k) for k in "abc"]
+    wide = np.full((1, 24, 50), 7, np.uint8)
+    mask = np.zeros((24, 50), np.uint8)
+    mask[6:18, 12:38] = 1
+    records += [record("d", patient="d")._replace(image=wide, masks=[mask])]
+    prepare_records(monkeypatch, tmp_path / "data.h5", records, 16, resize)
+    images, masks, _, image_id, *_ = everything(tmp_path / "data.h5")
+    assert images.shape == (4, 1, 16, 16)
+    assert (images[image_id == "d"] == 7).all() and masks[image_id == "d"].any()
 
 
 @pytest.mark.parametrize(("size", "resize"), [(16, "crop"), (2, "area")])
@@ -176,8 +225,22 @@ def test_crop_pads_images_with_their_minimum_and_masks_with_0(monkeypatch, tmp_p
 
 
 def test_missing_raw_data(tmp_path):
-    with pytest.raises(UserError, match="nowhere does not exist; put the raw data there"):
+    sentence = r"nowhere cannot be opened \(No such file or directory\); put the raw data there.$"
+    with pytest.raises(UserError, match=sentence):
         prepare(SPEC, {"slices": tmp_path / "nowhere"}, tmp_path / "data.h5")
+
+
+def test_raw_data_that_cannot_be_read_has_one_sentence_before_any_job(tmp_path):
+    """The workflow looks at raw data for its digest, in Snakemake's own process."""
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    (tmp_path / "data" / "mine" / "a.png").symlink_to("gone.png")
+    mine = {"label": "Mine", "format": "folder", "options": {"data": "mine", "channels": 1}, "size": 8}
+    overlay = {"grid": {"datasets": ["mine"], "models": ["unet"], "seeds": [0]}, "datasets": {"mine": mine}}
+    overlay |= {"raw_folders": ["data"], "active": NO_ACTIVE_LEARNING}
+    done = snakemake(tmp_path, "data", overlay=overlay)
+    assert done.returncode == 1
+    assert "segunc: data/mine/a.png cannot be read (No such file or directory); replace it.\n" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_patients_decide_the_split(lidc_folder, tmp_path):

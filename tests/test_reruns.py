@@ -166,6 +166,7 @@ def test_a_raw_format_reruns_its_datasets_cells(finished: Finished) -> None:
     with finished.edited("data/formats/lidc_slices.py"):
         jobs = finished.scheduled()
     cells = {"prepare": 1, "train_model": 2, "sample": 2, "evaluate": 2, "baselines": 1, "baseline_threshold": 1}
+    cells |= {"plot_contact_sheet": 1}
     # The learning curves show the level of the main grid.
     assert of(jobs, MAIN) == {**cells, "plot_learning_curves": 2}
 
@@ -176,7 +177,7 @@ def test_a_figures_code_or_a_label_reruns_figures_that_show_it(finished: Finishe
     every = {"plot_entropy_by_outcome": 1, "plot_entropy_by_agreement": 1, "plot_ged_by_samples": 1}
     lidc = {"label": "Lungs", "size": 16}
     jobs = finished.scheduled(datasets={"lidc": lidc})
-    assert jobs == {**every, "plot_samples": 1, "plot_uncertainty_maps": 1}
+    assert jobs == {**every, "plot_contact_sheet": 1, "plot_samples": 1, "plot_uncertainty_maps": 1}
     strategy = {"entropy": {"label": "H", "method": "entropy"}}
     jobs = {"plot_learning_curves": 2, "plot_active_composition": 1, "plot_pairwise_penalty": 1, "plot_active_picks": 1}
     assert finished.scheduled(strategies=strategy) == jobs
@@ -202,6 +203,7 @@ def test_one_more_seed_model_or_dataset_runs_its_own_cells(finished: Finished) -
     dataset = {**finished.grid["grid"], "datasets": ["phantom_lung", "lidc", "phantom_skin"]}
     jobs = finished.scheduled(grid=dataset)
     cells = {"prepare": 1, "baselines": 1, "baseline_threshold": 1, "train_model": 2, "sample": 2, "evaluate": 2}
+    cells |= {"plot_contact_sheet": 1}
     assert of(jobs, MAIN) == {**cells, "plot_learning_curves": 2}
     # The samples' figures show diversities from the summary.
     assert (jobs["plot_samples"], jobs["plot_uncertainty_maps"]) == (3, 1)

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--checkpoints", type=Path, help="folder of this training alone; none: no checkpoints")
     args = parser.parse_args()
-    # Of now: the workflow may have begun before an edit.
+    # As it was when this program started: the workflow may have begun before an edit.
     code = json.dumps(provenance.code_of(args.code))
 
     device = use(args.device, args.threads)

@@ -56,9 +56,10 @@ def accept(arguments: Sequence[str]) -> int:
             files |= set(reasons.code)
         elif reasons.phrases:
             others.append(job)
+    _forget([path for job in accepted for path in job.outputs], arguments)
+    # Last: if this is cut off before, the records still say what differs, and the same command accepts it.
     for job in accepted:
         provenance.accept(job.record, provenance.code_of(job.code))
-    _forget([path for job in accepted for path in job.outputs], arguments)
     if accepted:
         print(f"accepted although {', '.join(sorted(files))}:")
         _print_jobs(accepted)

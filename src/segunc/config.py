@@ -284,7 +284,13 @@ def raw_data(config: Config, dataset: str) -> dict[str, str]:
         # From where the workflow runs, else from the checkout; as distributed, else unpacked.
         folders = [start / folder for folder in config.raw_folders for start in (Path(), CHECKOUT)]
         candidates = [folder / name for folder in folders for name in (value, ARCHIVE.sub("", value))]
-        path = next((candidate for candidate in candidates if candidate.exists()), None)
+        try:
+            path = next((candidate for candidate in candidates if candidate.exists()), None)
+        except OSError as error:
+            raise ConfigError(
+                f"config key datasets.{dataset}.options.{name} is '{value}', but {error.filename} cannot be opened "
+                f"({error.strerror}); make its folder readable."
+            ) from None
         if path is None:
             raise ConfigError(
                 f"config key datasets.{dataset}.options.{name} is '{value}', but no such file or folder lies in "

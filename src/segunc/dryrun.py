@@ -90,7 +90,7 @@ SAYINGS = (
     ("Incomplete output files: ", "the run that made it was cut off"),
     ("Set of input files has changed", "it collects other files than before"),
     ("Code has changed", "the command of its rule changed"),
-    ("Software environment", "its conda environment changed"),
+    ("Software environment", "its software environment changed"),
 )
 """How Snakemake's reasons begin, and what they mean here; what follows the beginning may be part of it."""
 

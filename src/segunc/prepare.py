@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import platform
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from segunc.data.archive import digest
 from segunc.data.geometry import area, crop
 from segunc.data.splits import SIDES, check_split, split_patients
-from segunc.data.store import Dropped, Record, read_attributes, read_split, write_store
+from segunc.data.store import CHUNK, Dropped, Record, read_attributes, write_store
 from segunc.errors import UserError
 from segunc.progress import Progress
 from segunc.stage import stage, stage_parser
@@ -77,7 +78,11 @@ def _marked(record: Record) -> bool:
 
 
 def assign_sides(split: Mapping[str, Any], patient_ids: list[str], published: list[str | None]) -> list[str]:
-    """The side of each image: the published one where there is one, else that of its patient in a seeded split."""
+    """The side of each image: the published one where there is one, else that of its patient in a seeded split.
+
+    Raises UserError if a patient is on two sides, if only some images are on one, or if nothing is left to train or to
+    test on. A published split without validation images is enough for active learning.
+    """
     if any(published):
         if not all(published):
             patient = patient_ids[published.index(None)]
@@ -87,6 +92,9 @@ def assign_sides(split: Mapping[str, Any], patient_ids: list[str], published: li
         side_of = split_patients(patient_ids, **split)
         sides = [side_of[patient] for patient in patient_ids]
     check_split(patient_ids, sides)
+    for side in ("train", "test"):
+        if side not in sides:
+            raise UserError(f"no image is on the side {side} of the published split; move or add some.")
     return sides
 
 
@@ -97,8 +105,10 @@ def prepare(spec: Mapping[str, Any], raw: Mapping[str, Path], output: Path) -> N
     and then leaves `output` as it was.
     """
     for path in raw.values():
-        if not path.exists():
-            raise UserError(f"{path} does not exist; put the raw data there.")
+        try:
+            path.stat()
+        except OSError as error:
+            raise UserError(f"{path} cannot be opened ({error.strerror}); put the raw data there.") from None
     # By name, so that the digest of this stage's code has no format in it but the one that the dataset uses.
     read = importlib.import_module(f"segunc.data.formats.{spec['format']}").read
     exclusions: Counter[str] = Counter()
@@ -111,6 +121,7 @@ def prepare(spec: Mapping[str, Any], raw: Mapping[str, Path], output: Path) -> N
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("segunc", "numpy", "pillow")},
+            **{name: version(name) for name in ("pydicom",) if name in sys.modules},  # imported by some formats
             "h5py": h5py.__version__,
         },
     }
@@ -118,16 +129,23 @@ def prepare(spec: Mapping[str, Any], raw: Mapping[str, Path], output: Path) -> N
 
 
 def summary(path: Path) -> str:
-    """One line on a store: images and patients per side, annotators, share of empty masks, images left out."""
-    parts = {side: read_split(path, side) for side in SIDES}
+    """One line on a store: images and patients per side, annotators, share of empty masks, images left out.
+
+    Masks are read a few at a time, so that the store may be larger than memory.
+    """
+    with h5py.File(path, "r") as file:
+        side_of, patients = (file[name].asstr()[:] for name in ("split", "patient_id"))
+        annotated, masks = file["annotated"][:], file["masks"]
+        parts = (masks[start : start + CHUNK] for start in range(0, len(masks), CHUNK))
+        marked = np.concatenate([part.any(axis=(2, 3)) for part in parts])
     sides = [
-        f"{side} {len(part.images)} images of {len(np.unique(part.patient_id))} patients"
-        for side, part in parts.items()
+        f"{side} {(side_of == side).sum()} images of {len(set(patients[side_of == side]))} patients" for side in SIDES
     ]
-    existing = np.concatenate([part.masks[part.annotated].any(axis=(1, 2)) for part in parts.values()])
+    if "val" not in side_of:
+        sides.append("without images on the side val only active learning can train")
     dropped = [f"{count} dropped ({reason})" for reason, count in read_attributes(path)["exclusions"].items()]
-    slots = parts["train"].masks.shape[1]
-    facts = [*sides, f"{slots} annotator(s), {1 - existing.mean():.0%} of masks empty", *(dropped or ["none dropped"])]
+    empty = 1 - marked[annotated].mean()
+    facts = [*sides, f"{annotated.shape[1]} annotator(s), {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
     return f"{path.stem}: {'; '.join(facts)}"
 
 

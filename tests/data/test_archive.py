@@ -160,6 +160,74 @@ def test_digest_of_a_folder_is_of_names_and_contents(folder):
     assert digest(folder) not in (before, changed)
 
 
+class TestLinkedFolders:
+    def test_are_followed(self, folder, tmp_path):
+        before, digest_before = contents(folder), digest(folder)
+        (folder / "b").rename(tmp_path / "disk")
+        (folder / "b").symlink_to(tmp_path / "disk", target_is_directory=True)
+        assert contents(folder) == before and digest(folder) == digest_before
+        (tmp_path / "disk" / "slice-9.png").write_bytes(b"changed")
+        assert digest(folder) != digest_before
+
+    def test_loops_end(self, folder, tmp_path):
+        """Links to the folder itself, to the one above, and two folders elsewhere that link to each other."""
+        before = contents(folder)
+        (folder / "itself").symlink_to(".", target_is_directory=True)
+        (folder / "b" / "above").symlink_to("..", target_is_directory=True)
+        for name, other in (("one", "two"), ("two", "one")):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / f"{name}.png").write_bytes(name.encode())
+            (tmp_path / name / "other").symlink_to(tmp_path / other, target_is_directory=True)
+        (folder / "one").symlink_to(tmp_path / "one", target_is_directory=True)
+        assert contents(folder) == {**before, "one/one.png": b"one", "one/other/two.png": b"two"}
+        assert digest(folder)
+
+    def test_a_folder_may_be_linked_twice(self, folder):
+        (folder / "c").symlink_to("b", target_is_directory=True)
+        assert sum(name.endswith("slice-9.png") for name in contents(folder)) == 2
+
+
+def forbidden(monkeypatch, folder: Path) -> None:
+    """As the system answers for a folder that may not be read; root may read everything."""
+    listed = os.scandir
+
+    def refuse(path="."):
+        if os.fspath(path) == str(folder):
+            raise PermissionError(13, os.strerror(13), str(folder))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+def test_a_folder_that_may_not_be_read(folder, monkeypatch):
+    forbidden(monkeypatch, folder / "b")
+    sentence = r"^\S*/release/b cannot be read \(Permission denied\); make it readable or remove it.$"
+    refused(folder, sentence)
+    with pytest.raises(UserError, match=sentence):
+        digest(folder)
+
+
+@pytest.mark.parametrize("name", ["lost+found", "System Volume Information", ".Trash-1000", ".Spotlight-V100"])
+def test_forbidden_folders_of_the_operating_system_do_not_matter(folder, monkeypatch, name):
+    before = contents(folder)
+    (folder / name).mkdir()
+    (folder / name / "a.png").write_bytes(b"deleted")
+    assert contents(folder) == before
+    forbidden(monkeypatch, folder / name)
+    assert contents(folder) == before
+
+
+def test_a_place_where_nobody_may_look(tmp_path, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, os.strerror(13))
+
+    for method in ("stat", "is_dir", "open"):
+        monkeypatch.setattr(Path, method, refuse)
+    refused(tmp_path / "data", r"data cannot be opened \(Permission denied\); put the raw data there.$")
+    with pytest.raises(UserError, match=r"data cannot be read \(Permission denied\); replace it.$"):
+        digest(tmp_path / "data")
+
+
 class TestTar:
     @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
     def test_formats_long_names_and_unicode(self, tmp_path, format):

@@ -250,6 +250,16 @@ def test_hidden_files_and_loops_of_links_are_not_followed(mine):
     assert_as_expected(records(mine))
 
 
+def test_images_on_another_disk(mine, tmp_path):
+    (mine / "images").rename(tmp_path / "disk")
+    (mine / "images").symlink_to(tmp_path / "disk", target_is_directory=True)
+    assert_as_expected(records(mine))
+    (tmp_path / "disk").rename(tmp_path / "unplugged")
+    spec = {"format": "folder", "options": {"channels": 1}, "size": 8, "resize": "crop", "split": {}}
+    with pytest.raises(UserError, match=r"mine/images cannot be read \(No such file or directory\); replace it.$"):
+        prepare(spec, {"data": mine}, tmp_path / "mine.h5")
+
+
 def test_a_file_that_may_not_be_read(mine, monkeypatch):
     """Also for root, who may read everything: the refusal is the system's answer, made up here."""
     name = mine / "images" / "v1.2.png"

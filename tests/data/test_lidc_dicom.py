@@ -20,7 +20,7 @@ from segunc.data.archive import open_files
 from segunc.data.dicom import ct_series, find, image
 from segunc.data.formats import lidc_dicom, lidc_slices
 from segunc.data.intensity import to_bytes
-from segunc.data.store import Dropped, Record
+from segunc.data.store import Dropped, Record, read_attributes
 from segunc.errors import UserError
 from segunc.options import options_of
 from segunc.prepare import prepare
@@ -477,6 +477,15 @@ def encapsulated(scan):
     dataset.save_as(path)
 
 
+def run_length_encoded_bomb(scan):
+    """65535x65535 pixels in a few bytes, as far as its header says."""
+    path = scan / "LIDC-IDRI-0001/study/series/0.0.dcm"
+    dataset = pydicom.dcmread(path)
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    dataset.Rows = dataset.Columns = 65535
+    dataset.save_as(path)
+
+
 def deflated(scan):
     path = scan / "LIDC-IDRI-0001/study/series/0.0.dcm"
     dataset = pydicom.dcmread(path)
@@ -507,9 +516,11 @@ BAD = [
         encapsulated,
         r"0.0.dcm cannot be decoded \(Unable to decompress 'JPEG Lossless.*\); decompress it, or install",
     ),
+    (run_length_encoded_bomb, r"0.0.dcm cannot be read as a CT slice in DICOM \(it has more than 16777216 pixels\)"),
     (deflated, "0.0.dcm is a deflated DICOM file; store it uncompressed"),
     (spoil_dicom(PatientID=None), "0.0.dcm has no PatientID, without which"),
     (spoil_dicom(PatientID=""), "0.0.dcm has no PatientID, without which"),
+    (spoil_dicom(PatientID="A\0B"), r"0.0.dcm has the PatientID 'A\\x00B', which is no readable text; correct it"),
     (spoil_dicom(patient="B"), "2.5.dcm has the PatientID 'LIDC-IDRI-0001', but other slices of its series have 'B'"),
     (spoil_dicom(SOPInstanceUID=sop(2.5)), "0.0.dcm and .*/2.5.dcm have the same SOP instance UID; remove one of them"),
     (spoil_dicom(SeriesInstanceUID=None), "0.0.dcm names no series or no SOP instance UID"),
@@ -704,6 +715,11 @@ def test_stores_of_folder_and_zip_are_identical(collection, tmp_path):
         np.testing.assert_array_equal(values, stores[1][name])
     assert stores[0]["images"].shape == (7, 1, 32, 32) and stores[0]["masks"].shape == (7, 4, 32, 32)
     assert stores[0]["annotated"].sum() == 3 * 4 + 4 * 2
+
+
+def test_the_version_of_pydicom_is_recorded(collection, tmp_path):
+    prepare(SPEC, {"scans": collection}, tmp_path / "lidc.h5")
+    assert read_attributes(tmp_path / "lidc.h5")["versions"]["pydicom"] == pydicom.__version__
 
 
 def test_a_late_error_leaves_nothing(collection, tmp_path):

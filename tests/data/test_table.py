@@ -56,6 +56,8 @@ def test_text_comes_in_one_normal_form(tmp_path):
         ("image,patient\n\n\na,p,q\n", "utf-8", "line 4 of .* has more fields than the header"),
         ("image,patient\nä,p\n", "latin-1", "t.csv is no text in UTF-8; save it as CSV in UTF-8"),
         ("image,patient\na,p\n", "utf-16", "t.csv is no text in UTF-8"),
+        ("image,patient\na,p\n", "utf-16-le", "t.csv is no text in UTF-8"),
+        ("image,patient\na,p\0q\n", "utf-8", "t.csv is no text in UTF-8"),
         (f'image,patient\n"{"x" * 200_000}",p\n', "utf-8", "line 2 of .* cannot be read .field larger"),
     ],
 )

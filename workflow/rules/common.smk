@@ -114,13 +114,17 @@ def raw_arguments(wildcards, input):
 
 
 def data_spec(wildcards):
+    return settings.data_spec(experiment, wildcards.dataset, raw_digests(wildcards.dataset))
+
+
+# Once per run, as it looks at each file.
+@cache
+def raw_digests(dataset):
     memory = Path(".snakemake/segunc/digests.json")
-    paths = raw_paths(wildcards.dataset)
     try:
-        raw = {name: remembered_digest(Path(path), memory) for name, path in paths.items()}
+        return {name: remembered_digest(Path(path), memory) for name, path in raw_paths(dataset).items()}
     except UserError as error:
         sys.exit(f"segunc: {error}")
-    return settings.data_spec(experiment, wildcards.dataset, raw)
 
 
 def train_spec(wildcards):

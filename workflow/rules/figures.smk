@@ -21,8 +21,8 @@ rule plot_contact_sheet:
         "../../envs/segunc.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=doubled(2000),
+        runtime=doubled(15),
     params:
         spec=store_spec,
         code=code("figures.contact_sheet"),

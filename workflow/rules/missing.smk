@@ -50,4 +50,6 @@ def collect_what_there_is():
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr)
-    print(f"segunc: {len(missing)} results are missing; results/tables/ says which and why.", file=sys.stderr)
+        print("segunc: not all tables and figures could be made without what is missing.", file=sys.stderr)
+    else:
+        print(f"segunc: {len(missing)} results are missing; results/tables/ says which and why.", file=sys.stderr)

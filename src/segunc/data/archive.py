@@ -40,7 +40,8 @@ PIECES = {zipfile.ZIP_STORED: PIECE, zipfile.ZIP_DEFLATED: PIECE, zipfile.ZIP_LZ
 """Bytes that are read at once from a member of a zip; of LZMA, zipfile unpacks all of them, to 7000 times as many."""
 
 IGNORED = re.compile(
-    r"(^|/)(__MACOSX/|\._|\.DS_Store$|Icon\r$|Thumbs\.db$|desktop\.ini$|(ATTRIBUTION|LICENSE|README)\.\w+$)"
+    r"(^|/)((__MACOSX|lost\+found|System Volume Information|\.Spotlight-V100|\.Trash[-\w]*)/"
+    r"|\._|\.DS_Store$|Icon\r$|Thumbs\.db$|desktop\.ini$|(ATTRIBUTION|LICENSE|README)\.\w+$)"
 )
 """What operating systems and publishers add to the data."""
 NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|.{4096}|\A\Z")
@@ -67,7 +68,7 @@ def open_files(path: Path) -> Iterator[Files]:
     costs the same, in any order. Raises UserError if `path` cannot be opened, is neither a folder nor a complete
     archive, unpacks to more than `MOST_GROWTH` times its size, has more than `MOST_MEMBERS` files or two of one name.
     """
-    if path.is_dir():
+    if _is_folder(path):
         yield _folder(path)
         return
     try:
@@ -84,8 +85,39 @@ def _folder(path: Path) -> Files:
             _check_size(str(path / name), os.fstat(file.fileno()).st_size)
             return file.read()
 
-    names = ((Path(folder) / file).relative_to(path).as_posix() for folder, _, files in os.walk(path) for file in files)
+    names = (file.relative_to(path).as_posix() for file in walk(path))
     return Files(_wanted(names, str(path)), read, lambda name: open_files(path / name))
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """The files below a folder, in no order; links to folders are followed, but for those that lead back to themselves.
+
+    Folders that operating systems add are left out, as they often may not be read. Raises UserError for any other that
+    cannot be read.
+    """
+    left = [(folder, frozenset[tuple[int, int]]())]
+    while left:
+        here, above = left.pop()
+        try:
+            status = here.stat()
+            entries = list(os.scandir(here))
+        except OSError as error:
+            raise UserError(f"{here} cannot be read ({error.strerror}); make it readable or remove it.") from None
+        if (status.st_dev, status.st_ino) in above:
+            continue
+        inside = above | {(status.st_dev, status.st_ino)}
+        for entry in entries:
+            if not _is_folder(entry):
+                yield here / entry.name
+            elif not IGNORED.search(f"{entry.name}/"):
+                left.append((here / entry.name, inside))
+
+
+def _is_folder(path: Path | os.DirEntry[str]) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # whoever reads it as a file says why not
+        return False
 
 
 @contextmanager
@@ -313,7 +345,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file; for a folder, SHA-256 over the sorted names of its files and the SHA-256 of each."""
-    if not path.is_dir():
+    if not _is_folder(path):
         return _digest(path)
     with open_files(path) as files:
         lines = [f"{_digest(path / name)}  {name}\n" for name in sorted(files.names)]

@@ -10,7 +10,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from segunc.data.archive import Files
+from segunc.data.archive import NO_NAME, Files
 from segunc.errors import UserError
 
 CANDIDATE = re.compile(r"(\.dcm|(^|/)[^./]+|\.\d+)$", re.IGNORECASE)
@@ -20,6 +20,8 @@ TOLERANCE = 0.01
 """Millimetres by which two positions of one slice may differ, as they are rounded when written."""
 LARGEST = 1e6
 """Hounsfield units that no scanner gives."""
+MOST_PIXELS = 2**24
+"""Pixels of the largest image that is decoded; CT slices have 2**18, rarely 2**20."""
 SPACING = (0.01, 100)
 """Range of the millimetres between pixels."""
 
@@ -66,6 +68,8 @@ def ct_series(files: Files) -> dict[str, Series]:
             continue
         if not patient_id:
             raise UserError(f"{name} has no PatientID, without which images cannot be split by patient; add it.")
+        if NO_NAME.search(patient_id):
+            raise UserError(f"{name} has the PatientID {patient_id[:80]!a}, which is no readable text; correct it.")
         series = found.setdefault(series_uid, Series(patient_id, {}))
         if series.patient_id != patient_id:
             raise UserError(
@@ -93,6 +97,8 @@ def image(data: bytes, name: str) -> Image:
     """
     dataset = _dataset(data, name)
     try:
+        if int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames") or 1) > MOST_PIXELS:
+            raise ValueError(f"it has more than {MOST_PIXELS} pixels")
         pixels = dataset.pixel_array
         slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
         rows, columns = (float(value) for value in dataset.PixelSpacing)

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from segunc.data.archive import digest
+from segunc.data.archive import digest, walk
+from segunc.errors import UserError
 from segunc.files import write_atomically
 
 SLOW = 2**30
@@ -19,43 +21,42 @@ def remembered_digest(path: Path, memory: Path) -> str:
     Touched is what has another size, modification or change time; the last one is set by the system even for a copy
     that keeps the time stamps of its source. A memory that cannot be read or written costs time only.
     """
-    state = _state(path)
+    try:
+        state, size = _state(path)
+    except OSError:
+        return digest(path)  # says what cannot be read
     key = str(path.resolve())
     known = _read(memory)
     if known.get(key, [None])[0] == state:
         return known[key][1]
-    size = _size(path)
     if size >= SLOW:
         print(f"segunc: reading {path} ({size / 2**30:.1f} GiB) to see whether it changed", file=sys.stderr)
     result = digest(path)
-    try:
-        with write_atomically(memory) as beside:
-            beside.write_text(json.dumps({**_read(memory), key: [state, result]}, indent=1), encoding="utf-8")
-    except OSError:
-        pass
+    with suppress(OSError, UserError), write_atomically(memory) as beside:
+        beside.write_text(json.dumps({**_read(memory), key: [state, result]}, indent=1), encoding="utf-8")
     return result
 
 
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    return sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+    return sorted(walk(path))
 
 
-def _state(path: Path) -> str:
-    lines = hashlib.sha256()
+def _state(path: Path) -> tuple[str, int]:
+    """A digest of all that tells a touched file from an untouched one, and the bytes of all files."""
+    lines, size = hashlib.sha256(), 0
     for file in _files(path):
         status = file.stat()
-        lines.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\n".encode())
-    return lines.hexdigest()
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in _files(path))
+        facts = f"\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\n"
+        lines.update(os.fsencode(file) + facts.encode())
+        size += status.st_size
+    return lines.hexdigest(), size
 
 
 def _read(memory: Path) -> dict[str, list[str]]:
     try:
-        return json.loads(memory.read_text(encoding="utf-8"))
+        known = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return known if isinstance(known, dict) else {}

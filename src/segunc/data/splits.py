@@ -20,10 +20,7 @@ def split_patients(patient_ids: Iterable[str], train: float, val: float, test: f
     shares = {"train": train, "val": val, "test": test}
     wanted = [side for side in SIDES if shares[side] > 0]
     if len(patients) < len(wanted):
-        raise UserError(
-            f"{len(patients)} patient(s) cannot be split into {' and '.join(wanted)}; "
-            "add patients or set a share of the dataset's split to 0."
-        )
+        raise UserError(f"{len(patients)} patient(s) cannot be split into {' and '.join(wanted)}; add patients.")
     counts = _counts(len(patients), [shares[side] for side in SIDES])
     sides = np.repeat(SIDES, counts)
     order = np.random.default_rng(seed).permutation(len(patients))

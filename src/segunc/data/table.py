@@ -49,7 +49,9 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); replace it.") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is no text in UTF-8; save it as CSV in UTF-8.") from None
+        text = "\0"
+    if "\0" in text:  # as in UTF-16; no text has it, and HDF5 cannot store it
+        raise UserError(f"{path} is no text in UTF-8; save it as CSV in UTF-8.")
     first = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     try:
