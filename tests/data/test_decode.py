@@ -190,7 +190,7 @@ def test_refused_as_image_and_as_mask(data, sentence):
             with pytest.raises(UserError) as error:
                 read()
             assert str(error.value).startswith(sentence)
-            assert "\n" not in str(error.value) and "0x" not in str(error.value)
+            assert "\n" not in str(error.value) and "0x" not in str(error.value) and ".;" not in str(error.value)
 
 
 def sentences(value) -> str:

@@ -169,7 +169,8 @@ def _explained(name: str, what: str) -> Iterator[None]:
     except UserError:
         raise
     except Image.DecompressionBombError as error:
-        raise UserError(f"{name} is too large ({error}; at most {LARGEST} are read); shrink it.") from None
+        size = str(error).rstrip(".")  # Pillow's own ends with a dot
+        raise UserError(f"{name} is too large ({size}; at most {LARGEST} are read); shrink it.") from None
     except Image.UnidentifiedImageError:
         raise UserError(f"{name} cannot be read as an image (no PNG, JPEG, TIFF or BMP); replace it.") from None
     except Exception as error:
