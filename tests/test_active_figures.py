@@ -148,6 +148,7 @@ HOLES = {
     "the first strategy": lambda r: r.strategy == "random" and r.round > 0,
     "a round": lambda r: r.strategy == "entropy" and r.round == 2,
     "a seed": lambda r: r.seed == 0,
+    "one cell": lambda r: (r.model, r.seed, r.strategy, r.round) == ("unet", 0, "bald", 2),
     "a model in one dataset": lambda r: (r.dataset, r.model) == ("lung", "unet"),
     "a model": lambda r: r.model == "unet",
     "a dataset": lambda r: r.dataset == "lung",
@@ -161,6 +162,7 @@ NAMED = {
     "the first strategy": (2 * ["no data: Random"], 2 * ["no data: Random"]),
     "a round": ([], []),
     "a seed": ([], []),
+    "one cell": ([], []),
     "a model in one dataset": (["no data"], []),
     "a model": (2 * ["no data"], []),
     "a dataset": (2 * ["no data"], 4 * ["no data"]),
@@ -204,6 +206,21 @@ def test_what_is_missing_keeps_its_place_and_is_named(whole, tmp_path, what):
     explained = any("\n–: fewer than 2 seeds" in word for word in words(drawn["penalty"]))
     assert explained == ("strategy" in what and what in dashes)
     assert len(drawn["penalty"].axes) == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "curves", "picks"),
+    [
+        ("a strategy in one panel", "mean of 3 seeds", "mean of at most 2 models and 3 seeds"),
+        ("a model", "mean of 3 seeds", "mean of 1 model and 3 seeds"),
+        ("one cell", "mean of at most 3 seeds", "mean of at most 2 models and 3 seeds"),
+    ],
+)
+def test_means_of_fewer_runs_are_said_to_be(tmp_path, what, curves, picks):
+    table, penalties = holed(tmp_path, what, **SMALL)
+    drawn = figures(table, penalties)
+    assert f"{curves} with 95% t interval" in words(drawn["dice"])
+    assert picks in words(drawn["composition"])
 
 
 def test_lines_have_a_gap_where_a_round_is_missing(tmp_path):

@@ -389,6 +389,17 @@ def test_remove_takes_checkpoints_and_nothing_else(tmp_path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == sorted(others)
 
 
+def test_two_processes_remove_at_the_same_time(tmp_path, monkeypatch) -> None:
+    """What the other one was faster with is no reason to leave the rest."""
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    paths = [folder / f"{k:016x}.pt" for k in range(3)]
+    paths[2].touch()
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(paths))
+    checkpoint.remove(folder)
+    assert not folder.exists()
+
+
 def test_the_other_process_ends_first(tmp_path, in_step, monkeypatch, capsys) -> None:
     """An orphan goes on while its successor clears the folder: before, after and in the middle of its checkpoints."""
     folder = tmp_path / "checkpoints"
@@ -420,13 +431,13 @@ class Stage:
         self.folder, self.checkpoints = folder, folder / "checkpoints/seed0"
         self.settings = settings_of("unet", steps=steps, validate_every=20)
 
-    def arguments(self, checkpoints: bool = True) -> list[str]:
+    def arguments(self, checkpoints: bool = True, code: str = "segunc.train 0123") -> list[str]:
         outputs = {"weights": "weights.pt", "history": "history.csv"}
         where = {name: self.folder / file for name, file in outputs.items()}
         if checkpoints:
             where["checkpoints"] = self.checkpoints
         words = ["--data", str(self.folder / "data.h5"), "--spec", json.dumps(self.settings), "--name", self.name]
-        words += ["--device", "cpu", "--threads", "1", "--code", "segunc.train 0123"]
+        words += ["--device", "cpu", "--threads", "1", "--code", code]
         return [*words, *(word for name, path in where.items() for word in (f"--{name}", str(path)))]
 
     def start(self, checkpoint_seconds: float) -> subprocess.Popen:
@@ -444,9 +455,9 @@ class Stage:
             text=True,
         )
 
-    def run(self, monkeypatch, checkpoints: bool = True) -> tuple[bytes, list[str]]:
+    def run(self, monkeypatch, **options) -> tuple[bytes, list[str]]:
         """In this process."""
-        monkeypatch.setattr("sys.argv", ["train", *self.arguments(checkpoints)])
+        monkeypatch.setattr("sys.argv", ["train", *self.arguments(**options)])
         training.main()
         return self.result()
 
@@ -512,29 +523,52 @@ def test_killed_at_any_moment_as_a_program(tmp_path, monkeypatch) -> None:
         step = torch.load(next(stage.checkpoints.glob("[!.]*")), weights_only=True)["step"]
         assert begun < step < 400
         begun = step
-    assert stage.run(monkeypatch) == undisturbed
+    process = stage.start(checkpoint_seconds=60)
+    process.communicate()
+    assert process.returncode == 0
+    assert stage.result() == undisturbed
     assert not stage.checkpoints.exists()
 
 
-def test_active_train_goes_on_and_clears_up(tmp_path, monkeypatch, in_step, capsys) -> None:
-    data, chosen, folder = tmp_path / "data.h5", tmp_path / "labelled.csv", tmp_path / "checkpoints"
-    small_study.write_dataset(data, images=8)
-    ids = read_split(data, "train").image_id[2:]
-    labelled.write(chosen, ids, np.zeros(len(ids), int))
-    settings = settings_of("prob_unet", validate_every=None)
+def test_a_program_of_other_code_starts_anew(tmp_path, monkeypatch, in_step) -> None:
+    stage = Stage(tmp_path, steps=10)
+    stop_in_every_step(in_step)
+    for code in ("segunc.train 0", "segunc.train segunc.models.unet 0", "segunc.train 0"):
+        with pytest.raises(SystemExit):
+            stage.run(monkeypatch, code=code)
+    steps = [torch.load(path, weights_only=True)["step"] for path in files(stage.checkpoints)]
+    assert sorted(steps) == [1, 2]
 
-    def main(weights, **options):
-        where = {"data": data, "labelled": chosen, "weights": tmp_path / weights, "device": "cpu", "threads": 1}
+
+def test_active_train_goes_on_and_clears_up(tmp_path, monkeypatch, in_step, capsys) -> None:
+    data, chosen, others = tmp_path / "data.h5", tmp_path / "labelled.csv", tmp_path / "others.csv"
+    folder, settings = tmp_path / "checkpoints", settings_of("prob_unet", validate_every=None)
+    small_study.write_dataset(data, images=8)
+    ids = read_split(data, "train").image_id
+    labelled.write(chosen, ids[2:], np.zeros(6, int))
+    labelled.write(others, ids[1:7], np.zeros(6, int))
+
+    def main(weights, labelled=chosen, **options):
+        where = {"data": data, "labelled": labelled, "weights": tmp_path / weights, "device": "cpu", "threads": 1}
         small_study.run(active_train, monkeypatch, spec=json.dumps(settings), name="test", **where, **options)
-        return torch.load(tmp_path / weights, weights_only=True), []
+        return (tmp_path / weights).read_bytes()
 
     undisturbed = main("undisturbed.pt")
     stop_in_every_step(in_step)
     for _ in range(STEPS):
         with pytest.raises(SystemExit) as exit_:
-            main("weights.pt", checkpoints=folder, code="{}")
+            main("weights.pt", checkpoints=folder, code="0")
         assert exit_.value.code == 143
         assert not (tmp_path / "weights.pt").exists()
-    assert_same(main("weights.pt", checkpoints=folder, code="{}"), undisturbed)
-    assert f"train test: goes on from step {STEPS} of {STEPS}" in capsys.readouterr().err
+    assert len(files(folder)) == 1
+    for change in ({"code": "segunc.train 0"}, {"code": "0", "labelled": others}):
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            main("weights.pt", checkpoints=folder, **change)
+        assert capsys.readouterr().err == f"train test: stopped after step 1 of {STEPS}\n"
+    assert len(files(folder)) == 3
+
+    capsys.readouterr()
+    assert main("weights.pt", checkpoints=folder, code="0") == undisturbed
+    assert capsys.readouterr().err == f"train test: goes on from step {STEPS} of {STEPS}\n"
     assert not folder.exists()

@@ -38,7 +38,8 @@ def draw(table: pd.DataFrame, labels: strategies.Labels) -> Figure:
     handles = [*(strategies.line(name, names, labels) for name in names)]
     handles += [strategies.level_handle("start set", START), strategies.level_handle("number of picks", PICKS)]
     models, seeds = (table[name].nunique() for name in ("model", "seed"))
-    note = f"mean of {strategies.count(models, 'model')} and {strategies.count(seeds, 'seed')}"
+    most = strategies.at_most(table, ["dataset", "strategy", "round"])
+    note = f"mean of {most}{strategies.count(models, 'model')} and {strategies.count(seeds, 'seed')}"
     of_dataset = [shares[shares["dataset"] == dataset] for dataset in datasets]
     headings = [labels["datasets"].get(dataset, dataset) for dataset in datasets]
     missing = [_missing(own, names, labels) for own in of_dataset]

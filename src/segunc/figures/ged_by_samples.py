@@ -56,7 +56,7 @@ def draw(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     handles = [_model_line(model, models, labels) for model in models]
     rows_of = summary.set_index(["model", "metric"])
     values = {dataset: rows_of[rows_of["dataset"] == dataset] for dataset in datasets}
-    missing = {d: style.missing(_missing(values[d], models, labels), PANEL[0] + RIGHT) for d in datasets}
+    missing = {dataset: style.missing(_missing(values[dataset], models, labels), PANEL[0]) for dataset in datasets}
     head = style.LINE * max(map(len, missing.values()))
     top = 0.34 + head + style.legend_height(handles, width - LEFT)
     height = top + rows * PANEL[1] + (rows - 1) * (GAP + head) + BOTTOM
@@ -84,7 +84,7 @@ def draw(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
 def _missing(values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, str]) -> str:
     """Labels of the models and baselines that have nothing in a panel; none if there is nothing at all.
 
-    A baseline may be undefined, as that of the others where there is one annotator; it is missing if it has no seed.
+    `baseline_annotator` is undefined where there is one annotator, but what is missing has no seed.
     """
     lost = [labels.get(model, model) for model in models if _curve(values, model)["mean"].isna().all()]
     for name, line in BASELINES.items():

@@ -42,7 +42,9 @@ def draw(
     if full_data.index.isin(table.set_index(["dataset", "model"]).index).any():
         handles.append(strategies.level_handle("trained on all images", "dotted"))
     seeds = table["seed"].nunique()
-    note = f"mean of {seeds} seeds with {100 * confidence:g}% t interval" if seeds > 1 else "one seed: no interval"
+    most = strategies.at_most(table, ["dataset", "model", "strategy", "round"])
+    mean = f"mean of {most}{seeds} seeds with {100 * confidence:g}% t interval"
+    note = mean if seeds > 1 else "one seed: no interval"
     rows = [
         strategies.Row(heading, len(shown), _missing(table[table["dataset"] == dataset], shown, names, labels))
         for heading, (dataset, shown) in zip(headings, cells, strict=True)

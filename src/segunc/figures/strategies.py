@@ -63,6 +63,11 @@ def every(table: pd.DataFrame, labels: Labels) -> tuple[list[str], list[str], li
     return datasets, models, style.ordered([*labels["strategies"], *table["strategy"]], labels["strategies"])
 
 
+def at_most(table: pd.DataFrame, point: list[str]) -> str:
+    """`at most ` if not all points of a figure are means of as many rows of `active_learning`; point: its columns."""
+    return "at most " if table.groupby(point).size().nunique() > 1 else ""
+
+
 def missing(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Strategies of which rows of `active_learning` have nothing after round 0, which all share."""
     there = set(rows.loc[rows["round"] > 0, "strategy"])

@@ -116,7 +116,7 @@ def empty(axes: Axes, reason: str = "no data") -> None:
 
 def missing(what: str, width: float) -> list[str]:
     """Lines of the smallest type, `width` inches wide, that say of what there is no data; none if `what` is empty."""
-    return textwrap.wrap(f"no data: {what}", int(width / LETTER)) if what else []
+    return textwrap.wrap(f"no data: {what}", int(width / LETTER), break_on_hyphens=False) if what else []
 
 
 def nothing(reason: str) -> Figure:
