@@ -104,9 +104,8 @@ def cause(job: Job) -> Cause:
         return Cause([], [], ["not made yet"], derived)
     if record is None:
         return Cause([], [], [NO_RECORD], derived)
-    spec = json.loads(job.spec)
-    settings = provenance.changed_settings(record.spec, spec)
-    if not settings and json.dumps(record.spec) != json.dumps(spec):
+    settings = provenance.changed_settings(record.spec, json.loads(job.spec))
+    if not settings and not provenance.same_settings(record, job.spec):
         settings = ["the order of its settings changed"]
     code = provenance.changed_code(record.code, provenance.code_of(job.code))
     files = [f"{path} is missing" for path in missing]

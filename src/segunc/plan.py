@@ -249,7 +249,7 @@ def done(config: Config, jobs: Sequence[Job], folder: Path) -> list[bool]:
             if job.rule == "prepare":
                 # Whether the raw data is still the same is for Snakemake to see.
                 spec = settings.data_spec(config, job.cell.dataset, record.spec.get("raw", {}))
-            current = json.dumps(record.spec) == json.dumps(json.loads(spec))
+            current = provenance.same_settings(record, spec)
             current = current and same_code(tuple(record.code.items()))
             current = current and all((folder / path).exists() for path in outputs(job))
         result.append(record is not None and current)

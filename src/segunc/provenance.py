@@ -155,9 +155,15 @@ def read(path: Path) -> Record | None:
 def made_from(path: Path | str, spec: str, code: str) -> bool:
     """Whether the record at `path` says that its results were made from the params `spec` and `code`."""
     record = read(Path(path))
-    # As text, since the order of settings may matter: models are drawn in the order in which they are named.
-    same_spec = record is not None and json.dumps(record.spec) == json.dumps(json.loads(spec))
-    return record is not None and same_spec and record.code == code_of(code)
+    return record is not None and same_settings(record, spec) and record.code == code_of(code)
+
+
+def same_settings(record: Record, spec: str) -> bool:
+    """Whether the record has the settings of the param `spec`.
+
+    As text, since the order of settings may matter: models are drawn in the order in which they are named.
+    """
+    return json.dumps(record.spec) == json.dumps(json.loads(spec))
 
 
 def accept(path: Path, code: Mapping[str, str]) -> None:

@@ -26,9 +26,11 @@ def collect_what_there_is():
     In a run of its own, so that they are ordinary results: its config names what is missing, and when that is there,
     they are made anew.
     """
+    if not workflow.execution_settings.keep_going or experiment.missing:
+        return
     jobs, failed = list(workflow.dag.needrun_jobs()), workflow.scheduler.failed
     missing = missing_results(workflow.dag, [job for job in jobs if not collects(job)], failed)
-    if not workflow.execution_settings.keep_going or experiment.missing or not missing:
+    if not missing:
         return
     waiting = [job for job in jobs if collects(job) and job not in failed and not lacks_its_store(job, missing)]
     if not waiting:
