@@ -41,7 +41,7 @@ rule step:
 
 MAKE = """
 import json, sys
-from segunc.dryrun import jobs_to_run
+from segunc.workflow.pending_jobs import jobs_to_run
 json.dump([[job.outputs, str(job.record), job.spec, job.code] for job in jobs_to_run(sys.argv[1:])], sys.stdout)
 """
 

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from segunc import labelled
+from segunc.active import labelled_set as labelled
 
 START, ADD = 20, 10
 

@@ -8,9 +8,9 @@ from small_active import write_labelled, write_scores
 from small_study import run, write_dataset
 from test_figures import assert_readable, legend_of, titles_of, words
 
-from segunc.active_tables import learning, penalty, score_files
+from segunc.active.tables import learning, penalty, score_files
 from segunc.data.store import read_split, take
-from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, strategies, style
+from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, strategy_style as strategies, style
 
 STRATEGIES = {
     "random": "Random",

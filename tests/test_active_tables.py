@@ -8,10 +8,10 @@ from scipy import stats
 from small_active import write_scores
 from small_study import run
 
-from segunc import active_tables
-from segunc.active_tables import area, learning, penalty, score_files, summary
-from segunc.seeds import mean_over_seeds
-from segunc.statistics import holm
+from segunc.active import tables as active_tables
+from segunc.active.tables import area, learning, penalty, score_files, summary
+from segunc.evaluation.seed_statistics import mean_over_seeds
+from segunc.evaluation.statistics import holm
 
 DATASETS, MODELS, STRATEGIES = ["lung", "skin"], ["unet", "nan"], ["random", "entropy", "bald"]
 

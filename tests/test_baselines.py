@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from small_study import SHAPE, blob, random_draws, read_images, read_pixels, run, write_dataset, write_samples
 
-from segunc import baselines
-from segunc.baselines import LEVELS, annotator, blind, empty, oracle, threshold
+from segunc.evaluation import baselines
+from segunc.evaluation.baselines import LEVELS, annotator, blind, empty, oracle, threshold
 from segunc.metrics.ged import energy_distances
 from segunc.metrics.overlap import dice, pairwise_iou
 from segunc.metrics.probability import cross_entropy
-from segunc.predictions import Prediction
-from segunc.scores import SCORES, score
+from segunc.evaluation.predictions import Prediction
+from segunc.evaluation.scores import SCORES, score
 
 
 def test_empty_set_by_hand():

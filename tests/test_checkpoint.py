@@ -21,8 +21,10 @@ import small_study
 import torch
 from test_train import CPU, images, spec
 
-from segunc import active_train, checkpoint, labelled
-from segunc import train as training
+from segunc.stages import active_train
+from segunc.learning import checkpoint
+from segunc.active import labelled_set as labelled
+from segunc.learning import training
 from segunc.data.store import Images, read_split
 
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segunc import config as settings
+from segunc.config import schema as settings
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,7 +7,7 @@ from test_figures import assert_readable, words
 
 from segunc.data.store import Record, write_store
 from segunc.figures import contact_sheet
-from segunc.inspect_store import read_images
+from segunc.commands.inspect_store import read_images
 
 
 def sheet(path, title="Phantom lung"):

@@ -12,12 +12,12 @@ from urllib.request import Request
 import numpy as np
 import pytest
 
-from segunc import download as module
-from segunc import fetch
-from segunc.config import FORMAT
-from segunc.download import GoneError, download
-from segunc.errors import UserError
-from segunc.options import available
+from segunc.commands import download as module
+from segunc.commands import fetch
+from segunc.config.schema import FORMAT
+from segunc.commands.download import GoneError, download
+from segunc.runtime.errors import UserError
+from segunc.config.options import available
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

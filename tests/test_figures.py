@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from small_study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.data.store import read_split
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 from segunc.figures import (
     entropy_by_agreement,
     entropy_by_outcome,

@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from segunc.hardware import take_one
+from segunc.learning.device import take_one
 
-HOLD = "import sys, pathlib; from segunc.hardware import take_one; "
+HOLD = "import sys, pathlib; from segunc.learning.device import take_one; "
 HOLD += "print(take_one(sys.argv[2:], pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"
 
 

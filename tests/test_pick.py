@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from small_study import blob, run, write_dataset
 
-from segunc import pick
-from segunc.composition import composition, disagreement, foreground
+from segunc.active import acquisition as pick
+from segunc.evaluation.annotation_stats import composition, disagreement, foreground
 from segunc.data.store import Images, read_split, take
 
 TRAIN = 12

@@ -11,9 +11,11 @@ import pytest
 import yaml
 from workflow_helpers import ROOT, TINY, merged, scheduled, where
 
-from segunc import config as settings
-from segunc import costs, plan, provenance
-from segunc.errors import UserError
+from segunc.config import schema as settings
+from segunc.plan import costs
+from segunc.plan import report as plan
+from segunc.runtime import records as provenance
+from segunc.runtime.errors import UserError
 
 ALL_STRATEGIES = ["random", "entropy", "coreset", "disagreement"]
 ACTIVE = {

@@ -14,12 +14,12 @@ import pytest
 from conftest import save, zipped
 from workflow_helpers import NO_ACTIVE_LEARNING, snakemake
 
-from segunc import prepare as stage
+from segunc.data import preparation as stage
 from segunc.data.archive import digest
 from segunc.data.store import CHUNK, Record, read_attributes, read_split
-from segunc.errors import UserError
-from segunc.prepare import prepare
-from segunc.progress import Progress, clock
+from segunc.runtime.errors import UserError
+from segunc.data.preparation import prepare
+from segunc.runtime.progress import Progress, clock
 
 SPLIT = {"train": 0.34, "val": 0.33, "test": 0.33, "seed": 0}
 SPEC = {"format": "lidc_slices", "options": {}, "size": 16, "resize": "crop", "split": SPLIT}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from segunc import resources
+from segunc.workflow import scheduler_resources as resources
 
 SPEC = json.loads("""{"method": "unet", "options": {}, "backbone": {"filters": [8, 16], "convolutions": 3},
                       "training": {"steps": 1000, "epochs": null, "batch_size": 10}}""")

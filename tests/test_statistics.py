@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segunc.statistics import clustered_mean, holm, paired_comparison
+from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
 
 SPEC = {"resamples": 500, "confidence": 0.95, "seed": 0}
 

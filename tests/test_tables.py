@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 from small_study import SHAPE, random_draws, run, write_dataset, write_samples
 
-from segunc import baselines, evaluate, tables
-from segunc.errors import UserError
-from segunc.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, SCORES
-from segunc.statistics import clustered_mean, holm, paired_comparison
-from segunc.tables import MEANING, read_cells
+from segunc.evaluation import baselines
+from segunc.stages import evaluate
+from segunc.evaluation import tables
+from segunc.runtime.errors import UserError
+from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, SCORES
+from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
+from segunc.evaluation.tables import MEANING, read_cells
 
 SPEC = {"resamples": 200, "confidence": 0.9, "seed": 4}
 OF_DATA = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle"]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from segunc import sample as sampling
-from segunc import train as training
+from segunc.learning import sampling
+from segunc.learning import training
 from segunc.data.store import Images
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 from segunc.metrics.uncertainty import entropy
 
 CPU = torch.device("cpu")

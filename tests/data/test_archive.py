@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from segunc.data import archive
 from segunc.data.archive import digest, natural, open_files
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segunc.data import decode
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (5, 7), np.uint8)

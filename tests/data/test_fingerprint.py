@@ -6,7 +6,7 @@ import pytest
 from segunc.data import fingerprint
 from segunc.data.archive import digest
 from segunc.data.fingerprint import remembered_digest
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import pytest
 from conftest import save, zipped
 from PIL import Image
 
-from segunc.config import FORMAT
+from segunc.config.schema import FORMAT
 from segunc.data.formats import isic_challenge, lidc_slices, phantom
 from segunc.data.phantoms import lung, skin
 from segunc.data.phantoms.canvas import canvas
 from segunc.data.phantoms.lesion import annotators, outline, probability
 from segunc.data.store import Dropped, Record
-from segunc.errors import UserError
-from segunc.options import available, options_of
+from segunc.runtime.errors import UserError
+from segunc.config.options import available, options_of
 
 
 def split_dropped(entries) -> tuple[list[Record], list[Dropped]]:

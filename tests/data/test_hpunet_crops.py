@@ -9,8 +9,8 @@ from PIL import Image
 
 from segunc.data.formats import hpunet_crops
 from segunc.data.store import Dropped, Record
-from segunc.errors import UserError
-from segunc.prepare import prepare
+from segunc.runtime.errors import UserError
+from segunc.data.preparation import prepare
 
 CROPS = {
     "train": {"LIDC-IDRI-0001": ["z-105.0_c0", "z-97.5_c0", "z-97.5_c1"], "LIDC-IDRI-0010": ["z-1210.0_c0"]},

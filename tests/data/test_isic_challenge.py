@@ -7,8 +7,8 @@ from PIL import Image
 
 from segunc.data.formats import isic_challenge
 from segunc.data.store import read_split
-from segunc.errors import UserError
-from segunc.prepare import prepare
+from segunc.runtime.errors import UserError
+from segunc.data.preparation import prepare
 
 LAYOUTS = {
     2016: ("ISBI2016_ISIC_Part1_Training_Data", "ISBI2016_ISIC_Part1_Training_GroundTruth", "_Segmentation"),

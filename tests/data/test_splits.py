@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segunc.data.splits import check_split, split_patients
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 patients = st.lists(st.text(min_size=1, max_size=4), min_size=3, max_size=40, unique=True)

@@ -2,8 +2,8 @@ import unicodedata
 
 import pytest
 
-from segunc.data.table import read_table
-from segunc.errors import UserError
+from segunc.data.csv_table import read_table
+from segunc.runtime.errors import UserError
 
 NEEDED, OPTIONAL = {"image": ("image", "image_id"), "patient": ("patient",)}, {"group": ("group",)}
 

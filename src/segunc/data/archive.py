@@ -22,7 +22,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 LARGEST_MEMBER = 256 * 2**20
 """Bytes of the largest file that is read. Single images are far smaller, so a larger one is a mistake or a bomb."""

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segunc.bounds import Intensity
+from segunc.config.option_types import Intensity
 from segunc.data.intensity import to_bytes
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 PICTURES = ("PNG", "JPEG", "TIFF", "BMP")
 """What a file may be, by its content."""

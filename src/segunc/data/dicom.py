@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from segunc.data.archive import NO_NAME, Files
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 CANDIDATE = re.compile(r"(\.dcm|(^|/)[^./]+|\.\d+)$", re.IGNORECASE)
 """Names of files that may be DICOM: without a suffix, or with a UID for a name, if not called so."""

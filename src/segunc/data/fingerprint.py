@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from segunc.data.archive import digest, walk
-from segunc.errors import UserError
-from segunc.files import write_atomically
+from segunc.runtime.errors import UserError
+from segunc.runtime.files import write_atomically
 
 SLOW = 2**30
 """Bytes from which on reading is announced: it takes seconds."""

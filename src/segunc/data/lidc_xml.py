@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 LARGEST = 32 * 2**20
 """Bytes of the largest XML that is read; LIDC-IDRI's have less than a tenth of it."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 SIDES = ("train", "val", "test")
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from segunc.files import write_atomically
+from segunc.runtime.files import write_atomically
 
 BATCH = 256
 """Images that are held in memory while a store is written or read."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segunc.data.archive import LARGEST_MEMBER
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 MOST_STEPS = 10_000_000
 """Operations of the longest pickle that is read; Knegt's crops take 130 each. A step makes one value at most, so this

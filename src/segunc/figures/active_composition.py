@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.figures import strategies, style
-from segunc.stage import stage
+from segunc.figures import strategy_style as strategies, style
+from segunc.runtime.stage import stage
 
 QUANTITIES = {
     "picked_foreground": "marked pixels (%)",

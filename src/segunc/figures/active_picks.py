@@ -11,12 +11,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from segunc import labelled
-from segunc.composition import composition, foreground
+from segunc.active import labelled_set as labelled
+from segunc.evaluation.annotation_stats import composition, foreground
 from segunc.data.store import Images, read_split, take
-from segunc.figures import examples, strategies, style
+from segunc.figures import examples, strategy_style as strategies, style
 from segunc.figures.examples import TRUTH
-from segunc.stage import stage
+from segunc.runtime.stage import stage
 
 SHOWN = 8
 """Most images of a strategy."""

@@ -14,10 +14,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from segunc.figures import examples, strategies, style
+from segunc.figures import examples, strategy_style as strategies, style
 from segunc.figures.examples import Example
-from segunc.inspect_store import read_images
-from segunc.stage import stage
+from segunc.commands.inspect_store import read_images
+from segunc.runtime.stage import stage
 
 ROWS = {"train": 3, "val": 1, "test": 2}
 ACROSS = 7

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from segunc.figures import distributions, style
-from segunc.stage import stage
+from segunc.runtime.stage import stage
 
 AGREEMENTS = {"agree": "all agree", "somewhat": "somewhat agree", "disagree": "disagree (a tie)"}
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from segunc.figures import distributions, style
-from segunc.stage import stage
+from segunc.runtime.stage import stage
 
 OUTCOMES = {"tp": "true positives", "fp": "false positives", "fn": "false negatives", "tn": "true negatives"}
 

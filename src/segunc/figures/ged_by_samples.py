@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from segunc.figures import style
-from segunc.stage import stage
+from segunc.runtime.stage import stage
 
 SIZES = (1, 4, 8, 16)
 PANEL = (1.95, 2.3)

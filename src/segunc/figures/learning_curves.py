@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.figures import strategies, style
-from segunc.seeds import mean_over_seeds
-from segunc.stage import stage
+from segunc.figures import strategy_style as strategies, style
+from segunc.evaluation.seed_statistics import mean_over_seeds
+from segunc.runtime.stage import stage
 
 METRICS = {"cross_entropy": "test cross-entropy (nats)", "dice": "test Dice", "ged_16": "test GED² (16 samples)"}
 COLUMNS = 4

@@ -15,8 +15,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.files import write_atomically
-from segunc.stage import stage_parser
+from segunc.runtime.files import write_atomically
+from segunc.runtime.stage import stage_parser
 
 WIDTH = 6.9
 """Inches: the text width of a page with two columns."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from segunc.figures import examples, style
 from segunc.figures.examples import SOLID_HALO, TRUTH, Look
-from segunc.predictions import Prediction
-from segunc.stage import stage
+from segunc.evaluation.predictions import Prediction
+from segunc.runtime.stage import stage
 
 ROWS = 5
 PREDICTION = Look("#FFFFFF", (0, (2.5, 2)), SOLID_HALO)

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segunc.annotators import label_sets, one_annotator
-from segunc.backbone import Backbone, Data, UNet
+from segunc.networks.annotator_sampling import label_sets, one_annotator
+from segunc.networks.backbone import Backbone, Data, UNet
 
 
 def build(

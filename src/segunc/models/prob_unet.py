@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from segunc.annotators import one_annotator
-from segunc.backbone import Backbone, Data, Encoder, UNet, output_layer
+from segunc.networks.annotator_sampling import one_annotator
+from segunc.networks.backbone import Backbone, Data, Encoder, UNet, output_layer
 
 
 def build(

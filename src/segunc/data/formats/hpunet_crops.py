@@ -21,7 +21,7 @@ from segunc.data import decode
 from segunc.data.archive import Files, open_files
 from segunc.data.splits import SIDES
 from segunc.data.store import Dropped, Record
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 Key = TypeVar("Key", int, str)
 

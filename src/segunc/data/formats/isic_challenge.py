@@ -21,7 +21,7 @@ from typing import TypeVar
 from segunc.data import decode
 from segunc.data.archive import Files, open_files
 from segunc.data.store import Record
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 Key = TypeVar("Key", int, str)
 

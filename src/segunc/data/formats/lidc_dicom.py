@@ -27,14 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
-from segunc.bounds import Intensity
+from segunc.config.option_types import Intensity
 from segunc.data import dicom, lidc_xml
 from segunc.data.archive import Files, natural, open_files
 from segunc.data.dicom import Image, Series
 from segunc.data.intensity import to_bytes
 from segunc.data.lidc_xml import Markup, Outline, Reading
 from segunc.data.store import Dropped, Record
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 
 def read(

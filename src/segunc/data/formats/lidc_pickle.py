@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from segunc.data.archive import NO_NAME
 from segunc.data.store import Dropped, Record
 from segunc.data.unpickle import StoredArray, array, load
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 ANNOTATORS = 4
 

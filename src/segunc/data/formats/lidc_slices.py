@@ -14,7 +14,7 @@ from pathlib import Path
 from segunc.data import decode
 from segunc.data.archive import Files, open_files
 from segunc.data.store import Dropped, Record
-from segunc.errors import UserError
+from segunc.runtime.errors import UserError
 
 PATH = re.compile(
     r"(?:.*/)?(?P<patient>[^/]+)/(?P<nodule>nodule-\d+)/(?:images|mask-(?P<annotator>\d{1,2}))/(?P<slice>slice-\d+)\.png"

@@ -1,0 +1,180 @@
+"""Stage `active_tables`: the tables of active learning, from the `scores.csv` of all rounds.
+
+A learning curve is one seed's test scores against the number of labelled images. Its area, divided by the range of
+images, is the mean score over the budget (AUBC; trapezoids, as in nnActive, Lüth et al. 2025). Strategies are compared
+with `random` seed by seed, as they share start set, first network and initial weights. With one seed there are no
+intervals and no tests: these fields are empty. Rounds may be missing because a job failed: then the curve has no area,
+as that of the rounds that are left would be of another budget, and the tests are of the seeds that have both scores.
+"""
+
+from collections.abc import Sequence
+from itertools import permutations, product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from segunc.runtime.files import write_atomically
+from segunc.evaluation.seed_statistics import mean_over_seeds
+from segunc.runtime.stage import stage, stage_parser
+from segunc.evaluation.statistics import holm
+
+METRICS = {"cross_entropy": False, "dice": True, "ged_16": False}
+"""The metrics that strategies are compared in, and whether higher is better."""
+START = "start"
+"""What round 0 has for a strategy."""
+RANDOM = "random"
+"""The strategy that all others are compared with."""
+ALPHA = 0.05
+"""Level of the tests behind the penalty."""
+CELL = ["dataset", "model", "strategy"]
+ROUND = [*CELL, "seed", "round"]
+SCORES = ["images", "cross_entropy", "dice", "ged_16", "ged_u_16", "foreground", "disagreement", "patients", "groups"]
+SCORES += ["picked_foreground", "picked_disagreement", "picked_patients", "picked_groups"]
+"""The columns of `scores.csv` after those of ROUND."""
+SUMMARY = [*CELL, "metric", "aubc", "aubc_low", "aubc_high", "n_seeds"]
+SUMMARY += ["difference", "difference_low", "difference_high", "p", "n_pairs"]
+
+
+def learning(
+    paths: Sequence[Path],
+    datasets: Sequence[str],
+    models: Sequence[str],
+    strategies: Sequence[str],
+    seeds: Sequence[int],
+    rounds: int,
+) -> pd.DataFrame:
+    """The rows of all files, in the order of the ids, then seeds and rounds; round 0 is repeated for each strategy.
+
+    A round without a file has a row as well, whose SCORES are all NaN; `active_learning.csv` leaves these out.
+    """
+    # As text first: a model may be called `nan`, a score that is undefined says so.
+    files = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths]
+    scores = pd.concat([pd.DataFrame(columns=[*ROUND, *SCORES], dtype=str), *files], ignore_index=True)
+    for name in scores.columns.difference(CELL):
+        scores[name] = pd.to_numeric(scores[name].mask(scores[name] == "nan"))
+    start = scores["strategy"] == START
+    repeated = [scores[start].assign(strategy=strategy) for strategy in strategies]
+    grid = pd.MultiIndex.from_product([datasets, models, strategies, sorted(seeds), range(rounds + 1)], names=ROUND)
+    return pd.concat([*repeated, scores[~start]]).set_index(ROUND).reindex(grid).reset_index()
+
+
+def area(images: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the curve of scores over ascending numbers of images, (R,) each, divided by the range of images.
+
+    A constant curve gives its value. NaN if a number is NaN or there is but one point.
+    """
+    x, y = np.asarray(images, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    return float(np.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 else float("nan")
+
+
+def areas(table: pd.DataFrame) -> pd.DataFrame:
+    """`area` of each curve of `learning`: a row per dataset, model, strategy, seed; a column per metric."""
+    curves = dict(list(table.groupby([*CELL, "seed"], sort=False)))
+    return pd.DataFrame(
+        [[area(curve["images"], curve[metric]) for metric in METRICS] for curve in curves.values()],
+        index=pd.MultiIndex.from_tuples(curves, names=[*CELL, "seed"]),
+        columns=list(METRICS),
+    )
+
+
+def summary(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """`active_summary.csv`, from `learning`: a row per dataset, model, strategy and metric.
+
+    `p_holm` is corrected for all comparisons with `random` of one dataset in one metric.
+    """
+    cells = {cell: curves.droplevel([*CELL]) for cell, curves in areas(table).groupby(level=CELL, sort=False)}
+    rows = []
+    for cell, curves in cells.items():
+        baseline = (*cell[:2], RANDOM)
+        for metric in METRICS:
+            mean = mean_over_seeds(curves[metric], confidence)
+            row = [*cell, metric, mean.mean, mean.low, mean.high, mean.n]
+            if baseline != cell and baseline in cells:
+                row += mean_over_seeds(curves[metric] - cells[baseline][metric], confidence)
+            rows.append(dict(zip(SUMMARY, row, strict=False)))
+    result = pd.DataFrame(rows, columns=SUMMARY).astype({"n_pairs": "Int64"})
+    family = result.groupby(["dataset", "metric"], sort=False)["p"]
+    result.insert(SUMMARY.index("p") + 1, "p_holm", family.transform(holm))
+    return result
+
+
+def penalty(table: pd.DataFrame) -> pd.DataFrame:
+    """`pairwise_penalty.csv`, from `learning`: how often one strategy is significantly worse than another.
+
+    After Ash et al. 2020 (BADGE): each model and round from 1 on is a comparison, by a two-sided t-test paired by seed
+    at level ALPHA, without correction. `penalty` is the share of comparisons in which a is worse than b; comparisons
+    with fewer than two seeds are none.
+    """
+    rounds = table[table["round"] > 0]
+    strategies = list(dict.fromkeys(table["strategy"]))
+    rows = []
+    for dataset in dict.fromkeys(table["dataset"]):
+        for metric, higher_is_better in METRICS.items():
+            scores = rounds[rounds["dataset"] == dataset].pivot(
+                index=["model", "round", "seed"], columns="strategy", values=metric
+            )
+            for a, b in permutations(strategies, 2):
+                loss = (scores[b] - scores[a]) * (1 if higher_is_better else -1)
+                tests = [mean_over_seeds(seeds, 1 - ALPHA) for _, seeds in loss.groupby(level=["model", "round"])]
+                tests = [test for test in tests if test.n > 1]
+                worse = sum(test.mean > 0 and test.p < ALPHA for test in tests)
+                share = worse / len(tests) if tests else float("nan")
+                rows.append((dataset, metric, a, b, share, len(tests)))
+    return pd.DataFrame(rows, columns=["dataset", "metric", "strategy_a", "strategy_b", "penalty", "n_comparisons"])
+
+
+def score_files(
+    folder: Path,
+    datasets: Sequence[str],
+    models: Sequence[str],
+    strategies: Sequence[str],
+    seeds: Sequence[int],
+    rounds: int,
+) -> list[Path]:
+    """The `scores.csv` of every round: round 0 once, the others of every strategy."""
+    chain = [(START, 0), *product(strategies, range(1, rounds + 1))]
+    return [
+        score_file(folder, dataset, model, strategy, seed, round_)
+        for dataset, model, seed, (strategy, round_) in product(datasets, models, seeds, chain)
+    ]
+
+
+def score_file(folder: Path, dataset: str, model: str, strategy: str, seed: int, round_: int) -> Path:
+    """The `scores.csv` of one round."""
+    return folder / dataset / model / strategy / f"seed{seed}" / f"round{round_}" / "scores.csv"
+
+
+@stage
+def main() -> None:
+    parser = stage_parser(__doc__)
+    # Not the files themselves: those of a large grid are more than one command line can hold.
+    parser.add_argument("--scores", type=Path, required=True, help="folder of active learning (docs/architecture.md)")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
+    args = parser.parse_args()
+
+    grid = tuple(args.spec[name] for name in ("datasets", "models", "strategies", "seeds", "rounds"))
+    missing = pd.DataFrame(args.spec["missing"], columns=[*ROUND, "why"])
+    # Not to be read even if there: then they are of an earlier run.
+    skipped = {score_file(args.scores, *row[:-1]) for row in missing.itertuples(index=False)}
+    table = learning([path for path in score_files(args.scores, *grid) if path not in skipped], *grid)
+    tables = {
+        "active_learning": table.dropna(subset="images"),
+        "active_summary": summary(table, args.spec["confidence"]),
+        "pairwise_penalty": penalty(table),
+        "active_missing": missing,
+    }
+    for name, frame in tables.items():
+        with write_atomically(args.output / f"{name}.csv") as path:
+            frame.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
+    if RANDOM not in args.spec["strategies"]:
+        print("The strategy random is not in the grid: no differences; these fields are empty.")
+    if len(args.spec["seeds"]) < 2:
+        print("One seed: no intervals and no tests; these fields are empty.")
+    if len(missing):
+        print(f"Scores of {len(missing)} rounds are missing (active_missing.csv): their curves have no area.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Options of a catalogue entry: the keyword-only arguments of the function that it names.
+
+A raw format, a model or a strategy is one file, and its options are the keyword-only arguments of its entry
+function (`read`, `build`, ...). They are read from the source text, not by importing it: the Snakefile is parsed
+once per job on a cluster, and importing torch there would cost more than many jobs do.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, create_model
+
+from segunc.config.option_types import Intensity, Probability
+
+PACKAGE = Path(__file__).parent
+TYPES = {
+    **{"int": int, "float": float, "bool": bool, "str": str, "list": list, "Path": Path, "Literal": Literal},
+    **{"PositiveInt": PositiveInt, "PositiveFloat": PositiveFloat, "Probability": Probability, "Intensity": Intensity},
+}
+"""What an option may be annotated with; `<type> | None` allows null as well."""
+
+
+def available(family: str) -> list[str]:
+    """Names of the entries of a family: the modules of the sub-package `family` (such as `data/formats`)."""
+    return sorted(file.stem for file in (PACKAGE / family).glob("[a-z]*.py"))
+
+
+@cache
+def options_of(family: str, name: str, function: str) -> type[BaseModel]:
+    """The options of `segunc/<family>/<name>.py` as a pydantic model that forbids unknown keys.
+
+    An argument without a default is required; one annotated `Path` or `Path | None` names raw data, a file or a folder.
+    The comment behind an argument's line becomes the option's description.
+
+    Raises LookupError if the module has no such function, TypeError if an argument has no usable annotation.
+    """
+    text = (PACKAGE / family / f"{name}.py").read_text(encoding="utf-8")
+    lines = text.splitlines()
+    entry = next((n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == function), None)
+    if entry is None:
+        raise LookupError(f"{family}/{name}.py has no function {function}()")
+    fields: dict[str, Any] = {}
+    for argument, default in zip(entry.args.kwonlyargs, entry.args.kw_defaults, strict=True):
+        if argument.annotation is None:
+            raise TypeError(f"{family}/{name}.py: {function}() needs an annotation for {argument.arg}")
+        annotation = eval(ast.unparse(argument.annotation), {"__builtins__": {}}, TYPES)  # noqa: S307
+        comment = lines[argument.lineno - 1].partition("#")[2].strip()
+        value = ... if default is None else ast.literal_eval(default)
+        fields[argument.arg] = (annotation, Field(value, description=comment or None))
+    title = "".join(word.capitalize() for word in name.split("_")) + "Options"
+    return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), **fields)
+
+
+def raw_options(options: type[BaseModel]) -> list[str]:
+    """Names of the options that are raw data: annotated `Path`, or `Path | None` where it may be left out."""
+    return [name for name, field in options.model_fields.items() if field.annotation in (Path, Path | None)]
+
+
+@cache
+def constant_of(family: str, name: str, constant: str) -> Any:
+    """The value of a literal constant of `segunc/<family>/<name>.py`; LookupError if there is none."""
+    for node in ast.parse((PACKAGE / family / f"{name}.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [constant]:
+            return ast.literal_eval(node.value)
+    raise LookupError(f"{family}/{name}.py has no constant {constant}")

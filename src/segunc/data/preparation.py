@@ -1,0 +1,170 @@
+"""Stage `prepare`: raw images of any format become one HDF5 store with images of one size and a split by patient."""
+
+import argparse
+import importlib
+import platform
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from segunc.data.archive import digest
+from segunc.data.geometry import area, crop
+from segunc.data.splits import SIDES, check_split, split_patients
+from segunc.data.store import CHUNK, Dropped, Record, read_attributes, write_store
+from segunc.runtime.errors import UserError
+from segunc.runtime.progress import Progress
+from segunc.runtime.stage import stage, stage_parser
+
+
+def resize(record: Record, size: int, how: str) -> Record:
+    """The record with `size` x `size` pixels; `how` is `crop` (of the centre) or `area` (averages).
+
+    Cropping pads a smaller image with its own minimum. The probability is averaged like an image, so under `area` it is
+    that of the pixel's area and only near to that of the thresholded mask.
+    """
+
+    def fit(pixels: NDArray, padding: float = 0) -> NDArray:
+        return area(pixels, size) if how == "area" else crop(pixels, size, padding)
+
+    return record._replace(
+        image=fit(record.image, padding=float(record.image.min())),
+        masks=[None if mask is None else fit(mask) for mask in record.masks],
+        probability=None if record.probability is None else fit(record.probability),
+    )
+
+
+def resized(
+    entries: Iterable[Record | Dropped], size: int, how: str, exclusions: Counter[str], progress: Progress
+) -> Iterator[Record]:
+    """The records in their new size; counts in `exclusions` what is left out, by reason.
+
+    Raises UserError if two records share an id, or if they are not all grey or all RGB.
+    """
+    seen: set[str] = set()
+    channels = 0
+    for entry in entries:
+        progress.update(len(seen))
+        if isinstance(entry, Dropped):
+            exclusions[entry.reason] += 1
+            continue
+        if entry.image_id in seen:
+            raise UserError(f"image {entry.image_id} appears twice; image ids must differ.")
+        seen.add(entry.image_id)
+        channels = channels or len(entry.image)
+        if len(entry.image) != channels:
+            raise UserError(
+                f"image {entry.image_id} has {len(entry.image)} channel(s), but the images before it have {channels}; "
+                "a dataset is all grey or all RGB."
+            )
+        record = resize(entry, size, how)
+        if _marked(entry) and not _marked(record):
+            exclusions["marked outside the crop only" if how == "crop" else "marks too small for the new size"] += 1
+            continue
+        yield record
+    if not seen:
+        raise UserError("the raw data has no image that anybody marked; check the dataset's options.")
+
+
+def _marked(record: Record) -> bool:
+    return any(mask is not None and mask.any() for mask in record.masks)
+
+
+def assign_sides(split: Mapping[str, Any], patient_ids: list[str], published: list[str | None]) -> list[str]:
+    """The side of each image: the published one where there is one, else that of its patient in a seeded split.
+
+    Raises UserError if a patient is on two sides, if only some images are on one, or if nothing is left to train or to
+    test on. A published split without validation images is enough for active learning.
+    """
+    if any(published):
+        if not all(published):
+            patient = patient_ids[published.index(None)]
+            raise UserError(f"an image of patient {patient} has no side in the published split; add or remove it.")
+        sides = [side for side in published if side]
+    else:
+        side_of = split_patients(patient_ids, **split)
+        sides = [side_of[patient] for patient in patient_ids]
+    check_split(patient_ids, sides)
+    for side in ("train", "test"):
+        if side not in sides:
+            raise UserError(f"no image is on the side {side} of the published split; move or add some.")
+    return sides
+
+
+def prepare(spec: Mapping[str, Any], raw: Mapping[str, Path], output: Path) -> None:
+    """Writes the store `output` from raw data.
+
+    `spec` is `segunc.config.data_spec`, `raw` the files or folders by option name. Raises UserError if they do not fit,
+    and then leaves `output` as it was.
+    """
+    for path in raw.values():
+        try:
+            path.stat()
+        except OSError as error:
+            raise UserError(f"{path} cannot be opened ({error.strerror}); put the raw data there.") from None
+    # By name, so that the digest of this stage's code has no format in it but the one that the dataset uses.
+    read = importlib.import_module(f"segunc.data.formats.{spec['format']}").read
+    exclusions: Counter[str] = Counter()
+    entries = read(**spec["options"], **raw)
+    records = resized(entries, spec["size"], spec["resize"], exclusions, Progress(f"prepare {output.stem}"))
+    attributes = {
+        "spec": spec,
+        "raw": {name: digest(path) for name, path in raw.items()},
+        "exclusions": exclusions,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("segunc", "numpy", "pillow")},
+            **{name: version(name) for name in ("pydicom",) if name in sys.modules},  # imported by some formats
+            "h5py": h5py.__version__,
+        },
+    }
+    write_store(output, records, partial(assign_sides, spec["split"]), attributes)
+
+
+def summary(path: Path) -> str:
+    """One line on a store: images and patients per side, annotators, share of empty masks, images left out.
+
+    Masks are read a few at a time, so that the store may be larger than memory.
+    """
+    with h5py.File(path, "r") as file:
+        side_of, patients = (file[name].asstr()[:] for name in ("split", "patient_id"))
+        annotated, masks = file["annotated"][:], file["masks"]
+        parts = (masks[start : start + CHUNK] for start in range(0, len(masks), CHUNK))
+        marked = np.concatenate([part.any(axis=(2, 3)) for part in parts])
+    sides = [
+        f"{side} {(side_of == side).sum()} images of {len(set(patients[side_of == side]))} patients" for side in SIDES
+    ]
+    if "val" not in side_of:
+        sides.append("without images on the side val only active learning can train")
+    dropped = [f"{count} dropped ({reason})" for reason, count in read_attributes(path)["exclusions"].items()]
+    empty = 1 - marked[annotated].mean()
+    facts = [*sides, f"{annotated.shape[1]} annotator(s), {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
+    return f"{path.stem}: {'; '.join(facts)}"
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not name=path")
+    return name, Path(path)
+
+
+@stage
+def main() -> None:
+    parser = stage_parser(__doc__)
+    parser.add_argument("--raw", type=_named_path, action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    prepare(args.spec, dict(args.raw), args.output)
+    print(summary(args.output))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Stage `baselines`: what the models' scores must be compared with. GED alone proves little where masks are small.
+
+Without `--samples`, the baselines that need the data alone: `baseline_empty`, `baseline_blind`, `baseline_annotator`
+and `baseline_oracle`, written with seed 0, as they are the same for every seed. With the U-Net's samples,
+`baseline_threshold`, with the U-Net's seed.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segunc.data.store import read_split
+from segunc.metrics.uncertainty import entropy
+from segunc.evaluation.predictions import Prediction, read_predictions
+from segunc.evaluation.scores import SCORES, Scored, annotations_of, identity, score, score_image, write
+from segunc.runtime.stage import stage, stage_parser
+
+DRAWS = 16
+# The bits of 0 to 15 reversed: n consecutive numbers (n = 4 or 8) lie evenly over the range.
+LEVELS = np.array([(int(f"{i:04b}"[::-1], 2) + 0.5) / DRAWS for i in range(DRAWS)])
+"""Midpoints (i + 0.5) / 16 of 16 equal parts of [0, 1]."""
+
+
+def empty(shape: tuple[int, int]) -> Prediction:
+    """`baseline_empty`: nothing is marked, on any image. shape: (H, W)."""
+    return Prediction(np.zeros((DRAWS, *shape), bool), np.zeros(shape), None, exact=True)
+
+
+def blind(masks: NDArray, annotated: NDArray[np.bool_]) -> Prediction:
+    """`baseline_blind`: the same 16 masks for every image, which know the training split only.
+
+    masks: {0, 1} (N, A, H, W) and annotated: (N, A), as in the store. The areas are the LEVELS-quantiles of the areas
+    of all existing training masks, empty ones included; each mask holds that many of the pixels that are marked most
+    often.
+    """
+    shape = masks.shape[2:]
+    areas = np.rint(np.quantile(masks.sum(axis=(2, 3), dtype=np.int64)[annotated], LEVELS))
+    often_first = np.argsort(-masks.sum(axis=(0, 1), dtype=np.int64), axis=None, kind="stable")
+    rank = np.empty(often_first.size, np.int64)
+    rank[often_first] = np.arange(rank.size)
+    drawn = rank.reshape(shape) < areas[:, None, None]
+    return Prediction(drawn, drawn.mean(axis=0), None, exact=True)
+
+
+def annotator(annotations: NDArray) -> dict[str, float]:
+    """`baseline_annotator`: the scores of each annotator as a prediction of the others, averaged.
+
+    annotations: (A, H, W). Returns SCORES by name, all NaN if there is one annotator only.
+    """
+    if len(annotations) == 1:
+        return dict.fromkeys(SCORES, float("nan"))
+    scores = []
+    for i, mask in enumerate(annotations):
+        prediction = Prediction(np.repeat(mask[None], DRAWS, axis=0), mask, None, exact=True)
+        scores.append(score(prediction, np.delete(annotations, i, axis=0), truth=None))
+    return {name: float(np.mean([one[name] for one in scores])) for name in SCORES}
+
+
+def oracle(annotations: NDArray, generator: np.random.Generator) -> Prediction:
+    """`baseline_oracle`: a perfect model, whose 16 independent draws are the annotators themselves.
+
+    annotations: (A, H, W). The probability is the annotators' frequency, so the cross-entropy is the lowest possible.
+    Its V-statistics show what a perfect sampler gets, which is not 0 but D/n (`segunc.metrics.ged`).
+    """
+    drawn = annotations[generator.integers(len(annotations), size=DRAWS)]
+    frequency = annotations.mean(axis=0)
+    return Prediction(drawn, frequency, entropy(frequency), exact=False)
+
+
+def threshold(unet: Prediction) -> Prediction:
+    """`baseline_threshold`: the U-Net's probability map cut at 16 LEVELS, a sampler that costs nothing.
+
+    The sampler is a threshold uniform in [0, 1]. The levels are not drawn from it but stand for its 16 equal parts,
+    each equally often; so they are exact draws, and the probability and its entropy remain the U-Net's own.
+    """
+    return unet._replace(masks=unet.probability > LEVELS[:, None, None], exact=True)
+
+
+def from_data(data: Path, dataset: str) -> Iterator[Scored]:
+    """Scores of the baselines that need the data alone, on every test image."""
+    train, test = read_split(data, "train"), read_split(data, "test")
+    generator = np.random.default_rng(0)
+    same = {"baseline_empty": empty(test.masks.shape[2:]), "baseline_blind": blind(train.masks, train.annotated)}
+    images = range(len(test.image_id))
+    for name, prediction in same.items():
+        for i in images:
+            yield score_image(dataset, name, 0, test, i, prediction)
+    for i in images:
+        yield Scored(identity(dataset, "baseline_annotator", 0, test, i) | annotator(annotations_of(test, i)), {})
+    for i in images:
+        yield score_image(dataset, "baseline_oracle", 0, test, i, oracle(annotations_of(test, i), generator))
+
+
+def from_unet(data: Path, samples: Path, dataset: str, seed: int) -> Iterator[Scored]:
+    """Scores of `baseline_threshold` on every test image, from the U-Net's samples."""
+    test = read_split(data, "test")
+    for i, unet in enumerate(read_predictions(samples, test.image_id)):
+        yield score_image(dataset, "baseline_threshold", seed, test, i, threshold(unet))
+
+
+@stage
+def main() -> None:
+    parser = stage_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--samples", type=Path, help="the U-Net's samples, for baseline_threshold")
+    parser.add_argument("--seed", type=int, help="the U-Net's seed")
+    parser.add_argument("--images", type=Path, required=True, help="CSV to write: one row per test image")
+    parser.add_argument("--pixels", type=Path, required=True, help="CSV to write, gzipped: histograms of entropy")
+    args = parser.parse_args()
+    if (args.samples is None) != (args.seed is None):
+        parser.error("--samples and --seed go together")
+    if args.samples is None:
+        scored = from_data(args.data, args.dataset)
+    else:
+        scored = from_unet(args.data, args.samples, args.dataset, args.seed)
+    write(args.images, args.pixels, scored)
+
+
+if __name__ == "__main__":
+    main()

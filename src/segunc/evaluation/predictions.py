@@ -1,0 +1,60 @@
+"""What a model says about one image, and reading it from a samples file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from segunc.runtime.errors import UserError
+
+
+class Prediction(NamedTuple):
+    """What a model, or a baseline, says about one image."""
+
+    masks: NDArray
+    """bool (S, H, W): the hard masks drawn."""
+    probability: NDArray
+    """float (H, W) in [0, 1]: foreground probability, the mean of the draws."""
+    uncertainty: NDArray | None
+    """float (H, W): predictive entropy in bits. None where `probability` is a share of masks that claims to be no
+    probability, as in some baselines; then no metric that judges a probability is defined."""
+    exact: bool
+    """The S masks are the whole distribution, each equally often; else each is an independent draw."""
+
+
+def unpack(packed: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The hard masks (S, H, W) of one image from their packed rows (S, ceil(H*W/8)); shape: (H, W)."""
+    masks = np.unpackbits(packed, axis=-1, count=shape[0] * shape[1]).view(bool)
+    return masks.reshape(-1, *shape)
+
+
+def read_predictions(path: Path, image_ids: NDArray) -> Iterator[Prediction]:
+    """The predictions of a samples file, one per image, in the order of `image_ids` (those of the test split).
+
+    Raises UserError if the file is no samples file, is of other images or holds probabilities that are not numbers.
+    """
+    try:
+        with h5py.File(path) as file:
+            found = file["image_id"].asstr()[:]
+            if found.tolist() != image_ids.tolist():
+                raise UserError(
+                    f"{path} was sampled from other images ({len(found)}) than the dataset's test split has "
+                    f"({len(image_ids)}), or in another order; sample again."
+                )
+            shape = int(file.attrs["height"]), int(file.attrs["width"])
+            exact = file.attrs["draws"] == "exact"
+            packed, probability, entropy = file["samples"], file["mean_probability"], file["predictive_entropy"]
+            for i, image_id in enumerate(found):
+                mean = probability[i]
+                if np.isnan(mean).any():
+                    raise UserError(
+                        f"{path} holds probabilities of image {image_id} that are not numbers, so the training has "
+                        "diverged; train the model with a lower learning_rate or with gradient_clip."
+                    )
+                # float16 would round every sum and comparison downstream.
+                yield Prediction(unpack(packed[i], shape), mean, entropy[i].astype(np.float32), exact)
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path} cannot be read as a samples file ({error}); sample again.") from error

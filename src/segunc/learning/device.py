@@ -1,0 +1,52 @@
+"""Where networks run and how precisely: device, threads, mixed precision."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+
+from segunc.runtime.errors import UserError
+
+
+def use(device: str, threads: int) -> torch.device:
+    """Sets the CPU threads and returns the device for `auto`, `cpu` or `cuda`; UserError if there is no GPU to use."""
+    torch.set_num_threads(threads)
+    # Some backward passes on GPUs have no deterministic form; they warn instead of failing.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("config key device is 'cuda', but torch finds no GPU here; use 'auto' or 'cpu'.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and (count := torch.cuda.device_count()) > 1:
+        ids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(count)]
+        torch.cuda.set_device(take_one(ids, Path(tempfile.gettempdir())))
+    return torch.device(device)
+
+
+def take_one(ids: Sequence[str], folder: Path) -> int:
+    """The index of a GPU that no other job of this user on this machine has taken; it is taken until this program ends.
+
+    Snakemake counts how many jobs use a GPU (`--resources gpu=2`), but does not say which. A locked file in `folder`
+    says so: the lock goes with its program, however that ends. If all are taken, jobs share, and process ids decide.
+    """
+    for index, name in enumerate(ids):
+        # Never closed: closing lets go of the lock.
+        file = os.open(folder / f"segunc-{os.getuid()}-gpu-{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+        else:
+            return index
+    return os.getpid() % len(ids)
+
+
+def mixed_precision(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Autocast to bfloat16 for `bfloat16`, or for `auto` where the hardware multiplies in it; else nothing."""
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    enabled = precision == "bfloat16" or (precision == "auto" and native)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

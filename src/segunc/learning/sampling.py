@@ -1,0 +1,97 @@
+"""Stage `sample`: every draw that any number downstream is made of, taken once from a trained network."""
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from segunc.data.store import read_split
+from segunc.runtime.errors import UserError
+from segunc.runtime.files import write_atomically
+from segunc.learning.device import mixed_precision, use
+from segunc.learning.build import restore, to_float
+from segunc.runtime.progress import Progress
+from segunc.runtime.stage import stage, stage_parser
+
+BATCH = 32
+
+
+def binary_entropy(p: Tensor) -> Tensor:
+    """Entropy in bits of foreground probabilities, 0 at 0 and 1."""
+    return -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)) / np.log(2)
+
+
+def summarise_draws(draws: Tensor) -> dict[str, np.ndarray]:
+    """Draws (S, B, H, W) in [0, 1] to the datasets of the samples file, for B images.
+
+    The entropies are those of Depeweg et al. 2018: predictive entropy = expected entropy + mutual information, in bits.
+    """
+    mean = draws.mean(dim=0)
+    predictive = binary_entropy(mean)
+    expected = binary_entropy(draws).mean(dim=0)
+    masks = (draws > 0.5).transpose(0, 1).flatten(start_dim=2)
+    return {
+        "samples": np.packbits(masks.cpu().numpy(), axis=-1),
+        "mean_probability": mean.cpu().numpy(),
+        "predictive_entropy": predictive.half().cpu().numpy(),
+        "expected_entropy": expected.half().cpu().numpy(),
+        # By concavity it is not negative; rounding may say otherwise.
+        "mutual_information": (predictive - expected).clamp(min=0).half().cpu().numpy(),
+    }
+
+
+@torch.no_grad()
+def sample(
+    weights: dict[str, Any], images: np.ndarray, n: int, seed: int, device: torch.device, what: str
+) -> tuple[dict[str, np.ndarray], str]:
+    """n draws per image from trained weights; images uint8 (N, C, H, W).
+
+    Returns the datasets of the samples file and the model's `draws` (independent or exact).
+    """
+    model, spec = restore(weights, device)
+    generator = torch.Generator(device).manual_seed(seed)
+    progress = Progress(what, len(images))
+    parts = []
+    for start in range(0, len(images), BATCH):
+        x = to_float(images[start : start + BATCH], device)
+        with mixed_precision(device, spec["training"]["precision"]):
+            draws = model.sample(x, n, generator)
+        parts.append(summarise_draws(draws.float()))
+        progress.update(start + len(x))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, model.draws
+
+
+@stage
+def main() -> None:
+    parser = stage_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--name", required=True, help="what to call this job on the terminal")
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+
+    device = use(args.device, args.threads)
+    test = read_split(args.data, "test")
+    if len(test.images) == 0:
+        raise UserError(f"{args.data} has no images in its test split; change the dataset's split in the config.")
+    weights = torch.load(args.weights, map_location=device, weights_only=True)
+    arrays, draws = sample(weights, test.images, args.spec["draws"], args.spec["seed"], device, f"sample {args.name}")
+    with write_atomically(args.output) as path, h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values, chunks=(1, *values.shape[1:]), compression="gzip", shuffle=True)
+        file.create_dataset("image_id", data=test.image_id.astype(object), dtype=h5py.string_dtype())
+        file.attrs["height"], file.attrs["width"] = test.images.shape[-2:]
+        file.attrs["draws"] = draws
+        file.attrs["spec"] = json.dumps({"sample": args.spec, "train": json.loads(weights["spec"])}, sort_keys=True)
+        file.attrs["versions"] = json.dumps({"python": platform.python_version(), "torch": torch.__version__})
+
+
+if __name__ == "__main__":
+    main()

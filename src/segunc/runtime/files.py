@@ -1,0 +1,41 @@
+"""Files that are whole or not there."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from segunc.runtime.errors import UserError
+
+FULL = 2**20
+"""Bytes: with less space left than this, a failed write is a full disk, however the library that writes says it."""
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Yields a path beside `path` to write to; renames it to `path` at the end, removes it after any error.
+
+    Missing folders are made. The temporary name keeps the suffix, since some writers choose their format by it. Raises
+    UserError if the disk is full.
+    """
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        beside.replace(path)
+    except Exception as error:
+        if _disk_is_full(path.parent, error):
+            raise UserError(f"{path} cannot be written, because the disk is full; make room and run again.") from error
+        raise
+    finally:
+        with suppress(OSError):
+            beside.unlink()
+
+
+def _disk_is_full(folder: Path, error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    # HDF5 and torch have errors of their own, some of which do not say why.
+    return not isinstance(error, UserError) and folder.exists() and shutil.disk_usage(folder).free < FULL
