@@ -10,18 +10,18 @@ import pytest
 import torch
 from small_study import run, write_dataset
 
+from segunc.active import acquisition as pick
+from segunc.active import pool_predictions as pool
+from segunc.data.store import read_split, take
+from segunc.evaluation.annotation_stats import composition
+from segunc.evaluation.predictions import Prediction, unpack
+from segunc.evaluation.scores import annotations_of, score
+from segunc.learning import training
+from segunc.learning.build import restore
+from segunc.learning.sampling import sample
+from segunc.stages import active_acquire_with_model as pick_with_network
 from segunc.stages import active_evaluate as active_test
 from segunc.stages import active_train
-from segunc.active import acquisition as pick
-from segunc.stages import active_acquire_with_model as pick_with_network
-from segunc.active import pool_predictions as pool
-from segunc.learning import training
-from segunc.evaluation.annotation_stats import composition
-from segunc.data.store import read_split, take
-from segunc.learning.build import restore
-from segunc.evaluation.predictions import Prediction, unpack
-from segunc.learning.sampling import sample
-from segunc.evaluation.scores import annotations_of, score
 
 CPU = torch.device("cpu")
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]

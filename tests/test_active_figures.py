@@ -10,7 +10,8 @@ from test_figures import assert_readable, legend_of, titles_of, words
 
 from segunc.active.tables import learning, penalty, score_files
 from segunc.data.store import read_split, take
-from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, strategy_style as strategies, style
+from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, style
+from segunc.figures import strategy_style as strategies
 
 STRATEGIES = {
     "random": "Random",

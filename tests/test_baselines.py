@@ -9,11 +9,11 @@ from small_study import SHAPE, blob, random_draws, read_images, read_pixels, run
 
 from segunc.evaluation import baselines
 from segunc.evaluation.baselines import LEVELS, annotator, blind, empty, oracle, threshold
+from segunc.evaluation.predictions import Prediction
+from segunc.evaluation.scores import SCORES, score
 from segunc.metrics.ged import energy_distances
 from segunc.metrics.overlap import dice, pairwise_iou
 from segunc.metrics.probability import cross_entropy
-from segunc.evaluation.predictions import Prediction
-from segunc.evaluation.scores import SCORES, score
 
 
 def test_empty_set_by_hand():

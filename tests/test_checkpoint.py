@@ -21,11 +21,10 @@ import small_study
 import torch
 from test_train import CPU, images, spec
 
-from segunc.stages import active_train
-from segunc.learning import checkpoint
 from segunc.active import labelled_set as labelled
-from segunc.learning import training
 from segunc.data.store import Images, read_split
+from segunc.learning import checkpoint, training
+from segunc.stages import active_train
 
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
 STEPS = 10

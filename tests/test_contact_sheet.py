@@ -5,9 +5,9 @@ import pytest
 from small_study import SHAPE, run, write_dataset
 from test_figures import assert_readable, words
 
+from segunc.commands.inspect_store import read_images
 from segunc.data.store import Record, write_store
 from segunc.figures import contact_sheet
-from segunc.commands.inspect_store import read_images
 
 
 def sheet(path, title="Phantom lung"):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from small_study import SHAPE, random_draws, read_images, read_pixels, run, write_dataset, write_samples
 
-from segunc.stages import evaluate
+from segunc.evaluation.predictions import Prediction
+from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, entropy_histograms, score
 from segunc.metrics.ged import energy_distances
 from segunc.metrics.overlap import dice, iou, soft_dice_loss
 from segunc.metrics.probability import cross_entropy, truth_rmse
 from segunc.metrics.uncertainty import entropy, error_auroc
-from segunc.evaluation.predictions import Prediction
-from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, entropy_histograms, score
+from segunc.stages import evaluate
 
 NAMED = {"dataset": "lidc", "model": "prob_unet", "seed": 3}
 

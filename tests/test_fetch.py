@@ -14,10 +14,10 @@ import pytest
 
 from segunc.commands import download as module
 from segunc.commands import fetch
-from segunc.config.schema import FORMAT
 from segunc.commands.download import GoneError, download
+from segunc.catalogue.options import available
+from segunc.config.schema import FORMAT
 from segunc.runtime.errors import UserError
-from segunc.config.options import available
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

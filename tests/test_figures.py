@@ -11,7 +11,6 @@ from matplotlib.text import Text
 from small_study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.data.store import read_split
-from segunc.runtime.errors import UserError
 from segunc.figures import (
     entropy_by_agreement,
     entropy_by_outcome,
@@ -21,6 +20,7 @@ from segunc.figures import (
     style,
     uncertainty_maps,
 )
+from segunc.runtime.errors import UserError
 
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet", "a_new_model", "null"]
 LABELS = {

@@ -4,9 +4,9 @@ import pytest
 from small_study import SHAPE, blob, write_dataset
 
 from segunc.commands import inspect_store
+from segunc.commands.inspect_store import describe, overview, read_images
 from segunc.data.store import Record, write_store
 from segunc.runtime.errors import UserError
-from segunc.commands.inspect_store import describe, overview, read_images
 
 
 def test_images_as_they_were_written(tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ import pytest
 from small_study import blob, run, write_dataset
 
 from segunc.active import acquisition as pick
-from segunc.evaluation.annotation_stats import composition, disagreement, foreground
 from segunc.data.store import Images, read_split, take
+from segunc.evaluation.annotation_stats import composition, disagreement, foreground
 
 TRAIN = 12
 

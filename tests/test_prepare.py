@@ -16,9 +16,9 @@ from workflow_helpers import NO_ACTIVE_LEARNING, snakemake
 
 from segunc.data import preparation as stage
 from segunc.data.archive import digest
+from segunc.data.preparation import prepare
 from segunc.data.store import CHUNK, Record, read_attributes, read_split
 from segunc.runtime.errors import UserError
-from segunc.data.preparation import prepare
 from segunc.runtime.progress import Progress, clock
 
 SPLIT = {"train": 0.34, "val": 0.33, "test": 0.33, "seed": 0}

@@ -8,13 +8,12 @@ import pandas as pd
 import pytest
 from small_study import SHAPE, random_draws, run, write_dataset, write_samples
 
-from segunc.evaluation import baselines
-from segunc.stages import evaluate
-from segunc.evaluation import tables
-from segunc.runtime.errors import UserError
+from segunc.evaluation import baselines, tables
 from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, SCORES
 from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
 from segunc.evaluation.tables import MEANING, read_cells
+from segunc.runtime.errors import UserError
+from segunc.stages import evaluate
 
 SPEC = {"resamples": 200, "confidence": 0.9, "seed": 4}
 OF_DATA = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle"]

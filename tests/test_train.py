@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from segunc.learning import sampling
-from segunc.learning import training
 from segunc.data.store import Images
-from segunc.runtime.errors import UserError
+from segunc.learning import sampling, training
 from segunc.metrics.uncertainty import entropy
+from segunc.runtime.errors import UserError
 
 CPU = torch.device("cpu")
 SPEC: dict[str, Any] = {

@@ -10,9 +10,9 @@ from PIL import Image
 
 from segunc.data import archive
 from segunc.data.formats import folder
+from segunc.data.preparation import prepare
 from segunc.data.store import Dropped, read_split
 from segunc.runtime.errors import UserError
-from segunc.data.preparation import prepare
 
 IDS = ["a b", "case-2/x", "case-9/x", "case-10/x", "läsion", "v1.2"]
 """In natural order; with space, sub-folders, a letter of two normal forms, and a dot."""

@@ -7,6 +7,7 @@ import pytest
 from conftest import save, zipped
 from PIL import Image
 
+from segunc.catalogue.options import available, options_of
 from segunc.config.schema import FORMAT
 from segunc.data.formats import isic_challenge, lidc_slices, phantom
 from segunc.data.phantoms import lung, skin
@@ -14,7 +15,6 @@ from segunc.data.phantoms.canvas import canvas
 from segunc.data.phantoms.lesion import annotators, outline, probability
 from segunc.data.store import Dropped, Record
 from segunc.runtime.errors import UserError
-from segunc.config.options import available, options_of
 
 
 def split_dropped(entries) -> tuple[list[Record], list[Dropped]]:

@@ -8,9 +8,9 @@ from conftest import save, tarred, zipped
 from PIL import Image
 
 from segunc.data.formats import hpunet_crops
+from segunc.data.preparation import prepare
 from segunc.data.store import Dropped, Record
 from segunc.runtime.errors import UserError
-from segunc.data.preparation import prepare
 
 CROPS = {
     "train": {"LIDC-IDRI-0001": ["z-105.0_c0", "z-97.5_c0", "z-97.5_c1"], "LIDC-IDRI-0010": ["z-1210.0_c0"]},

@@ -6,9 +6,9 @@ from conftest import save, zipped
 from PIL import Image
 
 from segunc.data.formats import isic_challenge
+from segunc.data.preparation import prepare
 from segunc.data.store import read_split
 from segunc.runtime.errors import UserError
-from segunc.data.preparation import prepare
 
 LAYOUTS = {
     2016: ("ISBI2016_ISIC_Part1_Training_Data", "ISBI2016_ISIC_Part1_Training_GroundTruth", "_Segmentation"),

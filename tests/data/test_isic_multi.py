@@ -4,9 +4,9 @@ import pytest
 from conftest import save, zipped
 
 from segunc.data.formats import isic_multi
+from segunc.data.preparation import prepare
 from segunc.data.store import Dropped
 from segunc.runtime.errors import UserError
-from segunc.data.preparation import prepare
 
 HEADER = "ISIC_id,img_filename,seg_filename,annotator,tool,skill_level,mskObjectID,mask_md5"
 ROWS = [  # image, annotator, object: as in IMA++, in no order; A00 annotated ISIC_0000002 twice

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLosslessSV1, RLELossless
 
+from segunc.catalogue.options import options_of
 from segunc.config.schema import FORMAT
 from segunc.data import lidc_xml
 from segunc.data.archive import open_files
 from segunc.data.dicom import ct_series, find, image
 from segunc.data.formats import lidc_dicom, lidc_slices
 from segunc.data.intensity import to_bytes
+from segunc.data.preparation import prepare
 from segunc.data.store import Dropped, Record, read_attributes
 from segunc.runtime.errors import UserError
-from segunc.config.options import options_of
-from segunc.data.preparation import prepare
 
 SIDE = 64
 RNG = np.random.default_rng(0)

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from segunc.data import unpickle
 from segunc.data.formats import lidc_pickle
+from segunc.data.preparation import prepare
 from segunc.data.store import Dropped
 from segunc.data.unpickle import array, load
 from segunc.runtime.errors import UserError
-from segunc.data.preparation import prepare
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 SERIES = ("1.3.6.1.4.1.14519.5.2.1.6279.6001.1", "1.3.6.1.4.1.14519.5.2.1.6279.6001.2", "Ä b")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from segunc.catalogue.options import available
+from segunc.learning.build import build
+from segunc.models.prob_unet import Gaussian, kl_divergence
 from segunc.networks.annotator_sampling import label_sets, one_annotator
 from segunc.networks.backbone import Backbone, Data, UNet
-from segunc.models.prob_unet import Gaussian, kl_divergence
-from segunc.learning.build import build
-from segunc.config.options import available
 
 METHODS = available("models")
 SHAPE = Backbone(filters=[8, 12, 16], convolutions=2, normalisation="batch")

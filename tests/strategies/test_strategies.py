@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segunc.config.options import available, constant_of
+from segunc.catalogue.options import available, constant_of
 from segunc.strategies import Pool, highest
 
 STRATEGIES = available("strategies")

@@ -1,197 +1,225 @@
-# Active learning: rounds of picking, training and testing. Round r needs round r - 1, and no checkpoint is needed for that.
+# Active learning: rounds of acquisition, training and evaluation. Round r needs round r - 1, so that the DAG is static and
+# no Snakemake checkpoint is needed.
+
+
+def labelled(wildcards):
+    """The labelled images of the job's round."""
+    return file_of(acquisition(experiment, Cell.of(wildcards)), "labelled")
+
+
+def labelled_before(wildcards):
+    cell = Cell.of(wildcards)
+    return file_of(acquisition(experiment, cell.before), "labelled")
+
+
+def weights_before(wildcards):
+    return file_of(("active_train", Cell.of(wildcards).before), "weights")
 
 
 rule active_start:
     input:
-        "results/data/{dataset}.h5",
+        data=rules.prepare.output.store,
     output:
-        labelled="results/active/{dataset}/start/seed{seed}/labelled.csv",
-        provenance="results/provenance/active_start/{dataset}/seed{seed}.json",
+        labelled="<results>/active/<cell>/labelled.csv",
+        record="<record>",
     log:
-        "results/logs/active_start/{dataset}/seed{seed}.log",
+        "<log>",
     benchmark:
-        "results/benchmarks/active_start/{dataset}/seed{seed}.tsv"
+        "<timing>"
+    pathvars:
+        step="active_start",
+        cell="{dataset}/start/seed{seed}",
+    localrule: True
     conda:
         "../../envs/segunc.yaml"
-    threads: 1
     resources:
         mem_mb=doubled(2000),
         runtime=doubled(10),
     params:
-        spec=start_spec,
-        code=code("pick"),
-        needed=active_needed,
+        spec=spec("active_start", "seed"),
+        code=code("stages.active_start"),
+        stage="active_start",
+        input=input_options,
+        needed=needed_images,
     message:
-        "Drawing the start set of {wildcards.dataset}, seed {wildcards.seed}"
+        "Choosing images to label: {params.stage} {wildcards}"
     shell:
-        "python -m segunc.pick "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--data {input} --needed {params.needed} --output {output.labelled} > {log} 2>&1"
+        "python -m segunc.stages.{params.stage}"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " {params.input}"
+        " --needed {params.needed}"
+        " --labelled {output.labelled}"
+        " > {log} 2>&1"
 
 
-rule pick_without_network:
+use rule active_start as active_acquire with:
     input:
-        data="results/data/{dataset}.h5",
-        labelled=labelled_before,
-    output:
-        labelled="results/active/{dataset}/{strategy}/seed{seed}/round{round}/labelled.csv",
-        provenance="results/provenance/pick/{dataset}/{strategy}/seed{seed}/round{round}.json",
-    log:
-        "results/logs/pick/{dataset}/{strategy}/seed{seed}/round{round}.log",
-    benchmark:
-        "results/benchmarks/pick/{dataset}/{strategy}/seed{seed}/round{round}.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(2000),
-        runtime=doubled(10),
+        data=rules.prepare.output.store,
+        before=labelled_before,
+    pathvars:
+        step="active_acquire",
+        cell="{dataset}/{strategy}/seed{seed}/round{round}",
     params:
-        spec=pick_spec,
-        code=code("pick", "strategies"),
-        needed=active_needed,
-    message:
-        "Picking images of {wildcards.dataset} by {wildcards.strategy}, seed {wildcards.seed}, round {wildcards.round}"
-    shell:
-        "python -m segunc.pick "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--data {input.data} --labelled {input.labelled} --needed {params.needed} --output {output.labelled} "
-        "> {log} 2>&1"
+        spec=spec("active_acquire", "strategy", "seed", "round"),
+        code=code("stages.active_acquire", "strategies"),
+        stage="active_acquire",
 
 
-rule pick_with_network:
+rule active_acquire_with_model:
     input:
-        data="results/data/{dataset}.h5",
-        labelled=labelled_before,
+        data=rules.prepare.output.store,
+        before=labelled_before,
         weights=weights_before,
     output:
-        labelled="results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/labelled.csv",
-        provenance="results/provenance/pick/{dataset}/{model}/{strategy}/seed{seed}/round{round}.json",
+        labelled="<results>/active/<cell>/labelled.csv",
+        record="<record>",
     log:
-        "results/logs/pick/{dataset}/{model}/{strategy}/seed{seed}/round{round}.log",
+        "<log>",
     benchmark:
-        "results/benchmarks/pick/{dataset}/{model}/{strategy}/seed{seed}/round{round}.tsv"
+        "<timing>"
+    pathvars:
+        step="active_acquire_with_model",
+        cell="<round>",
     conda:
         "../../envs/segunc.yaml"
-    threads: experiment.threads
     resources:
         mem_mb=network_memory,
         runtime=doubled(120),
-        gpu=settings.gpus(experiment),
+        gpu=GPUS,
     params:
-        spec=pick_spec,
-        code=code("pick_with_network", "strategies", "models"),
-        needed=active_needed,
-        device=device,
+        spec=spec("active_acquire", "strategy", "seed", "round"),
+        code=code("stages.active_acquire_with_model", "strategies", "models"),
+        needed=needed_images,
+        device=on_device,
     message:
-        "Picking images of {wildcards.dataset} by {wildcards.strategy} of {wildcards.model}, "
-        "seed {wildcards.seed}, round {wildcards.round}"
+        "Choosing images for {wildcards}"
     shell:
-        "python -m segunc.pick_with_network "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--data {input.data} --labelled {input.labelled} --weights {input.weights} --needed {params.needed} "
-        "--device {params.device} --threads {threads} --output {output.labelled} > {log} 2>&1"
+        "python -m segunc.stages.active_acquire_with_model"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " --data {input.data}"
+        " --before {input.before}"
+        " --weights {input.weights}"
+        " --needed {params.needed}"
+        " --device {params.device} --threads {threads}"
+        " --labelled {output.labelled}"
+        " > {log} 2>&1"
 
 
 rule active_train:
     input:
-        data="results/data/{dataset}.h5",
-        labelled=labelled_now,
+        data=rules.prepare.output.store,
+        labelled=labelled,
     output:
-        weights="results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/weights.pt",
-        provenance="results/provenance/active_train/{dataset}/{model}/{strategy}/seed{seed}/round{round}.json",
+        weights="<results>/active/<cell>/weights.pt",
+        record="<record>",
     log:
-        "results/logs/active_train/{dataset}/{model}/{strategy}/seed{seed}/round{round}.log",
+        "<log>",
     benchmark:
-        "results/benchmarks/active_train/{dataset}/{model}/{strategy}/seed{seed}/round{round}.tsv"
+        "<timing>"
+    pathvars:
+        step="active_train",
+        cell="<round>",
     conda:
         "../../envs/segunc.yaml"
-    threads: experiment.threads
     resources:
         mem_mb=network_memory,
         runtime=training_minutes,
-        gpu=settings.gpus(experiment),
+        gpu=GPUS,
     params:
-        spec=active_train_spec,
-        code=code("active_train", "models"),
-        device=device,
+        spec=spec("active_train", "dataset", "model", "seed"),
+        code=code("stages.active_train", "models"),
+        name=name,
+        device=on_device,
+        checkpoints=checkpoints,
     message:
-        "Training {wildcards.model} on {wildcards.dataset} labelled by {wildcards.strategy}, "
-        "seed {wildcards.seed}, round {wildcards.round}"
+        "Training {wildcards}"
     shell:
-        "python -m segunc.active_train "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--data {input.data} --labelled {input.labelled} "
-        "--name '{wildcards.dataset} {wildcards.model} {wildcards.strategy} seed {wildcards.seed} round {wildcards.round}' "
-        "--device {params.device} --threads {threads} --weights {output.weights} "
-        "--checkpoints results/checkpoints/active_train/{wildcards.dataset}/{wildcards.model}/{wildcards.strategy}/"
-        "seed{wildcards.seed}/round{wildcards.round} > {log} 2>&1"
+        "python -m segunc.stages.active_train"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " --data {input.data}"
+        " --labelled {input.labelled}"
+        " --name {params.name:q}"
+        " --device {params.device} --threads {threads}"
+        " --weights {output.weights}"
+        " --checkpoints {params.checkpoints}"
+        " > {log} 2>&1"
 
 
-rule active_test:
+rule active_evaluate:
     input:
-        data="results/data/{dataset}.h5",
-        labelled=labelled_now,
-        weights="results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/weights.pt",
+        data=rules.prepare.output.store,
+        labelled=labelled,
+        weights=rules.active_train.output.weights,
     output:
-        scores="results/active/{dataset}/{model}/{strategy}/seed{seed}/round{round}/scores.csv",
-        provenance="results/provenance/active_test/{dataset}/{model}/{strategy}/seed{seed}/round{round}.json",
+        scores="<results>/active/<cell>/scores.csv",
+        record="<record>",
     log:
-        "results/logs/active_test/{dataset}/{model}/{strategy}/seed{seed}/round{round}.log",
+        "<log>",
     benchmark:
-        "results/benchmarks/active_test/{dataset}/{model}/{strategy}/seed{seed}/round{round}.tsv"
+        "<timing>"
+    pathvars:
+        step="active_evaluate",
+        cell="<round>",
     conda:
         "../../envs/segunc.yaml"
-    threads: experiment.threads
     resources:
         mem_mb=network_memory,
         runtime=doubled(60),
-        gpu=settings.gpus(experiment),
+        gpu=GPUS,
     params:
-        spec=sample_spec,
-        code=code("active_test", "models"),
-        device=device,
+        spec=spec("sample", "seed"),
+        code=code("stages.active_evaluate", "models"),
+        cell=cell_options,
+        device=on_device,
     message:
-        "Testing {wildcards.model} on {wildcards.dataset} labelled by {wildcards.strategy}, "
-        "seed {wildcards.seed}, round {wildcards.round}"
+        "Evaluating {wildcards}"
     shell:
-        "python -m segunc.active_test "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--data {input.data} --labelled {input.labelled} --weights {input.weights} --dataset {wildcards.dataset} "
-        "--model {wildcards.model} --strategy {wildcards.strategy} --seed {wildcards.seed} --round {wildcards.round} "
-        "--device {params.device} --threads {threads} --output {output.scores} > {log} 2>&1"
+        "python -m segunc.stages.active_evaluate"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " --data {input.data}"
+        " --labelled {input.labelled}"
+        " --weights {input.weights}"
+        " {params.cell}"
+        " --device {params.device} --threads {threads}"
+        " --scores {output.scores}"
+        " > {log} 2>&1"
 
 
-rule active_tables:
+rule active_tabulate:
     input:
-        active_scores,
+        scores=present([("active_evaluate", round_) for round_ in cells.rounds_in(active)], "scores"),
     output:
-        learning="results/tables/active_learning.csv",
+        learning="<results>/tables/active_learning.csv",
         summary=report(
-            "results/tables/active_summary.csv",
+            "<results>/tables/active_summary.csv",
             caption="../report/active_summary.rst",
             category="Tables",
             labels={"table": "Active learning: strategies against random"},
         ),
-        penalty="results/tables/pairwise_penalty.csv",
-        missing="results/tables/active_missing.csv",
-        provenance="results/provenance/active_tables.json",
+        penalty="<results>/tables/pairwise_penalty.csv",
+        missing="<results>/tables/active_missing.csv",
+        record="<record>",
     log:
-        "results/logs/active_tables.log",
+        "<log>",
     benchmark:
-        "results/benchmarks/active_tables.tsv"
+        "<timing>"
+    pathvars:
+        step="active_tabulate",
+        cell="all",
     conda:
         "../../envs/segunc.yaml"
-    threads: 1
     resources:
         mem_mb=doubled(2000),
         runtime=doubled(30),
     params:
-        spec=active_tables_spec,
-        code=code("active_tables"),
+        spec=spec("active_tabulate"),
+        code=code("stages.active_tabulate"),
+        scores=patterns("scores", "active_evaluate"),
     message:
         "Writing the tables of active learning"
     shell:
-        "python -m segunc.active_tables "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--scores results/active --output results/tables > {log} 2>&1"
+        "python -m segunc.stages.active_tabulate"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " {params.scores}"
+        " --tables {output.learning} {output.summary} {output.penalty} {output.missing}"
+        " > {log} 2>&1"

@@ -1,139 +1,77 @@
-# Tables and picks of active learning to figures: the study's figures 8 and 9, and what explains them.
+# Figures of active learning: the study's figures 8 and 9, and what explains them.
 
 
-rule plot_learning_curves:
+def full_data_summary(wildcards):
+    """The table with the scores of the same models trained on all images, if the main grid has any of them."""
+    return [rules.tabulate.output.summary] if cells.shares_models(experiment) else []
+
+
+def first_picks(wildcards):
+    of_strategies = cells.first_picks(active, wildcards.dataset).values()
+    return present([acquisition(experiment, cell) for cell in of_strategies], "labelled")
+
+
+use rule plot_contact_sheet as plot_learning_curves with:
     input:
-        table="results/tables/active_learning.csv",
+        table=rules.active_tabulate.output.learning,
         summary=full_data_summary,
     output:
-        png=report(
-            "results/figures/learning_curves_{metric}.png",
-            caption="../report/learning_curves.rst",
-            category="Active learning",
-            labels={"figure": "Learning curves, {metric}", "dataset": "all"},
-        ),
-        pdf="results/figures/learning_curves_{metric}.pdf",
-        provenance="results/provenance/plot_learning_curves/{metric}.json",
-    log:
-        "results/logs/plot_learning_curves/{metric}.log",
-    benchmark:
-        "results/benchmarks/plot_learning_curves/{metric}.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(2000),
-        runtime=doubled(15),
+        png=figure("<results>/figures/learning_curves_{metric}.png", "Active learning", "Learning curves, {metric}"),
+        pdf="<results>/figures/learning_curves_{metric}.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_learning_curves",
+        cell="{metric}",
     params:
-        spec=learning_curves_spec,
+        spec=spec("figure_of_active_learning"),
         code=code("figures.learning_curves"),
-        summary=full_data_argument,
-    message:
-        "Drawing learning curves in {wildcards.metric}"
-    shell:
-        "python -m segunc.figures.learning_curves "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--table {input.table} {params.summary} --metric {wildcards.metric} --png {output.png} --pdf {output.pdf} "
-        "> {log} 2>&1"
+        figure="learning_curves",
 
 
-rule plot_active_composition:
+use rule plot_contact_sheet as plot_active_composition with:
     input:
-        "results/tables/active_learning.csv",
+        table=rules.active_tabulate.output.learning,
     output:
-        png=report(
-            "results/figures/active_composition.png",
-            caption="../report/active_composition.rst",
-            category="Active learning",
-            labels={"figure": "What is picked", "dataset": "all"},
-        ),
-        pdf="results/figures/active_composition.pdf",
-        provenance="results/provenance/plot_active_composition.json",
-    log:
-        "results/logs/plot_active_composition.log",
-    benchmark:
-        "results/benchmarks/plot_active_composition.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(2000),
-        runtime=doubled(15),
+        png=figure("<results>/figures/active_composition.png", "Active learning", "What is picked"),
+        pdf="<results>/figures/active_composition.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_active_composition",
+        cell="all",
     params:
-        spec=active_figure_spec,
+        spec=spec("figure_of_active_learning"),
         code=code("figures.active_composition"),
-    message:
-        "Drawing what the strategies pick"
-    shell:
-        "python -m segunc.figures.active_composition "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--table {input} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        figure="active_composition",
 
 
-rule plot_active_picks:
+use rule plot_contact_sheet as plot_active_picks with:
     input:
-        data="results/data/{dataset}.h5",
-        labelled=first_picks_files,
+        data=rules.prepare.output.store,
+        labelled=first_picks,
     output:
-        png=report(
-            "results/figures/active_picks_{dataset}.png",
-            caption="../report/active_picks.rst",
-            category="Active learning",
-            labels={"figure": "First picks", "dataset": "{dataset}"},
-        ),
-        pdf="results/figures/active_picks_{dataset}.pdf",
-        provenance="results/provenance/plot_active_picks/{dataset}.json",
-    log:
-        "results/logs/plot_active_picks/{dataset}.log",
-    benchmark:
-        "results/benchmarks/plot_active_picks/{dataset}.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(4000),
-        runtime=doubled(30),
+        png=figure("<results>/figures/active_picks_{dataset}.png", "Active learning", "First picks", "{dataset}"),
+        pdf="<results>/figures/active_picks_{dataset}.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_active_picks",
+        cell="{dataset}",
     params:
-        spec=picks_spec,
+        spec=spec("active_picks"),
         code=code("figures.active_picks"),
-    message:
-        "Drawing the first picks among {wildcards.dataset}"
-    shell:
-        "python -m segunc.figures.active_picks "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--dataset {wildcards.dataset} --data {input.data} "
-        "--labelled {input.labelled} --png {output.png} --pdf {output.pdf} "
-        "> {log} 2>&1"
+        figure="active_picks",
 
 
-rule plot_pairwise_penalty:
+use rule plot_contact_sheet as plot_pairwise_penalty with:
     input:
-        "results/tables/pairwise_penalty.csv",
+        table=rules.active_tabulate.output.penalty,
     output:
-        png=report(
-            "results/figures/pairwise_penalty.png",
-            caption="../report/pairwise_penalty.rst",
-            category="Active learning",
-            labels={"figure": "Pairwise penalty", "dataset": "all"},
-        ),
-        pdf="results/figures/pairwise_penalty.pdf",
-        provenance="results/provenance/plot_pairwise_penalty.json",
-    log:
-        "results/logs/plot_pairwise_penalty.log",
-    benchmark:
-        "results/benchmarks/plot_pairwise_penalty.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(2000),
-        runtime=doubled(15),
+        png=figure("<results>/figures/pairwise_penalty.png", "Active learning", "Pairwise penalty"),
+        pdf="<results>/figures/pairwise_penalty.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_pairwise_penalty",
+        cell="all",
     params:
-        spec=active_figure_spec,
+        spec=spec("figure_of_active_learning"),
         code=code("figures.pairwise_penalty"),
-    message:
-        "Drawing which strategy loses to which"
-    shell:
-        "python -m segunc.figures.pairwise_penalty "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--table {input} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        figure="pairwise_penalty",

@@ -1,207 +1,131 @@
-# Tables, samples and images to the study's figures: each as png for the report and as pdf for papers.
+# The study's figures, each as PNG for the report and as PDF for papers. All differ from the first in their input, output,
+# spec and module.
+
+
+def samples_of_models(wildcards):
+    """The samples of every model, of the first seed."""
+    of_model = Cell.of(wildcards)._replace(seed=grid.seeds[0])
+    return present([("sample", of_model._replace(model=model)) for model in grid.models], "samples")
 
 
 rule plot_contact_sheet:
     input:
-        data="results/data/{dataset}.h5",
+        data=rules.prepare.output.store,
     output:
-        png=report(
-            "results/figures/contact_sheet_{dataset}.png",
-            caption="../report/contact_sheet.rst",
-            category="Data",
-            labels={"figure": "Images and annotators", "dataset": "{dataset}"},
-        ),
-        pdf="results/figures/contact_sheet_{dataset}.pdf",
-        provenance="results/provenance/plot_contact_sheet/{dataset}.json",
+        png=figure("<results>/figures/contact_sheet_{dataset}.png", "Data", "Images and annotators", "{dataset}"),
+        pdf="<results>/figures/contact_sheet_{dataset}.pdf",
+        record="<record>",
     log:
-        "results/logs/plot_contact_sheet/{dataset}.log",
+        "<log>",
     benchmark:
-        "results/benchmarks/plot_contact_sheet/{dataset}.tsv"
+        "<timing>"
+    pathvars:
+        step="plot_contact_sheet",
+        cell="{dataset}",
+    localrule: True
     conda:
         "../../envs/segunc.yaml"
-    threads: 1
     resources:
-        mem_mb=doubled(2000),
-        runtime=doubled(15),
+        mem_mb=doubled(4000),
+        runtime=doubled(30),
     params:
-        spec=store_spec,
+        spec=spec("contact_sheet"),
         code=code("figures.contact_sheet"),
+        figure="contact_sheet",
+        input=input_options,
+        cell=cell_options,
     message:
-        "Drawing images of {wildcards.dataset}"
+        "Plotting {params.figure} {wildcards}"
     shell:
-        "python -m segunc.figures.contact_sheet "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--dataset {wildcards.dataset} --data {input.data} --png {output.png} --pdf {output.pdf} "
-        "> {log} 2>&1"
+        "python -m segunc.figures.{params.figure}"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " {params.cell}"
+        " {params.input}"
+        " --png {output.png}"
+        " --pdf {output.pdf}"
+        " > {log} 2>&1"
 
 
-rule plot_uncertainty_maps:
+use rule plot_contact_sheet as plot_uncertainty_maps with:
     input:
-        data="results/data/{dataset}.h5",
+        data=rules.prepare.output.store,
         samples=samples_of_models,
     output:
-        png=report(
-            "results/figures/uncertainty_maps_{dataset}.png",
-            caption="../report/uncertainty_maps.rst",
-            category="Figures",
-            labels={"figure": "Uncertainty maps", "dataset": "{dataset}"},
-        ),
-        pdf="results/figures/uncertainty_maps_{dataset}.pdf",
-        provenance="results/provenance/plot_uncertainty_maps/{dataset}.json",
-    log:
-        "results/logs/plot_uncertainty_maps/{dataset}.log",
-    benchmark:
-        "results/benchmarks/plot_uncertainty_maps/{dataset}.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(4000),
-        runtime=doubled(30),
+        png=figure("<results>/figures/uncertainty_maps_{dataset}.png", "Figures", "Uncertainty maps", "{dataset}"),
+        pdf="<results>/figures/uncertainty_maps_{dataset}.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_uncertainty_maps",
+        cell="{dataset}",
     params:
-        spec=images_spec,
+        spec=spec("figure_of_samples"),
         code=code("figures.uncertainty_maps"),
-    message:
-        "Drawing uncertainty maps of {wildcards.dataset}"
-    shell:
-        "python -m segunc.figures.uncertainty_maps "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--dataset {wildcards.dataset} --data {input.data} --samples {input.samples} "
-        "--png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        figure="uncertainty_maps",
 
 
-rule plot_samples:
+use rule plot_contact_sheet as plot_sampled_masks with:
     input:
-        data="results/data/{dataset}.h5",
+        data=rules.prepare.output.store,
         samples=samples_of_models,
-        summary="results/tables/summary.csv",
+        summary=rules.tabulate.output.summary,
     output:
-        png=report(
-            "results/figures/samples_{dataset}.png",
-            caption="../report/samples.rst",
-            category="Figures",
-            labels={"figure": "Sampled masks", "dataset": "{dataset}"},
-        ),
-        pdf="results/figures/samples_{dataset}.pdf",
-        provenance="results/provenance/plot_samples/{dataset}.json",
-    log:
-        "results/logs/plot_samples/{dataset}.log",
-    benchmark:
-        "results/benchmarks/plot_samples/{dataset}.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(4000),
-        runtime=doubled(30),
+        png=figure("<results>/figures/sampled_masks_{dataset}.png", "Figures", "Sampled masks", "{dataset}"),
+        pdf="<results>/figures/sampled_masks_{dataset}.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_sampled_masks",
+        cell="{dataset}",
     params:
-        spec=images_spec,
-        code=code("figures.samples"),
-    message:
-        "Drawing sampled masks of {wildcards.dataset}"
-    shell:
-        "python -m segunc.figures.samples "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--dataset {wildcards.dataset} --data {input.data} --samples {input.samples} "
-        "--summary {input.summary} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        spec=spec("figure_of_samples"),
+        code=code("figures.sampled_masks"),
+        figure="sampled_masks",
 
 
-rule plot_entropy_by_outcome:
+use rule plot_contact_sheet as plot_entropy_by_outcome with:
     input:
-        means="results/tables/uncertainty_by_outcome.csv",
-        histograms="results/tables/entropy_histograms.csv",
+        means="<results>/tables/uncertainty_by_outcome.csv",
+        histograms="<results>/tables/entropy_histograms.csv",
     output:
-        png=report(
-            "results/figures/entropy_by_outcome.png",
-            caption="../report/entropy_by_outcome.rst",
-            category="Figures",
-            labels={"figure": "Uncertainty by outcome", "dataset": "all"},
-        ),
-        pdf="results/figures/entropy_by_outcome.pdf",
-        provenance="results/provenance/plot_entropy_by_outcome.json",
-    log:
-        "results/logs/plot_entropy_by_outcome.log",
-    benchmark:
-        "results/benchmarks/plot_entropy_by_outcome.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(2000),
-        runtime=doubled(15),
+        png=figure("<results>/figures/entropy_by_outcome.png", "Figures", "Uncertainty by outcome"),
+        pdf="<results>/figures/entropy_by_outcome.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_entropy_by_outcome",
+        cell="all",
     params:
-        spec=figure_spec,
+        spec=spec("figure"),
         code=code("figures.entropy_by_outcome"),
-    message:
-        "Drawing uncertainty by outcome"
-    shell:
-        "python -m segunc.figures.entropy_by_outcome "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--means {input.means} --histograms {input.histograms} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        figure="entropy_by_outcome",
 
 
-rule plot_entropy_by_agreement:
+use rule plot_contact_sheet as plot_entropy_by_agreement with:
     input:
-        means="results/tables/uncertainty_by_agreement.csv",
-        histograms="results/tables/entropy_histograms.csv",
+        means="<results>/tables/uncertainty_by_agreement.csv",
+        histograms="<results>/tables/entropy_histograms.csv",
     output:
-        png=report(
-            "results/figures/entropy_by_agreement.png",
-            caption="../report/entropy_by_agreement.rst",
-            category="Figures",
-            labels={"figure": "Uncertainty by agreement", "dataset": "all"},
-        ),
-        pdf="results/figures/entropy_by_agreement.pdf",
-        provenance="results/provenance/plot_entropy_by_agreement.json",
-    log:
-        "results/logs/plot_entropy_by_agreement.log",
-    benchmark:
-        "results/benchmarks/plot_entropy_by_agreement.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(2000),
-        runtime=doubled(15),
+        png=figure("<results>/figures/entropy_by_agreement.png", "Figures", "Uncertainty by agreement"),
+        pdf="<results>/figures/entropy_by_agreement.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_entropy_by_agreement",
+        cell="all",
     params:
-        spec=figure_spec,
+        spec=spec("figure"),
         code=code("figures.entropy_by_agreement"),
-    message:
-        "Drawing uncertainty by annotator agreement"
-    shell:
-        "python -m segunc.figures.entropy_by_agreement "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--means {input.means} --histograms {input.histograms} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        figure="entropy_by_agreement",
 
 
-rule plot_ged_by_samples:
+use rule plot_contact_sheet as plot_ged_by_samples with:
     input:
-        "results/tables/summary.csv",
+        summary=rules.tabulate.output.summary,
     output:
-        png=report(
-            "results/figures/ged_by_samples.png",
-            caption="../report/ged_by_samples.rst",
-            category="Figures",
-            labels={"figure": "GED by number of samples", "dataset": "all"},
-        ),
-        pdf="results/figures/ged_by_samples.pdf",
-        provenance="results/provenance/plot_ged_by_samples.json",
-    log:
-        "results/logs/plot_ged_by_samples.log",
-    benchmark:
-        "results/benchmarks/plot_ged_by_samples.tsv"
-    conda:
-        "../../envs/segunc.yaml"
-    threads: 1
-    resources:
-        mem_mb=doubled(2000),
-        runtime=doubled(15),
+        png=figure("<results>/figures/ged_by_samples.png", "Figures", "GED by number of samples"),
+        pdf="<results>/figures/ged_by_samples.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_ged_by_samples",
+        cell="all",
     params:
-        spec=figure_spec,
+        spec=spec("figure"),
         code=code("figures.ged_by_samples"),
-    message:
-        "Drawing GED by number of samples"
-    shell:
-        "python -m segunc.figures.ged_by_samples "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--summary {input} --png {output.png} --pdf {output.pdf} > {log} 2>&1"
+        figure="ged_by_samples",

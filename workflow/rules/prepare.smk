@@ -1,29 +1,51 @@
-# Raw files to one HDF5 per dataset.
+# From raw files to one HDF5 store per dataset.
+
+
+raw_paths = cache(one_sentence(lambda dataset: raw_data(experiment, dataset)))
+# Once per run, as this looks at each file.
+digests = cache(one_sentence(lambda dataset: raw_digests(experiment, dataset, Path(".snakemake/segunc/digests.json"))))
+
+
+def raw_input(wildcards):
+    # The spec contains a SHA-256 of the raw files, so changes are detected by content, not by time stamp.
+    return {name: ancient(path) for name, path in raw_paths(wildcards.dataset).items()}
+
+
+def raw_options(wildcards, input):
+    return [f"--raw {quote(f'{name}={path}')}" for name, path in input.items()]
+
+
+def prepare_spec(wildcards):
+    return specs.prepare(experiment, Cell.of(wildcards), digests(wildcards.dataset))
 
 
 rule prepare:
     input:
         unpack(raw_input),
     output:
-        store="results/data/{dataset}.h5",
-        provenance="results/provenance/prepare/{dataset}.json",
+        store="<results>/data/<cell>.h5",
+        record="<record>",
     log:
-        "results/logs/prepare/{dataset}.log",
+        "<log>",
     benchmark:
-        "results/benchmarks/prepare/{dataset}.tsv"
+        "<timing>"
+    pathvars:
+        step="prepare",
+        cell="{dataset}",
     conda:
         "../../envs/segunc.yaml"
-    threads: 1
     resources:
         mem_mb=doubled(4000),
         runtime=doubled(60),
     params:
-        spec=data_spec,
-        code=code("prepare", "data.formats"),
-        raw=raw_arguments,
+        spec=prepare_spec,
+        code=code("stages.prepare", "data.formats"),
+        raw=raw_options,
     message:
-        "Preparing {wildcards.dataset}"
+        "Preparing {wildcards}"
     shell:
-        "python -m segunc.prepare "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "{params.raw} --output {output.store} 2>&1 | tee {log}"
+        "python -m segunc.stages.prepare"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " {params.raw}"
+        " --store {output.store}"
+        " 2>&1 | tee {log}"

@@ -1,33 +1,38 @@
-# Every draw from a trained network, once.
+# All samples from a trained network, once.
 
 
 rule sample:
     input:
-        data="results/data/{dataset}.h5",
-        weights="results/models/{dataset}/{model}/seed{seed}/weights.pt",
+        data=rules.prepare.output.store,
+        weights=rules.train.output.weights,
     output:
-        samples="results/samples/{dataset}/{model}/seed{seed}.h5",
-        provenance="results/provenance/sample/{dataset}/{model}/seed{seed}.json",
+        samples="<results>/samples/<cell>.h5",
+        record="<record>",
     log:
-        "results/logs/sample/{dataset}/{model}/seed{seed}.log",
+        "<log>",
     benchmark:
-        "results/benchmarks/sample/{dataset}/{model}/seed{seed}.tsv"
+        "<timing>"
+    pathvars:
+        step="sample",
     conda:
         "../../envs/segunc.yaml"
-    threads: experiment.threads
     resources:
         mem_mb=network_memory,
         runtime=doubled(120),
-        gpu=settings.gpus(experiment),
+        gpu=GPUS,
     params:
-        spec=sample_spec,
-        code=code("sample", "models"),
-        device=device,
+        spec=spec("sample", "seed"),
+        code=code("stages.sample", "models"),
+        name=name,
+        device=on_device,
     message:
-        "Sampling {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
+        "Sampling {wildcards}"
     shell:
-        "python -m segunc.sample "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--data {input.data} --weights {input.weights} "
-        "--name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' --device {params.device} "
-        "--threads {threads} --output {output.samples} 2>&1 | tee {log}"
+        "python -m segunc.stages.sample"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " --data {input.data}"
+        " --weights {input.weights}"
+        " --name {params.name:q}"
+        " --device {params.device} --threads {threads}"
+        " --samples {output.samples}"
+        " 2>&1 | tee {log}"

@@ -1,34 +1,40 @@
 # One network per dataset, model and seed.
 
 
-rule train_model:
+rule train:
     input:
-        "results/data/{dataset}.h5",
+        data=rules.prepare.output.store,
     output:
-        weights="results/models/{dataset}/{model}/seed{seed}/weights.pt",
-        history="results/models/{dataset}/{model}/seed{seed}/history.csv",
-        provenance="results/provenance/train/{dataset}/{model}/seed{seed}.json",
+        weights="<results>/models/<cell>/weights.pt",
+        history="<results>/models/<cell>/history.csv",
+        record="<record>",
     log:
-        "results/logs/train/{dataset}/{model}/seed{seed}.log",
+        "<log>",
     benchmark:
-        "results/benchmarks/train/{dataset}/{model}/seed{seed}.tsv"
+        "<timing>"
+    pathvars:
+        step="train",
     conda:
         "../../envs/segunc.yaml"
-    threads: experiment.threads
     resources:
         mem_mb=network_memory,
         runtime=training_minutes,
-        gpu=settings.gpus(experiment),
+        gpu=GPUS,
     params:
-        spec=train_spec,
-        code=code("train", "models"),
-        device=device,
+        spec=spec("train"),
+        code=code("stages.train", "models"),
+        name=name,
+        device=on_device,
+        checkpoints=checkpoints,
     message:
-        "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
+        "Training {wildcards}"
     shell:
-        "python -m segunc.train "
-        "--spec {params.spec:q} --code {params.code:q} --provenance {output.provenance} "
-        "--data {input} --name '{wildcards.dataset} {wildcards.model} seed {wildcards.seed}' --device {params.device} "
-        "--threads {threads} --weights {output.weights} --history {output.history} "
-        "--checkpoints results/checkpoints/train/{wildcards.dataset}/{wildcards.model}/seed{wildcards.seed} "
-        "2>&1 | tee {log}"
+        "python -m segunc.stages.train"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " --data {input.data}"
+        " --name {params.name:q}"
+        " --device {params.device} --threads {threads}"
+        " --weights {output.weights}"
+        " --history {output.history}"
+        " --checkpoints {params.checkpoints}"
+        " 2>&1 | tee {log}"

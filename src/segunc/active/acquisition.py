@@ -1,7 +1,7 @@
-"""Stage `pick`: which training images are labelled first, or, given those that are, next, without asking a network.
+"""Acquisition: which training images are labelled first, and which next.
 
-What is drawn depends on data, seed, round and strategy, not on the model: all models of a seed learn from the same
-picks. Strategies that ask a network have a stage of their own (`segunc.pick_with_network`).
+The choice depends on data, seed, round and strategy. Without a model's predictions, all models of a seed learn from the
+same images.
 """
 
 import importlib
@@ -13,32 +13,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segunc.active import labelled_set as labelled
-from segunc.evaluation.annotation_stats import disagreement, foreground
+from segunc.active import labelled_set
 from segunc.data.store import Images, read_split, take
+from segunc.evaluation.annotation_stats import disagreement, foreground
 from segunc.runtime.errors import UserError
-from segunc.runtime.stage import stage, stage_parser
 from segunc.strategies import Pool
 
 
-def start_set(spec: Mapping[str, Any], n: int) -> NDArray[np.int64]:
-    """`start` of n positions; `spec` is `segunc.config.start_spec`. A larger `start` adds to the set of a smaller."""
+def initial_set(spec: Mapping[str, Any], n: int) -> NDArray[np.int64]:
+    """`start` of n positions; `spec` is `segunc.config.specs.active_start`. A larger `start` adds to the set of a smaller."""
     return np.random.default_rng(spec["seed"]).permutation(n)[: spec["start"]]
 
 
 def next_picks(
-    spec: Mapping[str, Any], train: Images, positions: NDArray[np.int64], asked: Mapping[str, NDArray]
+    spec: Mapping[str, Any], train: Images, positions: NDArray[np.int64], predictions: Mapping[str, NDArray]
 ) -> NDArray[np.int64]:
     """The `add` positions among the training images that are labelled next; none is labelled yet, none comes twice.
 
-    `spec` is `segunc.config.pick_spec`, `positions` the labelled images, `asked` what the network says of all training
-    images: the fields of the Pool that the strategy needs, (N, ...) each.
+    `spec` is `segunc.config.specs.active_acquire`, `positions` the labelled images, `predictions` what the network predicts for all
+    training images: the fields of the Pool that the strategy needs, (N, ...) each.
     """
     method = importlib.import_module(f"segunc.strategies.{spec['method']}")
     free = np.setdiff1d(np.arange(len(train.image_id)), positions)
-    fields = {name: values[free] for name, values in asked.items()}
+    fields = {name: values[free] for name, values in predictions.items()}
     if method.NEEDS == "features":
-        fields["labelled_features"] = asked["features"][positions]
+        fields["labelled_features"] = predictions["features"][positions]
     elif method.NEEDS == "annotations":
         images = take(train, free)
         fields = {"foreground": foreground(images), "disagreement": np.nan_to_num(disagreement(images))}
@@ -56,20 +55,20 @@ def next_picks(
 
 
 def next_round(
-    spec: Mapping[str, Any], train: Images, data: Path, before: Path, asked: Mapping[str, NDArray]
+    spec: Mapping[str, Any], train: Images, data: Path, before: Path, predictions: Mapping[str, NDArray]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions of all images that are labelled by a round, and the round of each; `before` is the round before's file.
 
     Raises UserError if fewer than `add` images of `data` are left.
     """
     n = len(train.image_id)
-    positions, rounds = labelled.read(before, train.image_id)
+    positions, rounds = labelled_set.read(before, train.image_id)
     if spec["add"] > n - len(positions):
         raise UserError(
             f"config key active.add asks for {spec['add']} images in round {spec['round']}, but of the {n} in the "
             f"training split of {data} {n - len(positions)} are left; lower it or active.rounds."
         )
-    positions = np.concatenate([positions, next_picks(spec, train, positions, asked)])
+    positions = np.concatenate([positions, next_picks(spec, train, positions, predictions)])
     return positions, np.concatenate([rounds, np.full(spec["add"], spec["round"])])
 
 
@@ -85,25 +84,3 @@ def read_pool(data: Path, needed: int) -> Images:
             f"{data} has {len(train.image_id)} in its training split; lower one of them."
         )
     return train
-
-
-@stage
-def main() -> None:
-    parser = stage_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--needed", type=int, default=0, help="images that the last round will have labelled")
-    parser.add_argument("--labelled", type=Path, help="the round before; without it, the start set is drawn")
-    parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args()
-
-    train = read_pool(args.data, max(args.needed, args.spec.get("start", 0)))
-    if args.labelled is None:
-        positions = start_set(args.spec, len(train.image_id))
-        rounds = np.zeros_like(positions)
-    else:
-        positions, rounds = next_round(args.spec, train, args.data, args.labelled, {})
-    labelled.write(args.output, train.image_id[positions], rounds)
-
-
-if __name__ == "__main__":
-    main()

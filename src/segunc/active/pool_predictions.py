@@ -1,18 +1,34 @@
-"""What the network of a round says about the training images. It is asked in evaluation mode, like a test."""
+"""Predictions of a round's network for the training images, in evaluation mode."""
 
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segunc.networks.backbone import Encoder
-from segunc.learning.device import mixed_precision
+from segunc.data.store import Images
 from segunc.learning.build import restore, to_float
-from segunc.learning.sampling import BATCH, sample
+from segunc.learning.device import mixed_precision
+from segunc.learning.passes import SAMPLING_BATCH
+from segunc.learning.sampling import sample
+from segunc.networks.backbone import Encoder
 
 ROUNDING = 1e-5
 """In bits. Draws that are all the same leave up to 8e-6 of mutual information in float32, most at uncertain pixels."""
+
+
+def predict(spec: Mapping[str, Any], train: Images, weights: Path, device: torch.device) -> dict[str, NDArray]:
+    """What the strategy needs of the network's predictions for all training images, by field of the Pool.
+
+    `spec` is `segunc.config.specs.active_acquire`.
+    """
+    trained = torch.load(weights, map_location=device, weights_only=True)
+    if importlib.import_module(f"segunc.strategies.{spec['method']}").NEEDS == "features":
+        return {"features": features(trained, train.images, device)}
+    return uncertainty(trained, train.images, spec["draws"], spec["seed"], device, f"acquire {spec['method']}")
 
 
 def uncertainty(
@@ -41,8 +57,8 @@ def features(weights: dict[str, Any], images: NDArray[np.uint8], device: torch.d
     model, spec = restore(weights, device)
     encoder = next(module for module in model.modules() if isinstance(module, Encoder))
     parts = []
-    for start in range(0, len(images), BATCH):
+    for start in range(0, len(images), SAMPLING_BATCH):
         with mixed_precision(device, spec["training"]["precision"]):
-            deepest = encoder(to_float(images[start : start + BATCH], device))[-1]
+            deepest = encoder(to_float(images[start : start + SAMPLING_BATCH], device))[-1]
         parts.append(deepest.float().mean(dim=(2, 3)).cpu().numpy())
     return np.concatenate(parts)

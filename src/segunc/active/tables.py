@@ -1,4 +1,4 @@
-"""Stage `active_tables`: the tables of active learning, from the `scores.csv` of all rounds.
+"""The tables of active learning, from the `scores.csv` of all rounds.
 
 A learning curve is one seed's test scores against the number of labelled images. Its area, divided by the range of
 images, is the mean score over the budget (AUBC; trapezoids, as in nnActive, Lüth et al. 2025). Strategies are compared
@@ -8,16 +8,14 @@ as that of the rounds that are left would be of another budget, and the tests ar
 """
 
 from collections.abc import Sequence
-from itertools import permutations, product
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from segunc.runtime.files import write_atomically
 from segunc.evaluation.seed_statistics import mean_over_seeds
-from segunc.runtime.stage import stage, stage_parser
 from segunc.evaluation.statistics import holm
 
 METRICS = {"cross_entropy": False, "dice": True, "ged_16": False}
@@ -123,58 +121,3 @@ def penalty(table: pd.DataFrame) -> pd.DataFrame:
                 share = worse / len(tests) if tests else float("nan")
                 rows.append((dataset, metric, a, b, share, len(tests)))
     return pd.DataFrame(rows, columns=["dataset", "metric", "strategy_a", "strategy_b", "penalty", "n_comparisons"])
-
-
-def score_files(
-    folder: Path,
-    datasets: Sequence[str],
-    models: Sequence[str],
-    strategies: Sequence[str],
-    seeds: Sequence[int],
-    rounds: int,
-) -> list[Path]:
-    """The `scores.csv` of every round: round 0 once, the others of every strategy."""
-    chain = [(START, 0), *product(strategies, range(1, rounds + 1))]
-    return [
-        score_file(folder, dataset, model, strategy, seed, round_)
-        for dataset, model, seed, (strategy, round_) in product(datasets, models, seeds, chain)
-    ]
-
-
-def score_file(folder: Path, dataset: str, model: str, strategy: str, seed: int, round_: int) -> Path:
-    """The `scores.csv` of one round."""
-    return folder / dataset / model / strategy / f"seed{seed}" / f"round{round_}" / "scores.csv"
-
-
-@stage
-def main() -> None:
-    parser = stage_parser(__doc__)
-    # Not the files themselves: those of a large grid are more than one command line can hold.
-    parser.add_argument("--scores", type=Path, required=True, help="folder of active learning (docs/architecture.md)")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
-    args = parser.parse_args()
-
-    grid = tuple(args.spec[name] for name in ("datasets", "models", "strategies", "seeds", "rounds"))
-    missing = pd.DataFrame(args.spec["missing"], columns=[*ROUND, "why"])
-    # Not to be read even if there: then they are of an earlier run.
-    skipped = {score_file(args.scores, *row[:-1]) for row in missing.itertuples(index=False)}
-    table = learning([path for path in score_files(args.scores, *grid) if path not in skipped], *grid)
-    tables = {
-        "active_learning": table.dropna(subset="images"),
-        "active_summary": summary(table, args.spec["confidence"]),
-        "pairwise_penalty": penalty(table),
-        "active_missing": missing,
-    }
-    for name, frame in tables.items():
-        with write_atomically(args.output / f"{name}.csv") as path:
-            frame.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
-    if RANDOM not in args.spec["strategies"]:
-        print("The strategy random is not in the grid: no differences; these fields are empty.")
-    if len(args.spec["seeds"]) < 2:
-        print("One seed: no intervals and no tests; these fields are empty.")
-    if len(missing):
-        print(f"Scores of {len(missing)} rounds are missing (active_missing.csv): their curves have no area.")
-
-
-if __name__ == "__main__":
-    main()

@@ -8,13 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from segunc.commands import fetch
-from segunc.commands import inspect_store
-from segunc.runtime import records as provenance
+from segunc.commands import fetch, inspect_store
 from segunc.config.schema import ConfigError
-from segunc.workflow.pending_jobs import Job, cause, jobs_to_run
-from segunc.runtime.errors import UserError
 from segunc.plan.report import report
+from segunc.runtime import records as provenance
+from segunc.runtime.errors import UserError
+from segunc.workflow.pending_jobs import Job, cause, jobs_to_run
 
 SHOWN = 6
 """Most jobs of a rule that are named."""

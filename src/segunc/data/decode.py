@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segunc.config.option_types import Intensity
+from segunc.catalogue.option_types import Intensity
 from segunc.data.intensity import to_bytes
 from segunc.runtime.errors import UserError
 

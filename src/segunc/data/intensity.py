@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from segunc.config.option_types import Intensity
+from segunc.catalogue.option_types import Intensity
 
 
 def to_bytes(values: NDArray, intensity: Intensity) -> NDArray[np.uint8]:

@@ -1,6 +1,5 @@
-"""Stage `prepare`: raw images of any format become one HDF5 store with images of one size and a split by patient."""
+"""From raw images of any format to one HDF5 store: images of one size, and a split by patient."""
 
-import argparse
 import importlib
 import platform
 import sys
@@ -21,7 +20,6 @@ from segunc.data.splits import SIDES, check_split, split_patients
 from segunc.data.store import CHUNK, Dropped, Record, read_attributes, write_store
 from segunc.runtime.errors import UserError
 from segunc.runtime.progress import Progress
-from segunc.runtime.stage import stage, stage_parser
 
 
 def resize(record: Record, size: int, how: str) -> Record:
@@ -101,7 +99,7 @@ def assign_sides(split: Mapping[str, Any], patient_ids: list[str], published: li
 def prepare(spec: Mapping[str, Any], raw: Mapping[str, Path], output: Path) -> None:
     """Writes the store `output` from raw data.
 
-    `spec` is `segunc.config.data_spec`, `raw` the files or folders by option name. Raises UserError if they do not fit,
+    `spec` is `segunc.config.specs.prepare`, `raw` the files or folders by option name. Raises UserError if they do not fit,
     and then leaves `output` as it was.
     """
     for path in raw.values():
@@ -147,24 +145,3 @@ def summary(path: Path) -> str:
     empty = 1 - marked[annotated].mean()
     facts = [*sides, f"{annotated.shape[1]} annotator(s), {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
     return f"{path.stem}: {'; '.join(facts)}"
-
-
-def _named_path(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"'{text}' is not name=path")
-    return name, Path(path)
-
-
-@stage
-def main() -> None:
-    parser = stage_parser(__doc__)
-    parser.add_argument("--raw", type=_named_path, action="append", default=[], metavar="NAME=PATH")
-    parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args()
-    prepare(args.spec, dict(args.raw), args.output)
-    print(summary(args.output))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-"""Stage `baselines`: what the models' scores must be compared with. GED alone proves little where masks are small.
+"""Baselines: what the models' scores must be compared with. GED alone proves little where masks are small.
 
-Without `--samples`, the baselines that need the data alone: `baseline_empty`, `baseline_blind`, `baseline_annotator`
-and `baseline_oracle`, written with seed 0, as they are the same for every seed. With the U-Net's samples,
-`baseline_threshold`, with the U-Net's seed.
+`baseline_empty`, `baseline_blind`, `baseline_annotator` and `baseline_oracle` need the data alone; they have seed 0, as
+they are the same for every seed. `baseline_threshold` needs the samples of a U-Net, and has the U-Net's seed.
 """
 
 from collections.abc import Iterator
@@ -12,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segunc.data.store import read_split
-from segunc.metrics.uncertainty import entropy
 from segunc.evaluation.predictions import Prediction, read_predictions
-from segunc.evaluation.scores import SCORES, Scored, annotations_of, identity, score, score_image, write
-from segunc.runtime.stage import stage, stage_parser
+from segunc.evaluation.scores import SCORES, Scored, annotations_of, identity, score, score_image
+from segunc.metrics.uncertainty import entropy
 
 DRAWS = 16
 # The bits of 0 to 15 reversed: n consecutive numbers (n = 4 or 8) lie evenly over the range.
@@ -98,26 +96,3 @@ def from_unet(data: Path, samples: Path, dataset: str, seed: int) -> Iterator[Sc
     test = read_split(data, "test")
     for i, unet in enumerate(read_predictions(samples, test.image_id)):
         yield score_image(dataset, "baseline_threshold", seed, test, i, threshold(unet))
-
-
-@stage
-def main() -> None:
-    parser = stage_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--samples", type=Path, help="the U-Net's samples, for baseline_threshold")
-    parser.add_argument("--seed", type=int, help="the U-Net's seed")
-    parser.add_argument("--images", type=Path, required=True, help="CSV to write: one row per test image")
-    parser.add_argument("--pixels", type=Path, required=True, help="CSV to write, gzipped: histograms of entropy")
-    args = parser.parse_args()
-    if (args.samples is None) != (args.seed is None):
-        parser.error("--samples and --seed go together")
-    if args.samples is None:
-        scored = from_data(args.data, args.dataset)
-    else:
-        scored = from_unet(args.data, args.samples, args.dataset, args.seed)
-    write(args.images, args.pixels, scored)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segunc.data.store import Images
-from segunc.runtime.files import write_atomically
+from segunc.evaluation.predictions import Prediction
 from segunc.metrics import overlap, probability, uncertainty
 from segunc.metrics.ged import energy_distances
-from segunc.evaluation.predictions import Prediction
+from segunc.runtime.files import write_atomically
 
 KEY = ("dataset", "model", "seed", "image_id")
 IDENTITY = (*KEY, "group_id", "patient_id", "annotators", "votes", "foreground")

@@ -1,4 +1,4 @@
-"""Stage `tables`: every table of the study, from the scores of all models and the stores of all datasets.
+"""Every table of the study, from the scores of all models and the stores of all datasets.
 
 Seeds are averaged per image first, over those in which the value is defined. Then each number is a mean over images,
 with an interval from a bootstrap of patients (`segunc.statistics`), and images without a value are counted.
@@ -6,8 +6,7 @@ with an interval from a bootstrap of patients (`segunc.statistics`), and images 
 Scores may be missing because a job failed. The numbers are then of what is there, and the tables say what is not.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +16,9 @@ import numpy as np
 import pandas as pd
 
 from segunc.data.store import read_attributes
-from segunc.runtime.errors import UserError
-from segunc.runtime.files import write_atomically
-from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
 from segunc.evaluation.scores import BINS, GROUPS, METRICS, SCORES
-from segunc.runtime.stage import stage, stage_parser
 from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
+from segunc.runtime.errors import UserError
 
 GED = tuple(metric for metric in METRICS if metric.startswith("ged"))
 COMPARED = ("ged_16", "ged_u_16", "dice", "cross_entropy")
@@ -101,16 +97,19 @@ def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[Cell]:
 
 
 def missing_scores(missing: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """`missing.csv`: the entries of `--missing` in their order, with FROM_DATA by name in the place of `baselines`."""
+    """`missing.csv`: a row per model, baseline and seed that a missing job should have scored.
+
+    missing: `step` (the job's rule), `dataset`, `model`, `seed` and `why` of each of these jobs.
+    """
     rows = [
-        {**entry, "model": model}
+        {**entry, "model": model, "seed": pd.NA if entry["seed"] == "" else entry["seed"]}
         for entry in missing
-        for model in (FROM_DATA if entry["model"] == "baselines" else [entry["model"]])
+        for model in {"baselines": FROM_DATA, "baseline_threshold": [REFERENCE]}.get(entry["step"], [entry["model"]])
     ]
     return pd.DataFrame(rows, columns=MISSING).astype({"seed": "Int64"})
 
 
-def completed(
+def with_empty_cells(
     cells: Sequence[Cell], missing: pd.DataFrame, datasets: Sequence[str], models: Sequence[str]
 ) -> list[Cell]:
     """The cells, with an empty one for each that is missing as a whole, in the order of the tables.
@@ -125,7 +124,7 @@ def completed(
     every = there | {name: Cell(*name, runs, images) for name in names if name not in there}
     in_order = (
         dict.fromkeys([*datasets, *(dataset for dataset, _ in every)]),
-        dict.fromkeys([*models, *(model for _, model in every if not _is_baseline(model)), *FROM_DATA, REFERENCE]),
+        dict.fromkeys([*models, *(model for _, model in every if not is_baseline(model)), *FROM_DATA, REFERENCE]),
     )
     return [every[name] for name in product(*in_order) if name in every]
 
@@ -215,7 +214,7 @@ def comparisons(cells: Sequence[Cell], spec: dict[str, Any]) -> pd.DataFrame:
     rows = []
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
         images = {cell.model: cell.images for cell in cells if cell.dataset == dataset and len(cell.images)}
-        models = [model for model in images if not _is_baseline(model)]
+        models = [model for model in images if not is_baseline(model)]
         pairs = list(combinations(models, 2))
         if REFERENCE in images:
             pairs += [(model, REFERENCE) for model in models]
@@ -259,125 +258,5 @@ def _why_undefined(model: str, score: str) -> str:
     return UNDEFINED.get(score, "the score is not a number")
 
 
-def summary_markdown(table: pd.DataFrame, missing: pd.DataFrame) -> str:
-    """`summary.md`: the table of `summary` for people, one block per dataset, models as rows, metrics as columns.
-
-    Before them, what is missing (`missing_scores`) and why.
-    """
-    lines = [
-        "# Summary",
-        "",
-        *_missing_lines(missing),
-        "`mean [low, high]` over test images, seeds averaged per image; the interval is from a bootstrap of patients.",
-        "In parentheses: on how many images the value is defined, where not on all. –: on none.",
-    ]
-    for dataset, block in table.groupby("dataset", sort=False):
-        per_model = {str(model): rows.set_index("metric") for model, rows in block.groupby("model", sort=False)}
-        metrics = list(dict.fromkeys(block["metric"]))
-        total = int((block["n_images"] + block["n_undefined"]).max())
-        tested = f"{total} test images of {block['n_patients'].max()} patients." if total else "No scores: see above."
-        lines += ["", f"## {dataset}", "", tested]
-        distances = [metric for metric in metrics if metric in (*GED, "diversity")]
-        for title, columns in (
-            ("Draws against annotators", distances),
-            ("Mean prediction and its uncertainty", [metric for metric in metrics if metric not in distances]),
-        ):
-            lines += ["", f"### {title}", "", _line(["model", "seeds", *columns])]
-            lines += [_line(["---"] * (len(columns) + 2))]
-            lines += _rows({m: rows for m, rows in per_model.items() if not _is_baseline(m)}, columns, total)
-            lines += [_line(["*baselines*", *[""] * (len(columns) + 1)])]
-            lines += _rows({m: rows for m, rows in per_model.items() if _is_baseline(m)}, columns, total)
-    shown = list(dict.fromkeys(table["metric"]))
-    lines += ["", "## Columns", "", *(f"- `{metric}`: {MEANING[metric]}." for metric in shown)]
-    return "\n".join(lines) + "\n"
-
-
-def _missing_lines(missing: pd.DataFrame) -> Iterator[str]:
-    """A warning and an item per dataset and reason; nothing if nothing is missing."""
-    if missing.empty:
-        return
-    yield "**Incomplete.** These are missing, and the numbers below are without them:"
-    yield ""
-    for (dataset, why), entries in missing.groupby(["dataset", "why"], sort=False):
-        by_model = entries.groupby("model", sort=False)["seed"]
-        seeds = {str(model): ", ".join(of_model.dropna().astype(str)) for model, of_model in by_model}
-        what = ", ".join(f"{model} (seed {numbers})" if numbers else model for model, numbers in seeds.items())
-        # What a program said may look like Markdown.
-        reason = re.sub(r"[\\`*<]", r"\\\g<0>", " ".join(str(why).split()))
-        yield f"- **{dataset}**: {what}: {reason}"
-    yield ""
-
-
-def _rows(per_model: dict[str, pd.DataFrame], columns: Sequence[str], total: int) -> Iterator[str]:
-    for model, rows in per_model.items():
-        values = [_value(rows.loc[metric], total) for metric in columns]
-        yield _line([model, str(rows["n_seeds"].iloc[0]), *values])
-
-
-def _value(row: Any, total: int) -> str:
-    if np.isnan(row["mean"]):
-        return "–"
-    # Adding 0 makes a rounded -0.000 a 0.000.
-    mean, low, high = (f"{round(row[name], 3) + 0:.3f}" for name in INTERVAL)
-    interval = "" if np.isnan(row["ci_low"]) else f" [{low}, {high}]"
-    return mean + interval + (f" ({row['n_images']})" if row["n_images"] < total else "")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _is_baseline(model: str) -> bool:
+def is_baseline(model: str) -> bool:
     return model.startswith("baseline_")
-
-
-def score_files(folder: Path, spec: Mapping[str, Any], file: str) -> list[Path]:
-    """One kind of file of all that is scored, but for what is missing; `spec` is `segunc.config.tables_spec`."""
-    datasets, seeds = spec["datasets"], spec["seeds"]
-    cells = [
-        *product(datasets, spec["models"], seeds),
-        *product(datasets, ["baselines"], [None]),
-        *product(datasets, [REFERENCE], seeds if spec["threshold"] else []),
-    ]
-    missing = {(entry["dataset"], entry["model"], entry["seed"]) for entry in spec["missing"]}
-    return [
-        folder / dataset / model / ("" if seed is None else f"seed{seed}") / file
-        for dataset, model, seed in cells
-        if (dataset, model, seed) not in missing
-    ]
-
-
-@stage
-def main() -> None:
-    parser = stage_parser(__doc__)
-    parser.add_argument("--data", type=Path, nargs="*", required=True, help="stores, in the order of the tables")
-    # Not the files themselves: those of a large grid are more than one command line can hold.
-    parser.add_argument("--scores", type=Path, required=True, help="folder of all scores (docs/architecture.md)")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
-    args = parser.parse_args()
-
-    spec = args.spec
-    missing = missing_scores(spec["missing"])
-    found = read_cells(score_files(args.scores, spec, "images.csv"), spec["datasets"])
-    cells = completed(found, missing, spec["datasets"], spec["models"])
-    bootstrap = spec["statistics"]
-    table = summary(cells, bootstrap)
-    tables = {
-        "summary": table,
-        "uncertainty_by_outcome": uncertainty_by("outcome", OUTCOMES, cells, bootstrap),
-        "uncertainty_by_agreement": uncertainty_by("agreement", AGREEMENTS, cells, bootstrap),
-        "entropy_histograms": entropy_histograms(score_files(args.scores, spec, "pixels.csv.gz"), cells),
-        "ged_by_votes": ged_by_votes(cells, bootstrap),
-        "comparisons": comparisons(cells, bootstrap),
-        "exclusions": exclusions(args.data, cells),
-        "missing": missing,
-    }
-    for name, frame in tables.items():
-        with write_atomically(args.output / f"{name}.csv") as path:
-            frame.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
-    with write_atomically(args.output / "summary.md") as path:
-        path.write_text(summary_markdown(table, missing), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

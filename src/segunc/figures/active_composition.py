@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.figures import strategy_style as strategies, style
-from segunc.runtime.stage import stage
+from segunc.figures import strategy_style as strategies
+from segunc.figures import style
+from segunc.runtime.stage import Job, stage
 
 QUANTITIES = {
     "picked_foreground": "marked pixels (%)",
@@ -86,12 +87,15 @@ def _panel(axes: Axes, means: pd.DataFrame, quantity: str, names: list[str], lab
 
 
 @stage
-def main() -> None:
-    parser = style.parser(__doc__)
-    parser.add_argument("--table", type=Path, required=True, help="active_learning.csv")
-    args = parser.parse_args()
-    labels = args.spec["labels"]
-    style.save(draw(style.read_table(args.table), labels), args.png, args.pdf)
+def main(
+    job: Job,
+    *,
+    table: Path,  # active_learning.csv
+    png: Path,  # file to write
+    pdf: Path,  # file to write
+) -> None:
+    labels = job.spec["labels"]
+    style.save(draw(style.read_table(table), labels), png, pdf)
 
 
 if __name__ == "__main__":

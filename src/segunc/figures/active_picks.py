@@ -11,12 +11,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from segunc.active import labelled_set as labelled
-from segunc.evaluation.annotation_stats import composition, foreground
+from segunc.active import labelled_set
 from segunc.data.store import Images, read_split, take
-from segunc.figures import examples, strategy_style as strategies, style
+from segunc.evaluation.annotation_stats import composition, foreground
+from segunc.figures import examples, style
+from segunc.figures import strategy_style as strategies
 from segunc.figures.examples import TRUTH
-from segunc.runtime.stage import stage
+from segunc.runtime.stage import Job, stage
 
 SHOWN = 8
 """Most images of a strategy."""
@@ -71,24 +72,26 @@ def described(images: Images) -> str:
 
 
 @stage
-def main() -> None:
-    parser = style.parser(__doc__)
-    parser.add_argument("--dataset", required=True, help="id of the dataset")
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's store")
-    parser.add_argument("--labelled", nargs="*", type=Path, required=True, help="of round 1 of the spec's strategies")
-    args = parser.parse_args()
-    labels = args.spec["labels"]
-    train = read_split(args.data, "train")
+def main(
+    job: Job,
+    *,
+    dataset: str,  # id of the dataset
+    data: Path,  # the dataset's store
+    labelled: list[Path],  # of round 1 of the spec's strategies
+    png: Path,  # file to write
+    pdf: Path,  # file to write
+) -> None:
+    labels = job.spec["labels"]
+    train = read_split(data, "train")
     picks = {}
-    for strategy, path in zip(args.spec["strategies"], args.labelled, strict=True):
-        positions, rounds = labelled.read(path, train.image_id)
+    for strategy, path in zip(job.spec["strategies"], labelled, strict=True):
+        positions, rounds = labelled_set.read(path, train.image_id)
         picks[strategy] = take(train, positions[rounds == 1])
-    dataset = labels["datasets"].get(args.dataset, args.dataset)
-    model = labels["models"][args.spec["model"]]
-    title = f"{dataset}: first picks of round 1 ({model}, seed {args.spec['seed']})"
+    model = labels["models"][job.spec["model"]]
+    title = f"{labels['datasets'].get(dataset, dataset)}: first picks of round 1 ({model}, seed {job.spec['seed']})"
     note = f"training split: {100 * foreground(train).mean():.1f}% marked"
-    names = style.ordered([*picks, *args.spec["missing"]], labels["strategies"])
-    style.save(draw(picks, names, labels, title, note), args.png, args.pdf)
+    names = style.ordered([*picks, *job.spec["missing"]], labels["strategies"])
+    style.save(draw(picks, names, labels, title, note), png, pdf)
 
 
 if __name__ == "__main__":

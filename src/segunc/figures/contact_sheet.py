@@ -14,10 +14,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from segunc.figures import examples, strategy_style as strategies, style
+from segunc.data.overview import read_images
+from segunc.figures import examples, style
+from segunc.figures import strategy_style as strategies
 from segunc.figures.examples import Example
-from segunc.commands.inspect_store import read_images
-from segunc.runtime.stage import stage
+from segunc.runtime.stage import Job, stage
 
 ROWS = {"train": 3, "val": 1, "test": 2}
 ACROSS = 7
@@ -97,16 +98,19 @@ def described(images: pd.DataFrame) -> str:
 
 
 @stage
-def main() -> None:
-    parser = style.parser(__doc__)
-    parser.add_argument("--dataset", required=True, help="id of the dataset")
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's store")
-    args = parser.parse_args()
-    labels = args.spec["labels"]
-    images = read_images(args.data)
-    shown = load(args.data, images)
+def main(
+    job: Job,
+    *,
+    dataset: str,  # id of the dataset
+    data: Path,  # the dataset's store
+    png: Path,  # file to write
+    pdf: Path,  # file to write
+) -> None:
+    labels = job.spec["labels"]
+    images = read_images(data)
+    shown = load(data, images)
     notes = {side: described(images[images["split"] == side]) for side in shown}
-    style.save(draw(shown, notes, labels.get(args.dataset, args.dataset)), args.png, args.pdf)
+    style.save(draw(shown, notes, labels.get(dataset, dataset)), png, pdf)
 
 
 if __name__ == "__main__":

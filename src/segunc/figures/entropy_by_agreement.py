@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from segunc.figures import distributions, style
-from segunc.runtime.stage import stage
+from segunc.runtime.stage import Job, stage
 
 AGREEMENTS = {"agree": "all agree", "somewhat": "somewhat agree", "disagree": "disagree (a tie)"}
 
@@ -31,13 +31,16 @@ def draw(means: pd.DataFrame, histograms: pd.DataFrame, labels: Mapping[str, str
 
 
 @stage
-def main() -> None:
-    parser = style.parser(__doc__)
-    parser.add_argument("--means", type=Path, required=True, help="uncertainty_by_agreement.csv")
-    parser.add_argument("--histograms", type=Path, required=True, help="entropy_histograms.csv")
-    args = parser.parse_args()
-    labels = args.spec["labels"]
-    style.save(draw(style.read_table(args.means), style.read_table(args.histograms), labels), args.png, args.pdf)
+def main(
+    job: Job,
+    *,
+    means: Path,  # uncertainty_by_agreement.csv
+    histograms: Path,  # entropy_histograms.csv
+    png: Path,  # file to write
+    pdf: Path,  # file to write
+) -> None:
+    labels = job.spec["labels"]
+    style.save(draw(style.read_table(means), style.read_table(histograms), labels), png, pdf)
 
 
 if __name__ == "__main__":

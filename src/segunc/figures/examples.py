@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from segunc.data.store import Images, read_split
-from segunc.runtime.errors import UserError
 from segunc.evaluation.predictions import Prediction, read_predictions
+from segunc.runtime.errors import UserError
 
 Dashes = str | tuple[float, tuple[float, ...]]
 HALO = [patheffects.withStroke(linewidth=1.8, foreground="black", alpha=0.6)]

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from segunc.figures import style
-from segunc.runtime.stage import stage
+from segunc.runtime.stage import Job, stage
 
 SIZES = (1, 4, 8, 16)
 PANEL = (1.95, 2.3)
@@ -179,12 +179,15 @@ def _apart(positions: np.ndarray, gap: float) -> np.ndarray:
 
 
 @stage
-def main() -> None:
-    parser = style.parser(__doc__)
-    parser.add_argument("--summary", type=Path, required=True, help="summary.csv")
-    args = parser.parse_args()
-    labels = args.spec["labels"]
-    style.save(draw(style.read_table(args.summary), labels), args.png, args.pdf)
+def main(
+    job: Job,
+    *,
+    summary: Path,  # summary.csv
+    png: Path,  # file to write
+    pdf: Path,  # file to write
+) -> None:
+    labels = job.spec["labels"]
+    style.save(draw(style.read_table(summary), labels), png, pdf)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.figures import strategy_style as strategies, style
 from segunc.evaluation.seed_statistics import mean_over_seeds
-from segunc.runtime.stage import stage
+from segunc.figures import strategy_style as strategies
+from segunc.figures import style
+from segunc.runtime.stage import Job, stage
 
 METRICS = {"cross_entropy": "test cross-entropy (nats)", "dice": "test Dice", "ged_16": "test GED² (16 samples)"}
 COLUMNS = 4
@@ -111,19 +112,22 @@ def _panel(
 
 
 @stage
-def main() -> None:
-    parser = style.parser(__doc__)
-    parser.add_argument("--table", type=Path, required=True, help="active_learning.csv")
-    parser.add_argument("--summary", type=Path, help="summary.csv, for the line of the full-data models")
-    parser.add_argument("--metric", choices=METRICS, required=True)
-    args = parser.parse_args()
-    labels = args.spec["labels"]
+def main(
+    job: Job,
+    *,
+    table: Path,  # active_learning.csv
+    metric: str,
+    summary: Path | None = None,  # summary.csv, for the line of the full-data models
+    png: Path,  # file to write
+    pdf: Path,  # file to write
+) -> None:
+    labels = job.spec["labels"]
     full_data = pd.Series(index=pd.MultiIndex.from_arrays([[], []]), dtype=float)
-    if args.summary:
-        summary = style.read_table(args.summary)
-        full_data = summary[summary["metric"] == args.metric].set_index(["dataset", "model"])["mean"].dropna()
-    figure = draw(style.read_table(args.table), full_data, args.metric, args.spec["confidence"], labels)
-    style.save(figure, args.png, args.pdf)
+    if summary:
+        scores = style.read_table(summary)
+        full_data = scores[scores["metric"] == metric].set_index(["dataset", "model"])["mean"].dropna()
+    figure = draw(style.read_table(table), full_data, metric, job.spec["confidence"], labels)
+    style.save(figure, png, pdf)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from segunc.figures import examples, style
-from segunc.runtime.stage import stage
+from segunc.runtime.stage import Job, stage
 
 IMAGES = 3
 GRID = (2, 4)
@@ -126,26 +126,29 @@ def _masks(
 
 
 @stage
-def main() -> None:
-    parser = style.parser(__doc__)
-    parser.add_argument("--dataset", required=True, help="id of the dataset")
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's store")
-    parser.add_argument("--samples", nargs="*", type=Path, required=True, help="of the spec's models")
-    parser.add_argument("--summary", type=Path, required=True, help="summary.csv")
-    args = parser.parse_args()
-    labels = args.spec["labels"]
-    samples = dict(zip(args.spec["models"], args.samples, strict=True))
-    summary = style.read_table(args.summary)
-    rows = summary[(summary["dataset"] == args.dataset) & (summary["metric"] == "diversity")]
-    shown = examples.load(args.data, samples, IMAGES)
+def main(
+    job: Job,
+    *,
+    dataset: str,  # id of the dataset
+    data: Path,  # the dataset's store
+    samples: list[Path],  # of the spec's models
+    summary: Path,  # summary.csv
+    png: Path,  # file to write
+    pdf: Path,  # file to write
+) -> None:
+    labels = job.spec["labels"]
+    of_models = dict(zip(job.spec["models"], samples, strict=True))
+    table = style.read_table(summary)
+    rows = table[(table["dataset"] == dataset) & (table["metric"] == "diversity")]
+    shown = examples.load(data, of_models, IMAGES)
     figure = draw(
         shown,
-        style.models_among([*samples, *args.spec["missing"]], labels),
+        style.models_among([*of_models, *job.spec["missing"]], labels),
         dict(zip(rows["model"], rows["mean"], strict=True)),
         labels,
-        labels.get(args.dataset, args.dataset),
+        labels.get(dataset, dataset),
     )
-    style.save(figure, args.png, args.pdf)
+    style.save(figure, png, pdf)
 
 
 if __name__ == "__main__":

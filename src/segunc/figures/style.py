@@ -3,7 +3,6 @@
 Importing it sets matplotlib up for the whole process, which makes figures and does nothing else.
 """
 
-import argparse
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segunc.runtime.files import write_atomically
-from segunc.runtime.stage import stage_parser
 
 WIDTH = 6.9
 """Inches: the text width of a page with two columns."""
@@ -156,14 +154,6 @@ def _columns(handles: Sequence[Artist], width: float) -> int:
             lines = -(-len(sizes) // columns)
             return -(-len(sizes) // lines)  # no more columns than the lines need, so that they are full
     return 1
-
-
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that every figure has; each program adds what it reads. In the spec is `labels`: id -> label."""
-    result = stage_parser(description)
-    result.add_argument("--png", type=Path, required=True, help="file to write")
-    result.add_argument("--pdf", type=Path, required=True, help="file to write")
-    return result
 
 
 def save(figure: Figure, png: Path, pdf: Path) -> None:

@@ -15,10 +15,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from segunc.evaluation.predictions import Prediction
 from segunc.figures import examples, style
 from segunc.figures.examples import SOLID_HALO, TRUTH, Look
-from segunc.evaluation.predictions import Prediction
-from segunc.runtime.stage import stage
+from segunc.runtime.stage import Job, stage
 
 ROWS = 5
 PREDICTION = Look("#FFFFFF", (0, (2.5, 2)), SOLID_HALO)
@@ -98,18 +98,21 @@ def _legend(annotators: int) -> list[Artist]:
 
 
 @stage
-def main() -> None:
-    parser = style.parser(__doc__)
-    parser.add_argument("--dataset", required=True, help="id of the dataset")
-    parser.add_argument("--data", type=Path, required=True, help="the dataset's store")
-    parser.add_argument("--samples", nargs="*", type=Path, required=True, help="of the spec's models")
-    args = parser.parse_args()
-    labels = args.spec["labels"]
-    samples = dict(zip(args.spec["models"], args.samples, strict=True))
-    shown = examples.load(args.data, samples, ROWS)
-    title = labels.get(args.dataset, args.dataset)
-    models = style.models_among([*samples, *args.spec["missing"]], labels)
-    style.save(draw(shown, models, labels, title), args.png, args.pdf)
+def main(
+    job: Job,
+    *,
+    dataset: str,  # id of the dataset
+    data: Path,  # the dataset's store
+    samples: list[Path],  # of the spec's models
+    png: Path,  # file to write
+    pdf: Path,  # file to write
+) -> None:
+    labels = job.spec["labels"]
+    of_models = dict(zip(job.spec["models"], samples, strict=True))
+    shown = examples.load(data, of_models, ROWS)
+    title = labels.get(dataset, dataset)
+    models = style.models_among([*of_models, *job.spec["missing"]], labels)
+    style.save(draw(shown, models, labels, title), png, pdf)
 
 
 if __name__ == "__main__":

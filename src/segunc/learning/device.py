@@ -12,7 +12,7 @@ import torch
 from segunc.runtime.errors import UserError
 
 
-def use(device: str, threads: int) -> torch.device:
+def select_device(device: str, threads: int) -> torch.device:
     """Sets the CPU threads and returns the device for `auto`, `cpu` or `cuda`; UserError if there is no GPU to use."""
     torch.set_num_threads(threads)
     # Some backward passes on GPUs have no deterministic form; they warn instead of failing.
@@ -23,11 +23,11 @@ def use(device: str, threads: int) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and (count := torch.cuda.device_count()) > 1:
         ids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(count)]
-        torch.cuda.set_device(take_one(ids, Path(tempfile.gettempdir())))
+        torch.cuda.set_device(claim_gpu(ids, Path(tempfile.gettempdir())))
     return torch.device(device)
 
 
-def take_one(ids: Sequence[str], folder: Path) -> int:
+def claim_gpu(ids: Sequence[str], folder: Path) -> int:
     """The index of a GPU that no other job of this user on this machine has taken; it is taken until this program ends.
 
     Snakemake counts how many jobs use a GPU (`--resources gpu=2`), but does not say which. A locked file in `folder`

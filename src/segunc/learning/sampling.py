@@ -1,7 +1,8 @@
-"""Stage `sample`: every draw that any number downstream is made of, taken once from a trained network."""
+"""Samples from a trained network, and the file that holds them."""
 
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segunc.data.store import read_split
-from segunc.runtime.errors import UserError
-from segunc.runtime.files import write_atomically
-from segunc.learning.device import mixed_precision, use
+from segunc.data.store import Images
 from segunc.learning.build import restore, to_float
+from segunc.learning.device import mixed_precision
+from segunc.learning.passes import SAMPLING_BATCH
+from segunc.runtime.files import write_atomically
 from segunc.runtime.progress import Progress
-from segunc.runtime.stage import stage, stage_parser
-
-BATCH = 32
 
 
 def binary_entropy(p: Tensor) -> Tensor:
@@ -57,8 +55,8 @@ def sample(
     generator = torch.Generator(device).manual_seed(seed)
     progress = Progress(what, len(images))
     parts = []
-    for start in range(0, len(images), BATCH):
-        x = to_float(images[start : start + BATCH], device)
+    for start in range(0, len(images), SAMPLING_BATCH):
+        x = to_float(images[start : start + SAMPLING_BATCH], device)
         with mixed_precision(device, spec["training"]["precision"]):
             draws = model.sample(x, n, generator)
         parts.append(summarise_draws(draws.float()))
@@ -66,32 +64,15 @@ def sample(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, model.draws
 
 
-@stage
-def main() -> None:
-    parser = stage_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--name", required=True, help="what to call this job on the terminal")
-    parser.add_argument("--device", required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args()
-
-    device = use(args.device, args.threads)
-    test = read_split(args.data, "test")
-    if len(test.images) == 0:
-        raise UserError(f"{args.data} has no images in its test split; change the dataset's split in the config.")
-    weights = torch.load(args.weights, map_location=device, weights_only=True)
-    arrays, draws = sample(weights, test.images, args.spec["draws"], args.spec["seed"], device, f"sample {args.name}")
-    with write_atomically(args.output) as path, h5py.File(path, "w") as file:
+def write_samples(
+    path: Path, arrays: Mapping[str, np.ndarray], images: Images, draws: str, specs: Mapping[str, Any]
+) -> None:
+    """Writes a samples file: `arrays` and `draws` as `sample` returns them, `specs` of the sampling and the training."""
+    with write_atomically(path) as beside, h5py.File(beside, "w") as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, chunks=(1, *values.shape[1:]), compression="gzip", shuffle=True)
-        file.create_dataset("image_id", data=test.image_id.astype(object), dtype=h5py.string_dtype())
-        file.attrs["height"], file.attrs["width"] = test.images.shape[-2:]
+        file.create_dataset("image_id", data=images.image_id.astype(object), dtype=h5py.string_dtype())
+        file.attrs["height"], file.attrs["width"] = images.images.shape[-2:]
         file.attrs["draws"] = draws
-        file.attrs["spec"] = json.dumps({"sample": args.spec, "train": json.loads(weights["spec"])}, sort_keys=True)
+        file.attrs["spec"] = json.dumps(specs, sort_keys=True)
         file.attrs["versions"] = json.dumps({"python": platform.python_version(), "torch": torch.__version__})
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Stage `train`: one network, from a store to the weights of its best validation.
+"""Training of one network, up to the weights with the lowest validation loss.
 
 The validation loss is the cross-entropy of the mean of 8 draws against all annotators, the same for every model: what
 the model is going to be used as, not what it happens to be trained with.
@@ -18,21 +18,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from segunc.learning import checkpoint
-from segunc.runtime import records as provenance
-from segunc.networks.backbone import Data
 from segunc.data.augment import augment
-from segunc.data.store import Images, read_split
+from segunc.data.store import Images
+from segunc.learning import checkpoint
+from segunc.learning.build import build, to_float
+from segunc.learning.device import mixed_precision
+from segunc.learning.passes import VALIDATION_BATCH, VALIDATION_DRAWS
+from segunc.networks.backbone import Data
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
-from segunc.learning.device import mixed_precision, use
-from segunc.learning.build import build, to_float
 from segunc.runtime.progress import Progress
-from segunc.runtime.stage import stage, stage_parser
-
-VALIDATION_DRAWS = 8
-VALIDATION_BATCH = 64
-HISTORY = ["step", "epoch", "train_loss", "val_loss", "learning_rate", "seconds"]
 
 
 def summarise(images: Images) -> Data:
@@ -195,44 +190,14 @@ def train(
                 print(f"{what}: stopped after step {state.step} of {steps}", file=sys.stderr, flush=True)
                 sys.exit(128 + signals[0])
             progress.update(state.step, f"best validation loss {state.best:.4f}" if state.best < math.inf else "")
-    # Where no validation says which weights are best, they are the last.
+    # Without validation, the last weights are kept.
     best_weights = model.state_dict() if state.best_weights is None else state.best_weights
     weights = {"spec": json.dumps(spec, sort_keys=True), "data": data._asdict(), "state": best_weights}
     return weights, state.history
 
 
-@stage
-def main() -> None:
-    parser = stage_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--name", required=True, help="what to call this training on the terminal")
-    parser.add_argument("--device", required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--history", type=Path, required=True)
-    parser.add_argument("--checkpoints", type=Path, help="folder of this training alone; none: no checkpoints")
-    args = parser.parse_args()
-    # As it was when this program started: the workflow may have begun before an edit.
-    code = json.dumps(provenance.code_of(args.code))
-
-    device = use(args.device, args.threads)
-    sides = {side: read_split(args.data, side) for side in ("train", "val")}
-    for side, images in sides.items():
-        if len(images.images) == 0:
-            raise UserError(f"{args.data} has no images in its {side} split; change the dataset's split in the config.")
-    weights, history = train(
-        args.spec, sides["train"], sides["val"], device, f"train {args.name}", args.checkpoints, code
-    )
-
-    rows = [",".join(HISTORY), *(",".join(f"{value:.6g}" for value in row) for row in history)]
-    with write_atomically(args.history) as path:
-        path.write_text("\n".join(rows) + "\n")
-    # Given a path, torch writes its name, which holds the process id, into the file.
-    with write_atomically(args.weights) as path, path.open("wb") as file:
-        torch.save(weights, file)
-    if args.checkpoints is not None:
-        checkpoint.remove(args.checkpoints)
-
-
-if __name__ == "__main__":
-    main()
+def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
+    """Writes what `train` returned; the same weights give the same bytes."""
+    # Given a path, torch would write its name, which contains the process id, into the file.
+    with write_atomically(path) as beside, beside.open("wb") as file:
+        torch.save(dict(weights), file)

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segunc.catalogue.option_types import Probability
 from segunc.networks.annotator_sampling import one_annotator
 from segunc.networks.backbone import Backbone, Data, UNet
-from segunc.config.option_types import Probability
 
 
 def build(

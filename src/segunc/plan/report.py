@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segunc.config import schema as settings
+from segunc.catalogue.options import constant_of
+from segunc.config.schema import Config
 from segunc.plan import costs
 from segunc.runtime import records as provenance
-from segunc.config.schema import Config
 from segunc.runtime.errors import UserError
-from segunc.config.options import constant_of
 
 
 class Cell(NamedTuple):

@@ -1,53 +1,112 @@
-"""What all stages have in common: their settings on the command line, how they end, and the record of what they did."""
+"""Shared entry point of all stages: the command line, error and signal handling, the record of the job."""
 
 import argparse
+import inspect
+import io
 import json
 import signal
 import sys
+import tokenize
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from types import NoneType
+from typing import Any, NamedTuple, get_args, get_origin
 
-from segunc.runtime import records as provenance
+from segunc.runtime import records
+from segunc.runtime.code_digest import code_of
 from segunc.runtime.errors import UserError
 
 
-def stage_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with the options of every stage; each adds the files that it reads and writes."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    _add_options(parser)
-    return parser
+class Job(NamedTuple):
+    """What every stage is told about its job."""
+
+    spec: Any
+    """The settings that the results depend on (`segunc.config.specs`)."""
+    code: dict[str, str]
+    """Digest by module, as the sources were when the program started."""
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--spec", type=json.loads, default={}, help="JSON: settings that the results depend on")
-    parser.add_argument("--code", default="", help="entry modules of this stage and a digest (segunc.provenance)")
-    parser.add_argument("--provenance", type=Path, help="file to write: what the results were made from")
+def stage(main: Callable[..., None]) -> Callable[[], None]:
+    """Decorates the `main(job, *, ...)` of a stage: the result parses the command line and calls it.
 
+    The keyword-only arguments of `main` become options (`data: Path` is `--data FILE`), the comments behind them the
+    options' help. Types are `Path`, `str`, `int`, `list[Path]` (any number of words) and `dict[str, Path]` (repeated
+    `NAME=PATH`); a default makes an option optional. Every stage has `--spec`, `--code` and `--record` as well.
 
-def stage(main: Callable[[], None]) -> Callable[[], None]:
-    """Decorates the `main` of a stage, which parses its command line with a `stage_parser`.
-
-    After it, what the results were made from is recorded: the settings, and the code as it was at the start of the
-    program, which need not be that of `--code`, since somebody may edit while jobs wait.
+    When `main` has returned, the job's record is written: its settings, and the code as it was at the start of the
+    program, which may be newer than `--code` if sources were edited while the job waited.
 
     A UserError ends the program with exit code 1 and `segunc: <sentence>`. Any other exception keeps its traceback,
-    because it is a defect of segunc and not of the user's files. SIGTERM, with which schedulers stop a job, unwinds as
-    Ctrl-C does, so that half-written files are removed.
+    because it is a defect of segunc. SIGTERM, with which schedulers stop a job, unwinds the stack like Ctrl-C, so that
+    half-written files are removed.
     """
 
     @wraps(main)
     def run() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-        _add_options(parser)
-        options, _ = parser.parse_known_args()
+        options = vars(_parser(main).parse_args())
+        spec, record = options.pop("spec"), options.pop("record")
         try:
-            code = provenance.code_of(options.code)
-            main()
-            if options.provenance:
-                provenance.write(options.provenance, options.spec, code)
+            job = Job(spec, code_of(options.pop("code")))
+            main(job, **options)
+            if record:
+                records.write(record, *job)
         except UserError as error:
             sys.exit(f"segunc: {error}")
 
     return run
+
+
+def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=sys.modules[main.__module__].__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--spec", type=json.loads, default={}, help="JSON: settings that the results depend on")
+    parser.add_argument("--code", default="", help="entry modules of this stage and a digest of their sources")
+    parser.add_argument("--record", type=Path, help="file to write: what the results were made from")
+    comments = _comments(main)
+    for name, parameter in inspect.signature(main).parameters.items():
+        if parameter.kind == parameter.KEYWORD_ONLY:
+            required = parameter.default is parameter.empty
+            default = None if required else parameter.default
+            words = _words_of(parameter.annotation)
+            parser.add_argument(f"--{name}", required=required, default=default, help=comments.get(name), **words)
+    return parser
+
+
+def _words_of(annotation: Any) -> dict[str, Any]:
+    """The arguments of `add_argument` that describe the type of an option."""
+    if get_origin(annotation) is dict:
+        return {"type": _named_path, "action": _AddToDict, "metavar": "NAME=PATH"}
+    if get_origin(annotation) is list:
+        return {"type": get_args(annotation)[0], "nargs": "*"}
+    # `Path | None`: an option that may be left out.
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return {"type": kinds[0] if kinds else annotation}
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not name=path")
+    return name, Path(path)
+
+
+class _AddToDict(argparse.Action):
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), values[0]: values[1]})
+
+
+def _comments(function: Callable[..., None]) -> dict[str, str]:
+    """The comments behind the lines of a function's source, by the first word of the line."""
+    comments: dict[str, str] = {}
+    name = ""
+    for token in tokenize.generate_tokens(io.StringIO(inspect.getsource(function)).readline):
+        if token.type == tokenize.NAME and token.line[: token.start[1]].isspace():
+            name = token.string
+        elif token.type == tokenize.COMMENT and not token.line[: token.start[1]].isspace():
+            comments[name] = token.string.lstrip("# ").replace("%", "%%")
+    return comments

@@ -1,53 +1,46 @@
 """Stage `active_train`: one network on the labelled images alone, for a fixed number of gradient steps.
 
-Nothing is validated, as nobody who can afford few labels has labels to spare, and the last weights are kept. All
-rounds and strategies of a seed begin with the same initial weights, but for the output bias, which is the foreground's.
+No validation set is held out: with few labels, all are used for training, and the last weights are kept. All rounds and
+strategies of a seed start from the same initial weights, except for the output bias, which depends on the foreground.
 """
 
 import json
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from segunc.learning import checkpoint
-from segunc.active import labelled_set as labelled
-from segunc.runtime import records as provenance
+from segunc.active import labelled_set
 from segunc.data.store import read_split, take
+from segunc.learning import checkpoint
+from segunc.learning.device import select_device
+from segunc.learning.training import train, write_weights
 from segunc.runtime.errors import UserError
-from segunc.runtime.files import write_atomically
-from segunc.learning.device import use
-from segunc.runtime.stage import stage, stage_parser
-from segunc.learning.training import train
+from segunc.runtime.stage import Job, stage
 
 
 @stage
-def main() -> None:
-    parser = stage_parser(__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--labelled", type=Path, required=True)
-    parser.add_argument("--name", required=True, help="what to call this training on the terminal")
-    parser.add_argument("--device", required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--checkpoints", type=Path, help="folder of this training alone; none: no checkpoints")
-    args = parser.parse_args()
-    # As it was when this program started: the workflow may have begun before an edit.
-    code = json.dumps(provenance.code_of(args.code))
-
-    device = use(args.device, args.threads)
-    images = read_split(args.data, "train")
-    positions, _ = labelled.read(args.labelled, images.image_id)
-    # In the order of the store, so that only which images are labelled decides, not who was picked first.
-    images, what = take(images, np.sort(positions)), f"train {args.name}"
-    weights, _ = train(args.spec, images, None, device, what, args.checkpoints, code)
-    if not all(value.isfinite().all() for value in weights["state"].values()):
-        raise UserError(f"{what}: the weights are no numbers any more; lower learning_rate or set gradient_clip.")
-    # Given a path, torch writes its name, which holds the process id, into the file.
-    with write_atomically(args.weights) as path, path.open("wb") as file:
-        torch.save(weights, file)
-    if args.checkpoints is not None:
-        checkpoint.remove(args.checkpoints)
+def main(
+    job: Job,
+    *,
+    data: Path,  # the dataset's store
+    labelled: Path,  # labelled.csv of this round
+    name: str,  # what to call this training in progress lines
+    device: str,  # auto, cpu or cuda
+    threads: int,  # CPU cores
+    weights: Path,  # file to write
+    checkpoints: Path | None = None,  # folder of this training alone; without it, there are no checkpoints
+) -> None:
+    of_device = select_device(device, threads)
+    images = read_split(data, "train")
+    positions, _ = labelled_set.read(labelled, images.image_id)
+    # In the order of the store: which images are labelled matters, not in which order they were picked.
+    images, what = take(images, np.sort(positions)), f"train {name}"
+    trained, _ = train(job.spec, images, None, of_device, what, checkpoints, json.dumps(job.code))
+    if not all(value.isfinite().all() for value in trained["state"].values()):
+        raise UserError(f"{what}: the weights contain NaN or infinity; lower learning_rate or set gradient_clip.")
+    write_weights(weights, trained)
+    if checkpoints is not None:
+        checkpoint.remove(checkpoints)
 
 
 if __name__ == "__main__":

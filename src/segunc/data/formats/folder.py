@@ -22,11 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
-from segunc.config.option_types import Intensity
+from segunc.catalogue.option_types import Intensity
 from segunc.data import decode
 from segunc.data.archive import Files, natural, open_files
-from segunc.data.store import Dropped, Record
 from segunc.data.csv_table import read_table
+from segunc.data.store import Dropped, Record
 from segunc.runtime.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")

@@ -25,8 +25,8 @@ from pathlib import Path, PurePosixPath
 
 from segunc.data import decode
 from segunc.data.archive import Files, natural, open_files
-from segunc.data.store import Dropped, Record
 from segunc.data.csv_table import read_table
+from segunc.data.store import Dropped, Record
 from segunc.runtime.errors import UserError
 
 IMAGE = re.compile(r"(?:.*/)?(?P<id>[^/]+)\.(?:jpe?g|png)", re.IGNORECASE)

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
-from segunc.config.option_types import Intensity
+from segunc.catalogue.option_types import Intensity
 from segunc.data import dicom, lidc_xml
 from segunc.data.archive import Files, natural, open_files
 from segunc.data.dicom import Image, Series

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, create_model
 
-from segunc.config.option_types import Intensity, Probability
+from segunc.catalogue.option_types import Intensity, Probability
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 TYPES = {
     **{"int": int, "float": float, "bool": bool, "str": str, "list": list, "Path": Path, "Literal": Literal},
     **{"PositiveInt": PositiveInt, "PositiveFloat": PositiveFloat, "Probability": Probability, "Intensity": Intensity},

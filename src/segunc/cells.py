@@ -1,0 +1,120 @@
+"""The cells of the grid: what is computed, for which dataset, model, strategy, seed and round.
+
+Rules, specs, tables and the plan all ask here, so that the grid is laid out once. Nothing here knows a path: whoever
+needs the files of many cells takes a pattern from the rule that writes them and fills it (`Cell.fill`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from segunc.config.schema import Active, Config
+
+START = "start"
+"""Stands for the strategy in round 0, which all strategies of a seed share."""
+
+
+LEARNING_CURVES = ("cross_entropy", "dice")
+"""Metrics whose learning curves are plotted."""
+
+
+class Cell(NamedTuple):
+    """The wildcards of a job; those that its rule does not have are empty."""
+
+    dataset: str = ""
+    model: str = ""
+    strategy: str = ""
+    seed: int | str = ""
+    round: int | str = ""
+    metric: str = ""
+
+    @classmethod
+    def of(cls, wildcards: Mapping[str, Any]) -> "Cell":
+        """The cell of a job's wildcards, in which seed and round may be text."""
+        return cls(**{name: int(v) if name in ("seed", "round") else str(v) for name, v in wildcards.items()})
+
+    def fill(self, pattern: str) -> str:
+        """A path pattern such as `results/data/{dataset}.h5` with the cell's values in it."""
+        return pattern.format_map(self._asdict())
+
+    @property
+    def before(self) -> "Cell":
+        """The same of the round before; round 0 is the same for all strategies."""
+        assert isinstance(self.round, int)
+        return self._replace(round=self.round - 1, strategy=self.strategy if self.round > 1 else START)
+
+    def __str__(self) -> str:
+        """`phantom_lung unet seed 0`"""
+        values = {name: value for name, value in self._asdict().items() if value != ""}
+        return " ".join(f"{name} {v}" if name in ("seed", "round") else v for name, v in values.items())
+
+
+Step = tuple[str, Cell]
+"""A job: the name of its rule, and its cell."""
+
+
+def main(datasets: Iterable[str], models: Iterable[str], seeds: Iterable[int]) -> list[Cell]:
+    """The trainings of the main grid."""
+    return [Cell(dataset, model, seed=seed) for dataset, model, seed in product(datasets, models, seeds)]
+
+
+def scored(datasets: Iterable[str], models: Iterable[str], seeds: Sequence[int], threshold: bool) -> list[Step]:
+    """Every job that scores test images in the main grid: models, then baselines.
+
+    threshold: whether there is a plain U-Net, whose probability map the baseline `baseline_threshold` cuts.
+    """
+    datasets = list(datasets)
+    return [
+        *(("evaluate", cell) for cell in main(datasets, models, seeds)),
+        *(("baselines", Cell(dataset)) for dataset in datasets),
+        *(("baseline_threshold", Cell(d, seed=s)) for d, s in product(datasets, seeds if threshold else [])),
+    ]
+
+
+def rounds(
+    datasets: Iterable[str], models: Iterable[str], strategies: Iterable[str], seeds: Iterable[int], last: int
+) -> list[Cell]:
+    """Every round of active learning that is trained and tested, up to the round `last`.
+
+    Round 0 of a seed is one training per model, shared by all strategies; its strategy is START.
+    """
+    chain = [(START, 0), *product(strategies, range(1, last + 1))]
+    return [
+        Cell(dataset, model, strategy, seed, round_)
+        for dataset, model, seed, (strategy, round_) in product(datasets, models, seeds, chain)
+    ]
+
+
+def plain_unet(config: "Config") -> str | None:
+    """The first model of the main grid that is a plain U-Net; None if there is none."""
+    return next((name for name in config.grid.models if config.models[name].method == "unet"), None)
+
+
+def scored_in(config: "Config") -> list[Step]:
+    """`scored` with today's config."""
+    grid = config.grid
+    return scored(grid.datasets, grid.models, grid.seeds, plain_unet(config) is not None)
+
+
+def rounds_in(active: "Active") -> list[Cell]:
+    """`rounds` with today's config; none if active learning is off."""
+    if not has_rounds(active):
+        return []
+    return rounds(active.datasets, active.models, active.strategies, active.seeds, active.rounds)
+
+
+def has_rounds(active: "Active") -> bool:
+    """Whether any acquisition round is configured."""
+    return all((active.datasets, active.models, active.strategies, active.seeds, active.rounds))
+
+
+def shares_models(config: "Config") -> bool:
+    """Whether the main grid trains any of active learning's models on all images of one of its datasets."""
+    grid, active = config.grid, config.active
+    return bool(set(active.datasets) & set(grid.datasets) and set(active.models) & set(grid.models))
+
+
+def first_picks(active: "Active", dataset: str) -> dict[str, Cell]:
+    """Round 1 of the first model and seed, by strategy: what figures show of the picks."""
+    return {strategy: Cell(dataset, active.models[0], strategy, active.seeds[0], 1) for strategy in active.strategies}

@@ -1,0 +1,19 @@
+"""Which job chooses the images that a round of active learning labels."""
+
+from segunc.cells import Cell, Step
+from segunc.catalogue.options import constant_of
+from segunc.config.schema import STRATEGY, Config
+
+
+def needs_model(config: Config, strategy: str) -> bool:
+    """Whether the strategy needs the model of the round before, so that its rounds wait for trainings."""
+    return constant_of(STRATEGY[0], config.strategies[strategy].method, "NEEDS") in ("uncertainty", "features")
+
+
+def acquisition(config: Config, cell: Cell) -> Step:
+    """The job that writes the labelled images of a round. Models share those that need no model."""
+    if cell.round == 0:
+        return "active_start", Cell(cell.dataset, seed=cell.seed)
+    if needs_model(config, cell.strategy):
+        return "active_acquire_with_model", cell
+    return "active_acquire", cell._replace(model="")

@@ -1,0 +1,168 @@
+"""Loading the config: from the merged YAML to typed classes, with one sentence per mistake."""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from segunc.catalogue.options import available, options_of
+from segunc.config.schema import FORMAT, METHOD, STRATEGY, Config, ModelOverrides, Training, TrainingOverrides
+from segunc.runtime.errors import UserError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class ConfigError(UserError):
+    """Invalid configuration: one sentence per mistake."""
+
+
+def load_with_device(raw: dict[str, Any]) -> tuple[str, Config]:
+    """Where networks run (config key `device`), which is no part of the experiment, and the validated config."""
+    rest = dict(raw)
+    device = rest.pop("device", "auto")
+    if device not in DEVICES:
+        raise ConfigError(f"config key device is '{device}', but may be {any_of(DEVICES)}.")
+    return device, load(rest)
+
+
+def load(raw: dict[str, Any]) -> Config:
+    """Validates a merged config and returns it typed; raises ConfigError with one sentence per mistake."""
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentences(error, Config))) from None
+    mistakes = []
+    for selection, catalogue in (
+        ("grid.datasets", config.datasets),
+        ("grid.models", config.models),
+        ("active.datasets", config.datasets),
+        ("active.models", config.models),
+        ("active.strategies", config.strategies),
+    ):
+        owner, family = selection.split(".")
+        mistakes += _wrong_selection(selection, getattr(getattr(config, owner), family), catalogue)
+    for owner in ("grid", "active"):
+        seeds = getattr(config, owner).seeds
+        for seed in {s for s in seeds if seeds.count(s) > 1}:
+            mistakes.append(f"config key {owner}.seeds names {seed} twice; name it once.")
+    for name in config.active.per_dataset:
+        if name not in config.datasets:
+            mistakes.append(f"config key active.per_dataset has '{name}', but may have {any_of(config.datasets)}.")
+    for name, strategy in config.strategies.items():
+        if name == "start":
+            mistakes.append("config key strategies.start is reserved for round 0; choose another id.")
+        if name == "random" and strategy.method != "random":
+            mistakes.append(
+                f"config key strategies.random.method is '{strategy.method}', but must be 'random', with which the "
+                "others are compared; give yours another id."
+            )
+        mistakes += _wrong_options(f"strategies.{name}", "method", strategy.method, strategy.options, *STRATEGY)
+    smallest = 2 ** (len(config.backbone.filters) - 1)
+    for name, dataset in config.datasets.items():
+        if dataset.size < smallest:
+            mistakes.append(
+                f"config key datasets.{name}.size is {dataset.size}, but a backbone of {len(config.backbone.filters)} "
+                f"levels needs at least {smallest}."
+            )
+        mistakes += _wrong_options(f"datasets.{name}", "format", dataset.format, dataset.options, *FORMAT)
+    for name, model in config.models.items():
+        key = f"models.{name}"
+        if name == "baselines" or name.startswith("baseline_"):
+            mistakes.append(f"config key {key} is an id reserved for baselines; choose another one.")
+        mistakes += _wrong_options(key, "method", model.method, model.options, *METHOD)
+        for dataset_id, override in model.per_dataset.items():
+            if dataset_id not in config.datasets:
+                mistakes.append(
+                    f"config key {key}.per_dataset has '{dataset_id}', but may have {any_of(config.datasets)}."
+                )
+            elif model.method in available(METHOD[0]):
+                merged = {**model.options, **override.options}
+                mistakes += _wrong_options(f"{key}.per_dataset.{dataset_id}", "method", model.method, merged, *METHOD)
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    for dataset_id in config.datasets:
+        for model_id in config.models:
+            training_of(config, dataset_id, model_id)
+    for dataset_id in config.active.datasets:
+        for model_id in config.active.models:
+            if training_of(config, dataset_id, model_id, active=True).steps is None:
+                raise ConfigError(
+                    "config key active.training must give the budget in steps, the same in every round; "
+                    f"with {model_id} on {dataset_id} it is in epochs."
+                )
+    return config
+
+
+def training_of(config: Config, dataset: str, model: str, active: bool = False) -> Training:
+    """The global training, overlaid by the dataset's, the model's, the model's there, and maybe active learning's."""
+    entry = config.models[model]
+    override = entry.per_dataset.get(dataset, ModelOverrides())
+    values = config.training.model_dump()
+    layers = [config.datasets[dataset].training, entry.training, override.training]
+    if active:
+        layers.append(config.active.training)
+        layers.append(config.active.per_dataset.get(dataset, TrainingOverrides()))
+    for layer in layers:
+        said = layer.model_dump(exclude_unset=True)
+        if isinstance(said.get("augmentation"), dict) and values["augmentation"] is not None:
+            said["augmentation"] = {**values["augmentation"], **said["augmentation"]}
+        values.update(said)
+    try:
+        return Training.model_validate(values)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        keys = ["training", f"datasets.{dataset}.training", f"models.{model}.training"]
+        keys += ["active.training"] if active else []
+        raise ConfigError(f"config keys {', '.join(keys[:-1])} and {keys[-1]} do not fit together: {reason}.") from None
+
+
+def _wrong_selection(key: str, ids: list[str], catalogue: dict[str, Any]) -> list[str]:
+    mistakes = []
+    for position, name in enumerate(ids):
+        if name not in catalogue:
+            mistakes.append(f"config key {key}.{position} is '{name}', but may be {any_of(catalogue)}.")
+        elif name in ids[:position]:
+            mistakes.append(f"config key {key} names '{name}' twice; name it once.")
+    return mistakes
+
+
+def any_of(names: Any) -> str:
+    return " or ".join(f"'{name}'" for name in names)
+
+
+def _wrong_options(key: str, role: str, name: str, options: dict[str, Any], family: str, function: str) -> list[str]:
+    if name not in available(family):
+        return [f"config key {key}.{role} is '{name}', but may be {any_of(available(family))}."]
+    model = options_of(family, name, function)
+    try:
+        model.model_validate(options)
+    except ValidationError as error:
+        return _sentences(error, model, f"{key}.options.")
+    return []
+
+
+def _sentences(error: ValidationError, root: type[BaseModel], prefix: str = "") -> list[str]:
+    """One sentence per mistake: the key, what stands there, what may stand there."""
+    sentences = []
+    for mistake in error.errors():
+        path = [str(part) for part in mistake["loc"] if part != "[key]"]
+        key = prefix + ".".join(path) if path else prefix.rstrip(".")
+        if mistake["type"] == "extra_forbidden":
+            known = _fields_at(root, path[:-1])
+            sentences.append(f"config key {key} is unknown; known here: {', '.join(known)}.")
+        elif mistake["type"] == "missing":
+            sentences.append(f"config key {key} is missing; give it a value.")
+        else:
+            reason = mistake["msg"].removeprefix("Value error, ")
+            reason = reason[0].lower() + reason[1:]
+            sentences.append(f"config key {key or 'config'} is {mistake['input']!r}: {reason}.")
+    return sentences
+
+
+def _fields_at(model: Any, path: list[str]) -> list[str]:
+    """Names of the fields of the model that `path` leads to from `model`, through dicts and optional fields."""
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+        arguments = [a for a in getattr(model, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+        model = arguments[0] if arguments else model
+    return sorted(model.model_fields)

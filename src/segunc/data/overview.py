@@ -1,0 +1,100 @@
+"""Overview of a dataset's store: a row per image, facts per split, a description as text.
+
+Masks are read a few at a time, so that the store may be larger than memory.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from segunc.data.splits import SIDES
+from segunc.data.store import CHUNK, read_attributes
+from segunc.runtime.errors import UserError
+
+BLOCK = 2**26
+"""Bytes of masks that are in memory at a time."""
+
+
+def read_images(path: Path) -> pd.DataFrame:
+    """One row per image, in the order of the store.
+
+    Columns: image_id, group_id, patient_id, split; annotators (masks that exist), votes (of these, those that mark
+    something), foreground (marked share of the pixels, mean over the existing masks; NaN without one).
+
+    Raises UserError if `path` is no store.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            columns = {name: file[name].asstr()[:] for name in ("image_id", "group_id", "patient_id", "split")}
+            annotated = file["annotated"][:]
+            masks = file["masks"]
+            step = max(1, BLOCK // max(int(np.prod(masks.shape[1:])), 1) // CHUNK) * CHUNK
+            blocks = (masks[start : start + step] for start in range(0, len(masks), step))
+            marked = np.concatenate([block.sum(axis=(2, 3), dtype=np.int64) for block in blocks])
+            pixels = int(np.prod(masks.shape[2:]))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; prepare the dataset first.") from None
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is no dataset that `prepare` wrote ({error}); make it again.") from None
+    existing = annotated.sum(axis=1)
+    return pd.DataFrame(
+        {
+            **columns,
+            "annotators": existing,
+            "votes": (marked > 0).sum(axis=1),
+            "foreground": np.where(existing > 0, marked.sum(axis=1) / np.maximum(existing, 1) / pixels, np.nan),
+        }
+    )
+
+
+def overview(images: pd.DataFrame) -> pd.DataFrame:
+    """Facts (rows) of each side of the split and of all images (columns), as text; `images` is from `read_images`."""
+    parts = {side: images[images["split"] == side] for side in SIDES} | {"all": images}
+    counts = sorted(int(count) for count in images["annotators"].unique())
+    return pd.DataFrame({side: _facts(part, counts) for side, part in parts.items()})
+
+
+def _facts(images: pd.DataFrame, counts: list[int]) -> dict[str, str]:
+    annotators, votes = images["annotators"], images["votes"]
+    shares = images["foreground"].dropna()
+    low, mean, high = (float(share) for share in (shares.quantile(0.05), shares.mean(), shares.quantile(0.95)))
+    return {
+        "images": f"{len(images):,}",
+        "patients": f"{images['patient_id'].nunique():,}",
+        "nodules or lesions": f"{images['group_id'].nunique():,}",
+        **{f"images of {n} annotator{'s' * (n != 1)}": f"{(annotators == n).sum():,}" for n in counts},
+        "images that nobody marked": f"{((votes == 0) & (annotators > 0)).sum():,}",
+        "images that only some marked": f"{((votes > 0) & (votes < annotators)).sum():,}",
+        "masks": f"{annotators.sum():,}",
+        "empty masks": _percent(1 - votes.sum() / annotators.sum()) if annotators.any() else "",
+        "marked pixels, mean": _percent(mean) if len(shares) else "",
+        "marked pixels, 5% to 95%": f"{_percent(low)} to {_percent(high)}" if len(shares) else "",
+    }
+
+
+def _percent(share: float) -> str:
+    """Two significant digits; with more than 10%, none after the point."""
+    percent = 100 * share
+    return f"{percent:.0f}%" if percent >= 10 or percent == 0 else f"{percent:.2g}%"
+
+
+def describe(path: Path) -> str:
+    """All that is known of a store, as readable text. Raises UserError if `path` is no store."""
+    images = read_images(path)
+    with h5py.File(path, "r") as file:
+        _, channels, height, width = file["images"].shape
+        slots = file["masks"].shape[1]
+    attributes = read_attributes(path)
+    left_out = [f"{count:,} ({reason})" for reason, count in attributes.get("exclusions", {}).items()]
+    raw_format = attributes.get("spec", {}).get("format", "unknown")
+    torn = int((images.groupby("patient_id")["split"].nunique() > 1).sum())
+    lines = [
+        f"{path.stem}: {'grey' if channels == 1 else 'RGB'} images of {width}x{height} pixels, "
+        f"{slots} slot{'s' * (slots != 1)} for annotators",
+        f"raw format: {raw_format}; left out: {', '.join(left_out) or 'none'}",
+        *([f"{torn} of the patients have images on several sides of the split"] if torn else []),
+        overview(images).to_string(),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,140 @@
+"""Digests of source code: which modules a stage imports, and whether one of them changed.
+
+Snakemake compares the params of a job with those of the last run, and does not see imported modules. So every rule has
+a param `code`: the modules that its stage starts from, and a digest of everything they import within segunc.
+
+The digest covers what computes results. These do not count: comments, docstrings, formatting; statements that only
+report (REPORTING); imports for type checkers; and the package `segunc.runtime`, which runs stages and computes nothing.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from segunc.runtime.errors import UserError
+
+PACKAGE = Path(__file__).parents[1]
+OUTSIDE = "segunc.runtime"
+"""Modules of this package belong to no digest."""
+REPORTING = ("print", "progress.update")
+"""Calls that only tell a person something, where they are a whole statement."""
+
+
+def code_param(*entries: str) -> str:
+    """The param `code` of a job: its entry modules (`segunc.stages.train segunc.models.unet`) and one digest.
+
+    The digest covers the entries and everything they import. Models, formats and strategies are imported by name, which
+    static import analysis cannot follow; so they are entries, and each cell depends on its own alone.
+    """
+    together = hashlib.sha256(json.dumps(code(*entries)).encode()).hexdigest()[:12]
+    return " ".join([*entries, together])
+
+
+def code_of(param: str) -> dict[str, str]:
+    """Today's digests by module for the entry modules in a param `code`."""
+    return code(*param.split()[:-1])
+
+
+def code(*entries: str) -> dict[str, str]:
+    """Digests by module name, sorted: of the entry modules and of everything they import within segunc."""
+    return {module: digest(module) for module in sorted({module for entry in entries for module in closure(entry)})}
+
+
+@cache
+def closure(entry: str) -> frozenset[str]:
+    """The module and all modules of segunc that it imports, packages included, OUTSIDE left out.
+
+    Raises LookupError if segunc has no such module, UserError if one of them is not valid Python.
+    """
+    if source_of(entry) is None:
+        raise LookupError(f"segunc has no module {entry}")
+    found: set[str] = set()
+    left = [entry]
+    while left:
+        module = left.pop()
+        if module not in found and module != OUTSIDE and not module.startswith(f"{OUTSIDE}."):
+            found.add(module)
+            left += _imports(module)
+    return frozenset(found)
+
+
+@cache
+def digest(module: str) -> str:
+    """12 hex digits of SHA-256 over those parts of the module's syntax tree that compute."""
+    path = source_of(module)
+    assert path is not None
+    return hashlib.sha256(_canonical(_tree(path)).encode()).hexdigest()[:12]
+
+
+def source_of(module: str) -> Path | None:
+    """The file of a module; None if segunc has no such module."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(
+            f"{path}, line {error.lineno} is not valid Python ({error.msg}); fix the syntax error."
+        ) from None
+
+
+def _imports(module: str) -> Iterator[str]:
+    """Modules of segunc named by the module's import statements, anywhere in it, and the packages that contain it."""
+    path = source_of(module)
+    assert path is not None
+    parts = module.split(".")
+    yield from (".".join(parts[:n]) for n in range(1, len(parts)))
+    for node in _running(_tree(path)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = parts if path.name == "__init__.py" else parts[:-1]
+            above = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            # What is imported from a package may be a module.
+            names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] == "segunc" and source_of(name) is not None)
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a syntax tree, without what stands under `if TYPE_CHECKING:`."""
+    yield node
+    children = node.orelse if _is_for_type_checkers(node) else ast.iter_child_nodes(node)  # type: ignore[attr-defined]
+    for child in children:
+        yield from _running(child)
+
+
+def _is_for_type_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def _canonical(node: Any) -> str:
+    """A syntax tree as text, without what computes nothing and without what newer Pythons add for the same source."""
+    if isinstance(node, list):
+        parts = [_canonical(part) for part in node if not _computes_nothing(part)]
+        return f"[{','.join(parts)}]"
+    if isinstance(node, ast.Constant):
+        return repr(node.value)
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if name not in ("ctx", "type_comment"))
+        given = [f"{name}={_canonical(value)}" for name, value in fields if value not in (None, [])]
+        return f"{type(node).__name__}({','.join(given)})"
+    return repr(node)
+
+
+def _computes_nothing(node: Any) -> bool:
+    """Whether a statement is a docstring, a call that only reports, or for type checkers."""
+    if not isinstance(node, ast.Expr):
+        return isinstance(node, ast.If) and _is_for_type_checkers(node) and not node.orelse
+    is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return is_text or (isinstance(node.value, ast.Call) and ast.unparse(node.value.func) in REPORTING)

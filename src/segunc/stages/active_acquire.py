@@ -1,0 +1,25 @@
+"""Stage `active_acquire`: which training images are labelled next, by a strategy that needs no model."""
+
+from pathlib import Path
+
+from segunc.active import labelled_set
+from segunc.active.acquisition import next_round, read_pool
+from segunc.runtime.stage import Job, stage
+
+
+@stage
+def main(
+    job: Job,
+    *,
+    data: Path,  # the dataset's store
+    before: Path,  # labelled.csv of the round before
+    needed: int = 0,  # images that are labelled by the last round
+    labelled: Path,  # CSV to write
+) -> None:
+    train = read_pool(data, needed)
+    positions, rounds = next_round(job.spec, train, data, before, {})
+    labelled_set.write(labelled, train.image_id[positions], rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Stage `baseline_threshold`: scores of the U-Net's probability map cut at 16 levels."""
+
+from pathlib import Path
+
+from segunc.evaluation.baselines import from_unet
+from segunc.evaluation.scores import write
+from segunc.runtime.stage import Job, stage
+
+
+@stage
+def main(
+    job: Job,
+    *,
+    data: Path,  # the dataset's store
+    samples: Path,  # of the U-Net
+    dataset: str,
+    seed: int,  # of the U-Net
+    images: Path,  # CSV to write: one row per test image
+    pixels: Path,  # CSV to write, gzipped: histograms of entropy
+) -> None:
+    write(images, pixels, from_unet(data, samples, dataset, seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Stage `baselines`: scores of the baselines that need the data alone."""
+
+from pathlib import Path
+
+from segunc.evaluation.baselines import from_data
+from segunc.evaluation.scores import write
+from segunc.runtime.stage import Job, stage
+
+
+@stage
+def main(
+    job: Job,
+    *,
+    data: Path,  # the dataset's store
+    dataset: str,
+    images: Path,  # CSV to write: one row per baseline and test image
+    pixels: Path,  # CSV to write, gzipped: histograms of entropy
+) -> None:
+    write(images, pixels, from_data(data, dataset))
+
+
+if __name__ == "__main__":
+    main()

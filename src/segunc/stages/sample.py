@@ -1,0 +1,37 @@
+"""Stage `sample`: draws all samples used by later stages, once."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from segunc.data.store import read_split
+from segunc.learning.device import select_device
+from segunc.learning.sampling import sample, write_samples
+from segunc.runtime.errors import UserError
+from segunc.runtime.stage import Job, stage
+
+
+@stage
+def main(
+    job: Job,
+    *,
+    data: Path,  # the dataset's store
+    weights: Path,  # of the trained network
+    name: str,  # what to call this job in progress lines
+    device: str,  # auto, cpu or cuda
+    threads: int,  # CPU cores
+    samples: Path,  # HDF5 file to write
+) -> None:
+    of_device = select_device(device, threads)
+    test = read_split(data, "test")
+    if len(test.images) == 0:
+        raise UserError(f"{data} has no images in its test split; change the dataset's split in the config.")
+    trained = torch.load(weights, map_location=of_device, weights_only=True)
+    spec = job.spec
+    arrays, draws = sample(trained, test.images, spec["draws"], spec["seed"], of_device, f"sample {name}")
+    write_samples(samples, arrays, test, draws, {"sample": spec, "train": json.loads(trained["spec"])})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Stage `train`: one network, from a store to the weights with the lowest validation loss."""
+
+import json
+from pathlib import Path
+
+from segunc.data.store import read_split
+from segunc.learning import checkpoint
+from segunc.learning.device import select_device
+from segunc.learning.training import train, write_weights
+from segunc.runtime.errors import UserError
+from segunc.runtime.files import write_atomically
+from segunc.runtime.stage import Job, stage
+
+HISTORY = ["step", "epoch", "train_loss", "val_loss", "learning_rate", "seconds"]
+
+
+@stage
+def main(
+    job: Job,
+    *,
+    data: Path,  # the dataset's store
+    name: str,  # what to call this training in progress lines
+    device: str,  # auto, cpu or cuda
+    threads: int,  # CPU cores
+    weights: Path,  # file to write
+    history: Path,  # CSV to write: one row per validation
+    checkpoints: Path | None = None,  # folder of this training alone; without it, there are no checkpoints
+) -> None:
+    of_device = select_device(device, threads)
+    splits = {split: read_split(data, split) for split in ("train", "val")}
+    for split, images in splits.items():
+        if len(images.images) == 0:
+            raise UserError(f"{data} has no images in its {split} split; change the dataset's split in the config.")
+    trained, rows = train(
+        job.spec, splits["train"], splits["val"], of_device, f"train {name}", checkpoints, json.dumps(job.code)
+    )
+    lines = [",".join(HISTORY), *(",".join(f"{value:.6g}" for value in row) for row in rows)]
+    with write_atomically(history) as path:
+        path.write_text("\n".join(lines) + "\n")
+    write_weights(weights, trained)
+    if checkpoints is not None:
+        checkpoint.remove(checkpoints)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What differs between a job's record and today's settings and code, in words; and accepting edited code."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from segunc.runtime.code_digest import PACKAGE, source_of
+from segunc.runtime.records import read, replace
+
+
+def accept(path: Path, code: Mapping[str, str]) -> None:
+    """Gives the results the digests of today's code, and records that they were not made by it."""
+    record = read(path)
+    assert record is not None
+    before = {module: record.code.get(module, "not used") for module in _different(record.code, code)}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    accepted = [*record.accepted, {"when": now, "code": before}]
+    replace(path, record._replace(code=dict(code), accepted=accepted))
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One phrase per setting that differs: `training.learning_rate changed from 0.003 to 0.001`."""
+    old, new = _flat(before), _flat(now)
+    phrases = []
+    for key in sorted(_different(old, new)):
+        if key not in old:
+            phrases.append(f"setting {key} = {_short(new[key])} is new")
+        elif key not in new:
+            phrases.append(f"setting {key} = {_short(old[key])} is gone")
+        else:
+            phrases.append(f"setting {key} changed from {_short(old[key])} to {_short(new[key])}")
+    return phrases
+
+
+def changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """One phrase per source file that differs: `src/segunc/metrics/ged.py changed`."""
+    phrases = []
+    for module in sorted(_different(before, now)):
+        path = source_of(module)
+        file = f"src/segunc/{path.relative_to(PACKAGE).as_posix()}" if path else f"module {module}"
+        if module not in before:
+            phrases.append(f"{file} is used now")
+        elif module not in now:
+            phrases.append(f"{file} is not used any more")
+        else:
+            phrases.append(f"{file} changed")
+    return phrases
+
+
+def _different(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
+    return {key for key in {*before, *now} if key not in before or key not in now or before[key] != now[key]}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key; an empty group stands for itself."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,254 @@
+"""Everything that touches parts of Snakemake which its documentation does not promise. Nothing else may.
+
+Each function has a test in `tests/workflow/test_snakemake_internals.py`, which fails if a new version of Snakemake
+changes what it relies on. Links are to the sources of Snakemake 9.
+"""
+
+import inspect
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segunc.runtime.records import made_from
+
+_workflow: Any = None
+"""The workflow whose Snakefile this process read last."""
+
+
+def finish_rules(workflow: Any) -> None:
+    """Called by the Snakefile after its last rule.
+
+    - Each rule with a record gets an input function that forces outdated jobs (`_force_if_outdated`).
+    - Signatures are cached: Snakemake calls `inspect.signature` on each function once per job, and Python computes it
+      anew each time unless the function has the attribute `__signature__`.
+      https://github.com/snakemake/snakemake/blob/main/src/snakemake/common/__init__.py (get_function_params)
+    """
+    global _workflow
+    _workflow = workflow
+    for rule in workflow.rules:
+        if hasattr(rule.output, "record"):
+            rule.set_input(_force_if_outdated(workflow, rule))
+        for function in filter(callable, [*rule.input, *rule.params, *rule.resources.values()]):
+            function.__signature__ = inspect.signature(function)
+
+
+def _force_if_outdated(workflow: Any, rule: Any) -> Callable[[Any], list[str]]:
+    """An input function that adds no input: Snakemake calls it for each job before it decides what to run.
+
+    It forces a job whose results were made from other settings or code than today's where Snakemake does not know:
+    after `.snakemake/` was deleted, or if code was edited while jobs waited and then changed back. Forced files are in
+    the set `dag.forcefiles`, which is read for each job after its input is known.
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/dag.py (DAG.update_needrun)
+    """
+
+    def no_input(wildcards: Any) -> list[str]:
+        if not any(Path(path.apply_wildcards(wildcards)).exists() for path in rule.output):
+            return []
+        record = rule.output.record.apply_wildcards(wildcards)
+        today = [_value(param, wildcards) for param in (rule.params.spec, rule.params.code)]
+        known = workflow.persistence.metadata(record)
+        noticed = known is not None and not set(map(repr, today)) <= set(known.params or [])
+        if not noticed and not made_from(record, *today):
+            workflow.dag.forcefiles.add(record)
+        return []
+
+    no_input.adds_no_input = True  # type: ignore[attr-defined]
+    return no_input
+
+
+def _value(param: Any, wildcards: Any) -> Any:
+    return param(wildcards) if callable(param) else param
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run with --keep-going in which jobs failed, as `onerror` finds it."""
+
+    jobs: list[Any]
+    """Jobs that had to run and did not finish."""
+    failed: set[Any]
+    """Jobs that failed themselves."""
+    culprit: Callable[[Any], Any]
+    """The nearest failed job that a job waited for, itself first; None if there is none."""
+    snakefile: str
+
+
+def unfinished(workflow: Any) -> Unfinished | None:
+    """What a run with --keep-going left unfinished; None without --keep-going.
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/scheduling/job_scheduler.py (failed)
+    """
+    if not workflow.execution_settings.keep_going:
+        return None
+    dag = workflow.dag
+    failed = {job for item in workflow.scheduler.failed for job in (item.jobs if item.is_group() else [item])}
+
+    def culprit(job: Any) -> Any:
+        return next((other for other in dag.bfs(dag.dependencies, job) if other in failed), None)
+
+    return Unfinished(list(dag.needrun_jobs()), failed, culprit, workflow.main_snakefile)
+
+
+@dataclass(frozen=True)
+class PendingJob:
+    """A job of a dry run."""
+
+    rule: str
+    wildcards: dict[str, str]
+    outputs: list[str]
+    """Paths in the folder in which Snakemake works."""
+    record: str
+    reason: str
+    """Why Snakemake would run it."""
+    spec: str
+    code: str
+
+
+def pending_jobs(arguments: Sequence[str]) -> list[PendingJob]:
+    """The jobs of `snakemake --dry-run <arguments>`, without targets; SystemExit if Snakemake fails, and says why."""
+    workflow = _run_quietly(["--dry-run", *arguments])
+    dag = workflow.dag
+    return [
+        PendingJob(
+            job.rule.name,
+            dict(job.wildcards.items()),
+            [str(path) for path in job.output],
+            str(job.output.record),
+            str(dag.reason(job)),
+            job.params.spec,
+            job.params.code,
+        )
+        for job in dag.needrun_jobs()
+        if hasattr(job.output, "record")
+    ]
+
+
+class Rules:
+    """The rules of a workflow, for a walk from files to the jobs that make them, without Snakemake's DAG.
+
+    That works before the raw data is there, and in a tenth of the time.
+    """
+
+    def __init__(self, workflow: Any) -> None:
+        self._workflow = workflow
+        self.names = [rule.name for rule in workflow.rules]
+        self._rules = {rule.name: rule for rule in workflow.rules}
+        patterns = [
+            (re.compile(path.regex()), path.prefix(), rule.name) for rule in workflow.rules for path in rule.output
+        ]
+        # Most paths fail at the first characters, which is cheaper to find out than by a regular expression.
+        self._patterns = [(pattern.fullmatch, str(prefix), name) for pattern, prefix, name in patterns]
+        self._targets = {rule.name for rule in workflow.rules if not rule.output}
+        self.default_target = workflow.default_target
+
+    @property
+    def globals(self) -> dict[str, Any]:
+        """The names that the Snakefile and its rules define."""
+        return self._workflow.globals
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of the rules without output."""
+        return [name for name in self.names if name in self._targets]
+
+    def producer(self, path: str) -> tuple[str, dict[str, str]] | None:
+        """Name and wildcards of the rule that makes a file; None if no rule does."""
+        for prefix, match, name in self._patterns:
+            if path.startswith(prefix) and (found := match(path)):
+                return name, found.groupdict()
+        return None
+
+    def inputs(self, rule: str, wildcards: Mapping[str, str]) -> list[str]:
+        """The files that a job reads."""
+        files: list[str] = []
+        named = _Wildcards(wildcards)
+        for item in self._rules[rule].input:
+            function = _function_of(item)
+            if function is None:
+                files.append(str(item).format_map(wildcards))
+            elif not getattr(function, "adds_no_input", False):
+                found = function(named)
+                found = found.values() if isinstance(found, Mapping) else found
+                files += [found] if isinstance(found, str) else found
+        return files
+
+    def outputs(self, rule: str, wildcards: Mapping[str, str]) -> list[str]:
+        """The files that a job writes, its record among them."""
+        return [str(path).format_map(wildcards) for path in self._rules[rule].output]
+
+    def pattern(self, rule: str, output: str) -> str:
+        """The pattern of a rule's output, or of its benchmark."""
+        of_rule = self._rules[rule]
+        return str(of_rule.benchmark if output == "benchmark" else getattr(of_rule.output, output))
+
+    def param(self, rule: str, name: str, wildcards: Mapping[str, str]) -> Any:
+        """A param of a job, of those that need nothing but its wildcards."""
+        return _value(getattr(self._rules[rule].params, name), _Wildcards(wildcards))
+
+    def threads(self, rule: str) -> int:
+        """CPU cores of a job, with --set-threads applied."""
+        return int(self._rules[rule].resources["_cores"].value)
+
+
+class _Wildcards(dict[str, str]):
+    """Wildcards as Snakemake passes them to functions: by attribute and by key."""
+
+    __getattr__ = dict.__getitem__
+
+
+def _function_of(item: Any) -> Any:
+    """The input function behind an item of a rule's input; None for a path."""
+    if callable(item):
+        return item
+    return getattr(item._file, "callable", None) or (item._file if callable(item._file) else None)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What `snakemake <arguments>` would work on."""
+
+    rules: Rules
+    targets: list[str]
+    folder: Path
+    """In which Snakemake would work."""
+
+
+def parse(arguments: Sequence[str]) -> Parsed:
+    """Reads the Snakefile with the config, directory and targets of a command line, and builds no DAG."""
+    from snakemake import cli
+
+    workflow = _run_quietly(["--list-rules", *arguments])
+    _, args = cli.parse_args(list(arguments))
+    return Parsed(Rules(workflow), list(args.targets), Path(args.directory or "."))
+
+
+def _run_quietly(arguments: Sequence[str]) -> Any:
+    """Runs Snakemake in this process, lets through only what is wrong, and returns its workflow.
+
+    SystemExit if it fails.
+    """
+    from snakemake import cli
+
+    with _only_warnings(logging.getLogger("snakemake.logging")):
+        try:
+            cli.main(list(arguments))
+        except SystemExit as end:
+            if end.code:
+                raise
+    return _workflow
+
+
+@contextmanager
+def _only_warnings(logger: logging.Logger) -> Iterator[None]:
+    def is_warning(event: logging.LogRecord) -> bool:
+        return event.levelno >= logging.WARNING
+
+    logger.addFilter(is_warning)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_warning)

@@ -1,0 +1,59 @@
+# From all scores to the study's tables.
+
+SCORED = ("evaluate", "baselines", "baseline_threshold")
+
+
+rule tabulate:
+    input:
+        data=present([("prepare", Cell(dataset)) for dataset in grid.datasets], "store"),
+        images=present(cells.scored_in(experiment), "images"),
+        pixels=present(cells.scored_in(experiment), "pixels"),
+    output:
+        summary=report(
+            "<results>/tables/summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "Summary: all models and baselines"},
+        ),
+        markdown="<results>/tables/summary.md",
+        tables=expand(
+            "<results>/tables/{table}.csv",
+            table=[
+                "uncertainty_by_outcome",
+                "uncertainty_by_agreement",
+                "entropy_histograms",
+                "ged_by_votes",
+                "comparisons",
+                "exclusions",
+                "missing",
+            ],
+        ),
+        record="<record>",
+    log:
+        "<log>",
+    benchmark:
+        "<timing>"
+    pathvars:
+        step="tabulate",
+        cell="all",
+    conda:
+        "../../envs/segunc.yaml"
+    resources:
+        mem_mb=doubled(4000),
+        runtime=doubled(60),
+    params:
+        spec=spec("tabulate"),
+        code=code("stages.tabulate"),
+        images=patterns("images", *SCORED),
+        pixels=patterns("pixels", *SCORED),
+    message:
+        "Writing the tables"
+    shell:
+        "python -m segunc.stages.tabulate"
+        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        " --data {input.data}"
+        " {params.images}"
+        " {params.pixels}"
+        " --markdown {output.markdown}"
+        " --tables {output.summary} {output.tables}"
+        " > {log} 2>&1"
