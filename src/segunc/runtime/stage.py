@@ -32,7 +32,7 @@ def stage(main: Callable[..., None]) -> Callable[[], None]:
 
     The keyword-only arguments of `main` become options (`data: Path` is `--data FILE`), the comments behind them the
     options' help. Types are `Path`, `str`, `int`, `list[Path]` (any number of words) and `dict[str, Path]` (repeated
-    `NAME=PATH`); a default makes an option optional. Every stage has `--spec`, `--code` and `--record` as well.
+    `NAME=PATH`, none for an empty dict); a default makes an option optional. Every stage has `--spec`, `--code` and `--record` as well.
 
     When `main` has returned, the job's record is written: its settings, and the code as it was at the start of the
     program, which may be newer than `--code` if sources were edited while the job waited.
@@ -68,8 +68,9 @@ def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
     comments = _comments(main)
     for name, parameter in inspect.signature(main).parameters.items():
         if parameter.kind == parameter.KEYWORD_ONLY:
-            required = parameter.default is parameter.empty
-            default = None if required else parameter.default
+            named = get_origin(parameter.annotation) is dict
+            required = parameter.default is parameter.empty and not named
+            default = {} if named else None if required else parameter.default
             words = _words_of(parameter.annotation)
             parser.add_argument(f"--{name}", required=required, default=default, help=comments.get(name), **words)
     return parser
@@ -97,7 +98,7 @@ class _AddToDict(argparse.Action):
     def __call__(
         self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None
     ) -> None:
-        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), values[0]: values[1]})
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest), values[0]: values[1]})
 
 
 def _comments(function: Callable[..., None]) -> dict[str, str]:
