@@ -11,7 +11,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from conftest import tarred, zipped
+from helpers.raw_data import tarred, zipped
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ import unicodedata
 import h5py
 import numpy as np
 import pytest
-from conftest import save, tarred, zipped
+from helpers.raw_data import save, tarred, zipped
 from PIL import Image
 
 from segunc.data import archive

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import save, zipped
+from helpers.raw_data import save, zipped
 from PIL import Image
 
 from segunc.catalogue.options import available, options_of

@@ -4,7 +4,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import save, tarred, zipped
+from helpers.raw_data import save, tarred, zipped
 from PIL import Image
 
 from segunc.data.formats import hpunet_crops

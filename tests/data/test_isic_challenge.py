@@ -2,7 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import save, zipped
+from helpers.raw_data import save, zipped
 from PIL import Image
 
 from segunc.data.formats import isic_challenge

@@ -1,7 +1,7 @@
 import h5py
 import numpy as np
 import pytest
-from conftest import save, zipped
+from helpers.raw_data import save, zipped
 
 from segunc.data.formats import isic_multi
 from segunc.data.preparation import prepare

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pydicom
 import pytest
-from conftest import zipped
+from helpers.raw_data import zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from workflow_helpers import TINY, merged, snakemake
+from helpers.workflow import TINY, merged, snakemake
 
 MODEL = merged(TINY, grid={"datasets": ["phantom_lung"], "models": ["unet"]})
 

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from small_study import SHAPE, random_draws, run, write_dataset, write_samples
+from helpers.study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.data.store import read_split
 from segunc.figures import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from workflow_helpers import TINY, merged, scheduled, snakemake
+from helpers.workflow import TINY, merged, scheduled, snakemake
 
 GRID = merged(
     TINY,

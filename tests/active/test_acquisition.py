@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from small_study import blob, run, write_dataset
+from helpers.study import blob, run, write_dataset
 
 from segunc.active import acquisition as pick
 from segunc.data.store import Images, read_split, take

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import save, write_lidc_slices, zipped
-from workflow_helpers import ROOT, TINY, command, merged, snakemake, where
-from workflow_helpers import scheduled as dry_run
+from helpers.raw_data import save, write_lidc_slices, zipped
+from helpers.workflow import ROOT, TINY, command, merged, snakemake, where
+from helpers.workflow import scheduled as dry_run
 
 MAIN = {"make_tables", "plot_samples", "plot_uncertainty_maps", "plot_entropy_by_outcome", "plot_entropy_by_agreement"}
 MAIN |= {"plot_ged_by_samples"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from workflow_helpers import ROOT, TINY, command, merged, snakemake
+from helpers.workflow import ROOT, TINY, command, merged, snakemake
 
 GRID = merged(
     TINY,

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from small_study import SHAPE, run, write_dataset
+from helpers.study import SHAPE, run, write_dataset
 from test_figures import assert_readable, words
 
 from segunc.commands.inspect_store import read_images

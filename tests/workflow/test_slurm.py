@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from slurm_node import Node, call, node, wait_for, why_not
-from workflow_helpers import ROOT, TINY, merged, snakemake, where
+from helpers.slurm_node import Node, call, node, wait_for, why_not
+from helpers.workflow import ROOT, TINY, merged, snakemake, where
 
 pytestmark = [
     pytest.mark.slurm,

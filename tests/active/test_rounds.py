@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from small_study import run, write_dataset
+from helpers.study import run, write_dataset
 
 from segunc.active import acquisition as pick
 from segunc.active import pool_predictions as pool

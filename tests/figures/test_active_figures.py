@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from small_active import write_labelled, write_scores
-from small_study import run, write_dataset
+from helpers.rounds import write_labelled, write_scores
+from helpers.study import run, write_dataset
 from test_figures import assert_readable, legend_of, titles_of, words
 
 from segunc.active.tables import learning, penalty, score_files

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from workflow_helpers import TINY, merged, scheduled, snakemake
+from helpers.workflow import TINY, merged, scheduled, snakemake
 
 TABLE = "results/tables/active_learning.csv"
 """Needs the scores of every round."""

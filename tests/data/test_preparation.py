@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from conftest import save, zipped
-from workflow_helpers import NO_ACTIVE_LEARNING, snakemake
+from helpers.raw_data import save, zipped
+from helpers.workflow import NO_ACTIVE_LEARNING, snakemake
 
 from segunc.data import preparation as stage
 from segunc.data.archive import digest

@@ -6,7 +6,7 @@ from math import isnan
 import numpy as np
 import pandas as pd
 import pytest
-from small_study import SHAPE, random_draws, run, write_dataset, write_samples
+from helpers.study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.evaluation import baselines, tables
 from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, SCORES

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from small_study import SHAPE, blob, random_draws, read_images, read_pixels, run, write_dataset, write_samples
+from helpers.study import SHAPE, blob, random_draws, read_images, read_pixels, run, write_dataset, write_samples
 
 from segunc.evaluation import baselines
 from segunc.evaluation.baselines import LEVELS, annotator, blind, empty, oracle, threshold

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NO_ACTIVE_LEARNING: dict[str, list] = {"datasets": [], "models": [], "strategies": [], "seeds": []}
 TINY = {
     "grid": {"seeds": [0]},
@@ -48,7 +48,7 @@ def scheduled(folder: Path, *arguments: str, overlay: dict | None = None, checko
     done = snakemake(folder, *arguments, "--dry-run", "--quiet", "rules", overlay=overlay, checkout=checkout)
     assert done.returncode == 0, done.stderr + done.stdout
     table = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE)
-    targets = {"all", "data", "train", "samples", "tables", "figures", "active", "total"}
+    targets = {"all", "data", "models", "samples", "tables", "figures", "active", "total"}
     return {rule: int(count) for rule, count in table if rule not in targets}
 
 

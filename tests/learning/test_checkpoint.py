@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import small_study
+from helpers import study as small_study
 import torch
 from test_train import CPU, images, spec
 

@@ -5,7 +5,7 @@ from math import isnan
 import h5py
 import numpy as np
 import pytest
-from small_study import SHAPE, random_draws, read_images, read_pixels, run, write_dataset, write_samples
+from helpers.study import SHAPE, random_draws, read_images, read_pixels, run, write_dataset, write_samples
 
 from segunc.evaluation.predictions import Prediction
 from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, entropy_histograms, score

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_helpers import ROOT, TINY, merged, scheduled, where
+from helpers.workflow import ROOT, TINY, merged, scheduled, where
 
 from segunc.config import schema as settings
 from segunc.plan import costs

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from workflow_helpers import NO_ACTIVE_LEARNING, ROOT, TINY, merged, scheduled, snakemake
+from helpers.workflow import NO_ACTIVE_LEARNING, ROOT, TINY, merged, scheduled, snakemake
 
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
 

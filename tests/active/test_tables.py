@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from small_active import write_scores
-from small_study import run
+from helpers.rounds import write_scores
+from helpers.study import run
 
 from segunc.active import tables as active_tables
 from segunc.active.tables import area, learning, penalty, score_files, summary

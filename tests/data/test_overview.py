@@ -1,7 +1,7 @@
 import h5py
 import numpy as np
 import pytest
-from small_study import SHAPE, blob, write_dataset
+from helpers.study import SHAPE, blob, write_dataset
 
 from segunc.commands import inspect_store
 from segunc.commands.inspect_store import describe, overview, read_images
