@@ -5,6 +5,7 @@ import hypothesis
 import numpy as np
 import pytest
 from helpers.raw_data import save, write_lidc_slices
+from helpers.workflow import Study
 
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("segunc", deadline=None)
@@ -21,6 +22,14 @@ def raw_data_folder() -> Path:
         if any(folder.glob("LIDC-IDRI-slices*")) or any(folder.glob("ISIC2018_Task1*")):
             return folder
     pytest.skip("no real data in $SEGUNC_DATA, data/ or ../shared/data")
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A tiny study, run to the end once for all tests; each must leave it as it is, or continue a copy."""
+    one = Study(tmp_path_factory.mktemp("study"))
+    one.create()
+    return one
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ from urllib.request import Request
 import numpy as np
 import pytest
 
+from segunc.catalogue.options import available
 from segunc.commands import download as module
 from segunc.commands import fetch
 from segunc.commands.download import GoneError, download
-from segunc.catalogue.options import available
 from segunc.config.schema import FORMAT
 from segunc.runtime.errors import UserError
 
@@ -115,18 +115,18 @@ def test_a_file_with_a_published_digest(server, tmp_path):
     assert len(server.requests) == 1
 
 
-def test_a_cut_connection_goes_on_where_it_stopped(server, tmp_path, pauses, capsys):
+def test_a_cut_download_resumes(server, tmp_path, pauses, capsys):
     server.answers = [sends(cut=100_000), sends(cut=100_000), sends()]
     download(server.url, tmp_path / "a.zip", SHA256)
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
     assert server.asked_for() == [None, "bytes=100000-", "bytes=200000-"]
     assert [request.get("If-Range") for request in server.requests] == [None, '"v1"', '"v1"']
     assert len(pauses) == 2
-    assert "a.zip: the connection ended after 100000 of 300000 bytes; again in 1 s" in capsys.readouterr().err
+    assert "a.zip: the connection ended after 100000 of 300000 bytes; retrying in 1 s" in capsys.readouterr().err
     assert left(tmp_path) == ["a.zip"]
 
 
-def test_the_next_call_goes_on_as_well(server, tmp_path):
+def test_the_next_call_resumes_too(server, tmp_path):
     server.answers = [sends(cut=100_000), says(503)]
     with pytest.raises(UserError, match=r"a.zip cannot be fetched now \(503 .*\); try again later, a.zip.part keeps"):
         download(server.url, tmp_path / "a.zip", SHA256)
@@ -153,7 +153,7 @@ def test_a_whole_part_is_not_fetched_again(server, tmp_path):
         pytest.param(sends(OTHER, '"v2"', ranges=False), id="it sends no parts"),
     ],
 )
-def test_a_file_that_changed_between_two_attempts_starts_anew(server, tmp_path, second):
+def test_a_file_that_changed_between_two_attempts_starts_over(server, tmp_path, second):
     server.answers = [sends(cut=100_000), second]
     download(server.url, tmp_path / "a.zip", hashlib.sha256(OTHER).hexdigest())
     assert (tmp_path / "a.zip").read_bytes() == OTHER
@@ -246,7 +246,7 @@ def test_a_file_that_is_not_there(server, tmp_path, monkeypatch, status):
     with pytest.raises(UserError) as error:
         fetch.fetch("mine", tmp_path)
     assert re.fullmatch(
-        rf"{server.url} cannot be fetched \({status} [\w ]+\); look at https://example.org/page for its address and "
+        rf"{server.url} cannot be fetched \({status} [\w ]+\); look up its address at https://example.org/page and "
         rf"put the file at {tmp_path}/a.zip.",
         str(error.value),
     )
@@ -255,7 +255,7 @@ def test_a_file_that_is_not_there(server, tmp_path, monkeypatch, status):
 
 def test_a_web_page_is_not_the_file(server, tmp_path):
     server.answers = [sends(b"<html>please log in</html>", kind="text/html; charset=utf-8")]
-    with pytest.raises(GoneError, match="it answers with a web page"):
+    with pytest.raises(GoneError, match="the server returned a web page"):
         download(server.url, tmp_path / "a.zip")
     assert left(tmp_path) == []
 
@@ -317,7 +317,7 @@ def test_the_first_digest_is_recorded_and_must_stay(server, tmp_path):
         download(server.url, path)
     assert left(tmp_path) == ["a.zip.sha256"]
     record.write_text("something else\nand more\n")
-    with pytest.raises(UserError, match=r"a.zip.sha256 is no list with one SHA-256; remove it"):
+    with pytest.raises(UserError, match=r"a.zip.sha256 does not contain exactly one SHA-256; remove it"):
         download(server.url, path)
 
 
@@ -368,7 +368,7 @@ def test_a_full_disk_is_noticed_before(server, tmp_path, monkeypatch):
     server.answers = [sends()]
     usage = module.shutil.disk_usage(tmp_path)._replace(free=299_999)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(UserError, match=r"has too little room for the 300000 bytes of a.zip; make some"):
+    with pytest.raises(UserError, match=r"has too little room for the 300000 bytes of a.zip; free some space"):
         download(server.url, tmp_path / "a.zip", SHA256)
     assert not (tmp_path / "a.zip.part").exists()
 
@@ -391,7 +391,7 @@ def test_the_catalogue():
             assert not path.is_absolute() and ".." not in path.parts
             assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
     assert set(fetch.DATASETS["isic18"].files) < set(fetch.DATASETS["isic18_parts"].files)
-    with pytest.raises(UserError, match="'isic19' is no dataset that can be fetched; choose one of isic16, isic17"):
+    with pytest.raises(UserError, match="unknown dataset 'isic19'; choose one of isic16, isic17"):
         fetch.fetch("isic19", Path())
 
 

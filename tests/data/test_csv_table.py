@@ -54,14 +54,14 @@ def test_text_comes_in_one_normal_form(tmp_path):
         ("image,patient\na,\n", "utf-8", r"^line 2 of \S*t.csv has nothing in the column patient; fill it in.$"),
         ("image,patient\na\n", "utf-8", "line 2 of .* has nothing in the column patient"),
         ("image,patient\n\n\na,p,q\n", "utf-8", "line 4 of .* has more fields than the header"),
-        ("image,patient\nä,p\n", "latin-1", "t.csv is no text in UTF-8; save it as CSV in UTF-8"),
-        ("image,patient\na,p\n", "utf-16", "t.csv is no text in UTF-8"),
-        ("image,patient\na,p\n", "utf-16-le", "t.csv is no text in UTF-8"),
-        ("image,patient\na,p\0q\n", "utf-8", "t.csv is no text in UTF-8"),
+        ("image,patient\nä,p\n", "latin-1", "t.csv is not UTF-8 text; save it as CSV in UTF-8"),
+        ("image,patient\na,p\n", "utf-16", "t.csv is not UTF-8 text"),
+        ("image,patient\na,p\n", "utf-16-le", "t.csv is not UTF-8 text"),
+        ("image,patient\na,p\0q\n", "utf-8", "t.csv is not UTF-8 text"),
         (f'image,patient\n"{"x" * 200_000}",p\n', "utf-8", "line 2 of .* cannot be read .field larger"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, encoding, sentence):
+def test_errors_are_one_sentence(tmp_path, text, encoding, sentence):
     with pytest.raises(UserError, match=sentence) as error:
         table(tmp_path / "t.csv", text, encoding)
     assert "\n" not in str(error.value)

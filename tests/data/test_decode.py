@@ -122,11 +122,11 @@ class TestImage:
 
 
 REFUSED = [
-    pytest.param(b"", "x.png cannot be read as an image (no PNG, JPEG, TIFF or BMP); replace it.", id="empty"),
-    pytest.param(b"GIF89a", "x.png cannot be read as an image (no PNG, JPEG, TIFF or BMP); replace it.", id="GIF"),
+    pytest.param(b"", "x.png cannot be read as an image (not a PNG, JPEG, TIFF or BMP); replace it.", id="empty"),
+    pytest.param(b"GIF89a", "x.png cannot be read as an image (not a PNG, JPEG, TIFF or BMP); replace it.", id="GIF"),
     pytest.param(
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n",
-        "x.png cannot be read as an image (no PNG, JPEG, TIFF or BMP); replace it.",
+        "x.png cannot be read as an image (not a PNG, JPEG, TIFF or BMP); replace it.",
         id="PostScript, which Pillow would run",
     ),
     pytest.param(
@@ -141,14 +141,14 @@ REFUSED = [
     pytest.param(encoded(RGB, "TIFF", "LAB"), "x.png has the colour mode LAB, but ", id="LAB"),
     pytest.param(
         with_alpha(HOLE),
-        "x.png has transparent pixels, which are neither marked nor unmarked; save it without them.",
+        "x.png has transparent pixels, which may or may not count; save it without transparency.",
         id="alpha",
     ),
     pytest.param(with_alpha(HOLE, "LA"), "x.png has transparent pixels", id="grey with alpha"),
     pytest.param(encoded(GREY, "PNG", "P", transparency=int(GREY[0, 0])), "x.png has transparent pixels", id="palette"),
     pytest.param(
         png(2, 2, 16, 2, 2 * (b"\0" + RNG.bytes(12))),
-        "x.png has several channels of 16 bits, but with channels 8 are needed; convert it.",
+        "x.png has several 16-bit channels, but colour images need 8 bits; convert it.",
         id="16-bit RGB PNG",
     ),
     pytest.param(png(2, 2, 16, 6, 2 * (b"\0" + RNG.bytes(16))), "x.png has several channels of 16 bits", id="RGBA"),
@@ -173,7 +173,7 @@ REFUSED = [
         pytest.param(
             turned(orientation, kind),
             f"x.png asks to be turned for display (EXIF orientation {orientation}), and masks may be drawn either way; "
-            "save it turned as its masks are, without that tag.",
+            "rotate it to match its masks and remove the tag.",
             id=f"{kind} turned {orientation}",
         )
         for kind in ("JPEG", "PNG", "TIFF")

@@ -37,13 +37,13 @@ def test_a_damaged_memory_costs_time_only(mine, tmp_path, memory):
     assert remembered_digest(mine, tmp_path / "memory.json") == digest(mine)
 
 
-def test_what_cannot_be_read_is_said_in_one_sentence(mine, tmp_path):
+def test_an_unreadable_file_gets_one_sentence(mine, tmp_path):
     (mine / "b.png").symlink_to("gone.png")
     with pytest.raises(UserError, match=r"b.png cannot be read \(No such file or directory\); replace it.$"):
         remembered_digest(mine, tmp_path / "memory.json")
     (mine / "b.png").unlink()
     Path(os.fsdecode(os.fsencode(mine) + b"/c\xff.png")).touch()
-    with pytest.raises(UserError, match=r"has a file of the name 'c\\udcff.png', which is no readable text"):
+    with pytest.raises(UserError, match=r"has a file named 'c\\udcff.png', which is not readable text"):
         remembered_digest(mine, tmp_path / "memory.json")
     with pytest.raises(UserError, match=r"gone cannot be read \(No such file or directory\)"):
         remembered_digest(tmp_path / "gone", tmp_path / "memory.json")

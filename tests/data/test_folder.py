@@ -233,7 +233,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), BAD)
-def test_bad_input_says_what_is_wrong_and_leaves_nothing(mine, tmp_path, spoil, sentence):
+def test_bad_input_names_the_fault_and_leaves_nothing(mine, tmp_path, spoil, sentence):
     spoil(mine)
     spec = {"format": "folder", "options": {"channels": 1}, "size": 8, "resize": "crop"}
     spec["split"] = {"train": 0.6, "val": 0.2, "test": 0.2, "seed": 0}

@@ -13,20 +13,20 @@ from segunc.data.formats import isic_challenge, lidc_slices, phantom
 from segunc.data.phantoms import lung, skin
 from segunc.data.phantoms.canvas import canvas
 from segunc.data.phantoms.lesion import annotators, outline, probability
-from segunc.data.store import Dropped, Record
+from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
 
-def split_dropped(entries) -> tuple[list[Record], list[Dropped]]:
+def split_dropped(entries) -> tuple[list[ImageRecord], list[Dropped]]:
     entries = list(entries)
-    return [e for e in entries if isinstance(e, Record)], [e for e in entries if isinstance(e, Dropped)]
+    return [e for e in entries if isinstance(e, ImageRecord)], [e for e in entries if isinstance(e, Dropped)]
 
 
 def assert_same(first, second):
     for a, b in zip(first, second, strict=True):
         assert type(a) is type(b)
         assert a.image_id == b.image_id
-        if isinstance(a, Record):
+        if isinstance(a, ImageRecord):
             np.testing.assert_array_equal(a.image, b.image)
             np.testing.assert_array_equal(np.array(a.masks), np.array(b.masks))
 

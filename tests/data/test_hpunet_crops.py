@@ -9,7 +9,7 @@ from PIL import Image
 
 from segunc.data.formats import hpunet_crops
 from segunc.data.preparation import prepare
-from segunc.data.store import Dropped, Record
+from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
 CROPS = {
@@ -31,15 +31,15 @@ SPEC = {
 def crops(tmp_path) -> Path:
     """The release unpacked: train, val and test in a folder `lidc_crops`."""
     folder, rng = tmp_path / "lidc_crops", np.random.default_rng(0)
-    for side, patients in CROPS.items():
+    for split, patients in CROPS.items():
         for patient, names in patients.items():
             for count, name in enumerate(names):
-                save(folder / side / "images" / patient / f"{name}.png", rng.integers(0, 256, (180, 180), np.uint8))
+                save(folder / split / "images" / patient / f"{name}.png", rng.integers(0, 256, (180, 180), np.uint8))
                 for annotator in range(4):
                     mask = np.zeros((180, 180), np.uint8)
                     if annotator <= count and f"{patient}/{name}" != UNMARKED:
                         mask[80:95, 90 : 100 + annotator] = 255
-                    save(folder / side / "gt" / patient / f"{name}_l{annotator}.png", mask)
+                    save(folder / split / "gt" / patient / f"{name}_l{annotator}.png", mask)
     return folder
 
 
@@ -47,8 +47,8 @@ def packed(crops: Path) -> Path:
     """The release as it is downloaded: three archives in a folder."""
     folder = crops.with_name("downloaded")
     folder.mkdir()
-    for side in CROPS:
-        path = tarred(crops / side)
+    for split in CROPS:
+        path = tarred(crops / split)
         path.rename(folder / path.name)
     return folder
 
@@ -58,7 +58,7 @@ def renamed(folder: Path, old: str, new: str) -> None:
         file.rename(file.with_name(file.name.replace(old, new)))
 
 
-def entries(path: Path) -> list[Record | Dropped]:
+def entries(path: Path) -> list[ImageRecord | Dropped]:
     return list(hpunet_crops.read(crops=path))
 
 
@@ -66,7 +66,7 @@ def assert_same(first: list, second: list) -> None:
     assert [entry.image_id for entry in first] == [entry.image_id for entry in second]
     for a, b in zip(first, second, strict=True):
         assert type(a) is type(b)
-        if isinstance(a, Record):
+        if isinstance(a, ImageRecord):
             assert a[2:] == b[2:]
             np.testing.assert_array_equal(a.image, b.image)
             np.testing.assert_array_equal(np.array(a.masks), np.array(b.masks))
@@ -107,14 +107,14 @@ def test_folder_and_archives_are_the_same(crops, tmp_path):
 def test_other_ways_of_unpacking(crops, tmp_path):
     """With folders named like the archives, as in `lidc_crops_train/train/images` and `lidc_crops_train/images`."""
     expected = entries(crops)
-    for side in CROPS:
-        (crops / f"lidc_crops_{side}").mkdir()
-        (crops / side).rename(crops / f"lidc_crops_{side}" / side)
+    for split in CROPS:
+        (crops / f"lidc_crops_{split}").mkdir()
+        (crops / split).rename(crops / f"lidc_crops_{split}" / split)
     assert_same(entries(crops), expected)
-    for side in CROPS:
-        for folder in (crops / f"lidc_crops_{side}" / side).iterdir():
-            folder.rename(crops / f"lidc_crops_{side}" / folder.name)
-        (crops / f"lidc_crops_{side}" / side).rmdir()
+    for split in CROPS:
+        for folder in (crops / f"lidc_crops_{split}" / split).iterdir():
+            folder.rename(crops / f"lidc_crops_{split}" / folder.name)
+        (crops / f"lidc_crops_{split}" / split).rmdir()
     assert_same(entries(crops), expected)
 
 
@@ -122,8 +122,8 @@ def test_archives_without_a_folder_in_them(crops, tmp_path):
     expected = entries(crops)
     downloaded = tmp_path / "downloaded"
     downloaded.mkdir()
-    for side in CROPS:
-        archive = shutil.make_archive(str(downloaded / f"lidc_crops_{side}"), "gztar", crops / side)
+    for split in CROPS:
+        archive = shutil.make_archive(str(downloaded / f"lidc_crops_{split}"), "gztar", crops / split)
         assert archive.endswith(".tar.gz")
     assert_same(entries(downloaded), expected)
 
@@ -173,22 +173,25 @@ SPOILT = {
         lambda f: [file.unlink() for file in f.rglob("*_l1.png")],
         r"lidc_crops.* has masks _l0, _l2, _l3, but four annotators are needed; add the others.$",
     ),
-    "no masks": (lambda f: [shutil.rmtree(f / side / "gt") for side in CROPS], r"has masks \(none\), but four"),
+    "no masks": (lambda f: [shutil.rmtree(f / split / "gt") for split in CROPS], r"has masks \(none\), but four"),
     "five annotators": (lambda f: shutil.copy(f / MASK, f / MASK.replace("l2", "l4")), "has masks _l0, _l1.*_l4, but"),
     "mask without image": (lambda f: (f / FIRST).unlink(), r"z-97.5_c0_l0.png in .* is a mask without an image"),
     "same crop twice": (
         lambda f: shutil.copytree(f / "train", f / "copy/train"),
         r"copy/train/.*/z-97.5_c0_l0.png and train/.*/z-97.5_c0_l0.png in .* have the same id; remove",
     ),
-    "no side": (
+    "unknown split": (
         lambda f: (f / "val").rename(f / "validation"),
-        r"z12.5_c0.png in .* is in no folder train or val or",
+        r"z12.5_c0.png in .* is not in a folder train or val or",
     ),
     "no validation images": (
         lambda f: shutil.rmtree(f / "val"),
         r"lidc_crops has no val/images/<patient>/z-<z>_c<k>.png",
     ),
-    "empty": (lambda f: [shutil.rmtree(f / side) for side in CROPS], r"lidc_crops has no train/images/<patient>/z-<z>"),
+    "empty": (
+        lambda f: [shutil.rmtree(f / split) for split in CROPS],
+        r"lidc_crops has no train/images/<patient>/z-<z>",
+    ),
     "mask of another size": (
         lambda f: save(f / MASK, np.zeros((128, 128), np.uint8)),
         r"z-97.5_c0_l2.png is 128x128 pixels, but its image is 180x180; make",
@@ -214,12 +217,12 @@ def test_bad_input(crops, tmp_path, kind):
     assert not list((tmp_path / "results").iterdir())
 
 
-def test_a_patient_on_two_sides(crops, tmp_path):
+def test_a_patient_in_two_splits(crops, tmp_path):
     shutil.copytree(crops / "test", crops / "val", dirs_exist_ok=True)
     renamed(crops / "val", "z-9.0", "z-8.0")
     for file in sorted(crops.rglob("*val*/*/LIDC-IDRI-0003/z-1*")):
         file.unlink()
-    with pytest.raises(UserError, match="patient LIDC-IDRI-0003 is on two sides of the split, val and test"):
+    with pytest.raises(UserError, match="patient LIDC-IDRI-0003 is in two splits, val and test"):
         prepare(SPEC, {"crops": crops}, tmp_path / "data.h5")
 
 
@@ -231,7 +234,7 @@ def test_bad_archives(crops, tmp_path):
         prepare(SPEC, {"crops": downloaded}, tmp_path / "results" / "data.h5")
     assert not list((tmp_path / "results").iterdir())
     shutil.copy(downloaded / "train.tar.gz", downloaded / "val.tar.gz")
-    with pytest.raises(UserError, match=r"^train/images/.*.png in val.tar.gz in .* is in no folder val; move it"):
+    with pytest.raises(UserError, match=r"^train/images/.*.png in val.tar.gz in .* is not in a folder val; move it"):
         entries(downloaded)
     shutil.copy(downloaded / "train.tar.gz", downloaded / "train.tgz")
     with pytest.raises(UserError, match=r"train.tar.gz and train.tgz in .* have the same id; remove one of them.$"):

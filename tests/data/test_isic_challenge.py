@@ -55,20 +55,20 @@ def parts(tmp_path):
         "test_": ("ISIC-2017_Test_v2_Data", "ISIC-2017_Test_v2_Part1_GroundTruth", range(7, 10)),
     }
     options = {}
-    for side, (images, masks, numbers) in names.items():
-        options[f"{side}images"], options[f"{side}masks"] = part(tmp_path, images, masks, "_segmentation", numbers)
+    for split, (images, masks, numbers) in names.items():
+        options[f"{split}images"], options[f"{split}masks"] = part(tmp_path, images, masks, "_segmentation", numbers)
     return options
 
 
 def test_the_published_split(parts, tmp_path):
     spec = {"format": "isic_challenge", "options": {}, "size": 8, "resize": "area", "split": {}}
     prepare(spec, parts, tmp_path / "isic.h5")
-    sides = {side: read_split(tmp_path / "isic.h5", side).image_id.tolist() for side in ("train", "val", "test")}
+    splits = {split: read_split(tmp_path / "isic.h5", split).image_id.tolist() for split in ("train", "val", "test")}
     expected = {"train": range(5), "val": range(5, 7), "test": range(7, 10)}
-    assert sides == {side: [f"ISIC_{number:07}" for number in numbers] for side, numbers in expected.items()}
+    assert splits == {split: [f"ISIC_{number:07}" for number in numbers] for split, numbers in expected.items()}
 
 
-def test_an_image_on_two_sides_is_refused(parts, tmp_path):
+def test_an_image_in_two_splits_is_refused(parts, tmp_path):
     for kind in ("images", "masks"):
         for file in parts[kind].glob("ISIC_0000003*"):
             shutil.copy(file, parts[f"test_{kind}"])
@@ -90,5 +90,5 @@ def test_a_turned_image_is_refused(isic_folders):
     exif = Image.Exif()
     exif[274] = 6
     save(images / "ISIC_0000000.jpg", np.zeros((32, 24, 3), np.uint8), exif=exif)
-    with pytest.raises(UserError, match=r"^ISIC_0000000.jpg asks to be turned for display \(EXIF orientation 6\)"):
+    with pytest.raises(UserError, match=r"^ISIC_0000000.jpg has EXIF orientation 6"):
         list(isic_challenge.read(images=images, masks=masks))

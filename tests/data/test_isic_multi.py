@@ -163,7 +163,7 @@ BAD = [
     ),
     pytest.param(
         lambda raw: [file.rename(file.with_stem(f"x{file.stem}")) for file in raw["images"].iterdir()],
-        "seg_metadata.csv names no image of .*images; give the csv and the images that belong together",
+        "seg_metadata.csv lists none of the images in .*images; give a csv and images that belong together",
         id="other images",
     ),
     pytest.param(
@@ -183,7 +183,7 @@ BAD = [
     ),
     pytest.param(
         lambda raw: raw["patients"].write_text("isic_id,sex\nISIC_0000001,f\n"),
-        "img_metadata.csv names no patient in a column patient_id",
+        "img_metadata.csv has no patient in a column patient_id",
         id="no patients",
     ),
 ]

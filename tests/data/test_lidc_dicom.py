@@ -22,7 +22,7 @@ from segunc.data.dicom import ct_series, find, image
 from segunc.data.formats import lidc_dicom, lidc_slices
 from segunc.data.intensity import to_bytes
 from segunc.data.preparation import prepare
-from segunc.data.store import Dropped, Record, read_attributes
+from segunc.data.store import Dropped, ImageRecord, read_attributes
 from segunc.runtime.errors import UserError
 
 SIDE = 64
@@ -128,7 +128,7 @@ def write_markup(folder: Path, *sessions, series: str = "1.1", name: str = "stud
     path.write_text(message(series, *sessions, **options), encoding="utf-8")
 
 
-def read(folder: Path, **options) -> list[Record | Dropped]:
+def read(folder: Path, **options) -> list[ImageRecord | Dropped]:
     return list(lidc_dicom.read(scans=folder, **{"spacing_mm": None, "crop": 32, **options}))
 
 
@@ -136,7 +136,7 @@ def assert_same(first: list, second: list) -> None:
     assert len(first) == len(second) > 0
     for a, b in zip(first, second, strict=True):
         assert type(a) is type(b) and a[-3:] == b[-3:]
-        if isinstance(a, Record):
+        if isinstance(a, ImageRecord):
             np.testing.assert_array_equal(a.image, b.image)
             np.testing.assert_array_equal(np.array(a.masks), np.array(b.masks))
 
@@ -390,7 +390,7 @@ class TestDropped:
     def test_xml_without_its_series(self, scan):
         write_markup(scan, [[roi(z, sop(z, "9.9"), ring(1, 1)) for z in HEIGHTS[:2]]], series="9.9", name="x.xml")
         first, second, *records = read(scan)
-        assert len(records) == 3 and all(isinstance(record, Record) for record in records)
+        assert len(records) == 3 and all(isinstance(record, ImageRecord) for record in records)
         assert first == ("9.9/nodule-0/slice-0", "XML without its CT series")
         assert second == ("9.9/nodule-0/slice-1", "XML without its CT series")
 
@@ -520,18 +520,24 @@ BAD = [
     (deflated, "0.0.dcm is a deflated DICOM file; store it uncompressed"),
     (spoil_dicom(PatientID=None), "0.0.dcm has no PatientID, without which"),
     (spoil_dicom(PatientID=""), "0.0.dcm has no PatientID, without which"),
-    (spoil_dicom(PatientID="A\0B"), r"0.0.dcm has the PatientID 'A\\x00B', which is no readable text; correct it"),
+    (spoil_dicom(PatientID="A\0B"), r"0.0.dcm has the PatientID 'A\\x00B', which is not readable text; correct it"),
     (spoil_dicom(patient="B"), "2.5.dcm has the PatientID 'LIDC-IDRI-0001', but other slices of its series have 'B'"),
     (spoil_dicom(SOPInstanceUID=sop(2.5)), "0.0.dcm and .*/2.5.dcm have the same SOP instance UID; remove one of them"),
-    (spoil_dicom(SeriesInstanceUID=None), "0.0.dcm names no series or no SOP instance UID"),
+    (spoil_dicom(SeriesInstanceUID=None), "0.0.dcm has no series or SOP instance UID"),
     (spoil_dicom(PixelSpacing=None), r"0.0.dcm cannot be read as a CT slice in DICOM \("),
-    (spoil_dicom(PixelSpacing=[0, 0]), r"0.0.dcm has the PixelSpacing 0.0, 0.0, which are no millimetres of a CT"),
+    (
+        spoil_dicom(PixelSpacing=[0, 0]),
+        r"has the PixelSpacing 0.0, 0.0, outside the plausible range for CT \(0.01-100 mm\)",
+    ),
     (spoil_dicom(RescaleSlope=None), r"0.0.dcm cannot be read as a CT slice in DICOM \("),
-    (spoil_dicom(RescaleIntercept="NaN"), "0.0.dcm has RescaleSlope 1.0 and RescaleIntercept nan, which give no CT"),
+    (
+        spoil_dicom(RescaleIntercept="NaN"),
+        "0.0.dcm has RescaleSlope 1.0 and RescaleIntercept nan, which are not valid for CT",
+    ),
     (spoil_dicom(RescaleSlope="1e300"), r"0.0.dcm has RescaleSlope 1e\+300 and RescaleIntercept"),
     (spoil_dicom(NumberOfFrames=2, Rows=32), r"0.0.dcm has pixels of shape \(2, 32, 64\), but a CT slice is one grey"),
     (spoil_dicom(pixels=NOISE[:32]), r"study/069.xml has an outline up to x 33, y 35, but its image is 64x32 pixels"),
-    (remove("*.dcm"), "LIDC-IDRI has no CT series in DICOM; give the folder or archive that has"),
+    (remove("*.dcm"), "LIDC-IDRI has no CT series in DICOM; give the folder or archive that contains"),
     # XML
     (remove("*.xml"), r"LIDC-IDRI has no XML of radiologists \(LidcReadMessage\); put it there"),
     (remove("*.*"), r"LIDC-IDRI has no XML of radiologists \(LidcReadMessage\); put it there"),
@@ -544,8 +550,8 @@ BAD = [
     (write("a.xml", TRUTH.replace("?>\n", f"?>{BOMB}")), "^a.xml has a document type declaration, which"),
     (write("a.xml", "<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>"), "^a.xml has a document type declaration, which"),
     (write("a.xml", TRUTH.replace("1.8.1", "&b;")), "^a.xml cannot be read as XML"),
-    (write("a.xml", TRUTH), "a.xml and study/069.xml are of one series, but differ; remove the outdated one"),
-    (write("a.xml", TRUTH.replace("SeriesInst", "SeriousInst")), "^a.xml names no SeriesInstanceUid; replace it"),
+    (write("a.xml", TRUTH), "a.xml and study/069.xml belong to one series, but differ; remove the outdated one"),
+    (write("a.xml", TRUTH.replace("SeriesInst", "SeriousInst")), "^a.xml has no SeriesInstanceUid; replace it"),
     (lambda scan: write_markup(scan, *[[]] * 5), "study/069.xml has 5 reading sessions, but a scan has at most 4"),
     (spoil_roi(points=[(1, 1), ("NaN", 2)]), "with the xCoord 'NaN', but it must be a whole number of pixels"),
     (spoil_roi(points=[(1, 1), (2, -2)]), "study/069.xml has an outline with the yCoord '-2', but it must be a whole"),
@@ -580,7 +586,7 @@ def test_unreadable_files(scan):
 
 def test_large_xml_is_refused(scan, monkeypatch):
     monkeypatch.setattr(lidc_xml, "LARGEST", 1000)
-    with pytest.raises(UserError, match=r"study/069.xml has 0 MiB, but XML of at most 0 is read"):
+    with pytest.raises(UserError, match=r"study/069.xml is 0 MiB, but XML of at most 0 is read"):
         read(scan)
 
 
@@ -746,7 +752,7 @@ class TestRealScans:
         first_patients = takewhile(lambda entry: entry.image_id < "LIDC-IDRI-0004", lidc_slices.read(slices=lidc_zip))
         theirs = {entry.image_id: entry for entry in first_patients if not entry.image_id.startswith("LIDC-IDRI-0002")}
         entries = read(real, crop=128)
-        ours = {entry.image_id: entry for entry in entries if isinstance(entry, Record)}
+        ours = {entry.image_id: entry for entry in entries if isinstance(entry, ImageRecord)}
         assert [entry.image_id for entry in entries] == list(theirs)
         assert {entry.reason for entry in entries if isinstance(entry, Dropped)} == {"slice that is not there"}
         assert list(ours) == [

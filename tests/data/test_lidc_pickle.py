@@ -171,8 +171,8 @@ class TestCrops:
         prepare(spec, {"pickle": write(crops())}, tmp_path / "data.h5")
         with h5py.File(tmp_path / "data.h5") as file:
             assert file["images"].shape == (8, 1, 16, 16) and file["masks"].shape == (8, 4, 16, 16)
-            sides = list(zip(file["patient_id"].asstr()[:], file["split"].asstr()[:], strict=True))
-            assert len(set(sides)) == 3 and {patient for patient, _ in sides} == set(SERIES)
+            splits = list(zip(file["patient_id"].asstr()[:], file["split"].asstr()[:], strict=True))
+            assert len(set(splits)) == 3 and {patient for patient, _ in splits} == set(SERIES)
             assert file.attrs["exclusions"] == '{"nobody marked anything": 1}'
 
     def test_little_memory(self, write):
@@ -190,19 +190,19 @@ class TestCrops:
 SMALL = np.zeros((24, 24), np.uint8)
 
 BAD = {
-    "list": ([crop(1)], "holds no crops, but is of type list"),
-    "nothing": ({}, "holds no crops, but is of type dict"),
-    "number": (5, "holds no crops, but is of type int"),
-    "array": (np.zeros((3, 3)), "holds no crops, but is of type StoredArray"),
+    "list": ([crop(1)], "contains a list instead of crops"),
+    "nothing": ({}, "contains a dict instead of crops"),
+    "number": (5, "contains a int instead of crops"),
+    "array": (np.zeros((3, 3)), "contains a StoredArray instead of crops"),
     "entry is a list": ({"a": [1]}, "^'a' in .*data_lidc.pickle has no image, masks and series_uid; give"),
     "no image": ({"a": {"masks": [], "series_uid": "1"}}, "^'a' in .* has no image, masks and series_uid"),
     "no masks": ({"a": {"image": SMALL, "series_uid": "1"}}, "^'a' in .* has no image, masks and series_uid"),
     "no series": ({"a": {"image": SMALL, "masks": []}}, "^'a' in .* has no image, masks and series_uid"),
-    "series is None": ({"a": crop(1, series_uid=None)}, "^'a' in .* has a key or series_uid that is no readable text"),
-    "series is empty": ({"a": crop(1, series_uid="")}, "^'a' in .* has a key or series_uid that is no readable"),
+    "series is None": ({"a": crop(1, series_uid=None)}, "^'a' in .* has a key or series_uid that is not readable text"),
+    "series is empty": ({"a": crop(1, series_uid="")}, "^'a' in .* has a key or series_uid that is not readable"),
     "series with a zero": ({"a": crop(1, series_uid="1\0")}, "^'a' in .* has a key or series_uid that is no"),
     "series is long": ({"a": crop(1, series_uid="1" * 5000)}, "^'a' in .* has a key or series_uid that is no"),
-    "key with a line break": ({"a\nb": crop(1)}, r"^'a\\nb' in .* has a key or series_uid that is no readable text"),
+    "key with a line break": ({"a\nb": crop(1)}, r"^'a\\nb' in .* has a key or series_uid that is not readable text"),
     "key is a number": ({1: crop(1)}, "is cut off or damaged at byte"),
     "NaN": ({"a": crop(1, image=np.full((24, 24), np.nan))}, r"^the image of 'a' in .* has values that are not in \[0"),
     "infinity": ({"a": crop(1, image=np.full((24, 24), np.inf))}, r"has values that are not in \[0, 1\]"),
@@ -214,13 +214,16 @@ BAD = {
         r"an array of float64 with the shape \(24, 24, 3\), but is",
     ),
     "empty image": ({"a": crop(1, image=np.zeros((0, 24)))}, r"an array of float64 with the shape \(0, 24\), but is"),
-    "image is a list": ({"a": crop(1, image=[[0.5]])}, "^the image of 'a' in .* is no array but a list; give"),
+    "image is a list": ({"a": crop(1, image=[[0.5]])}, "^the image of 'a' in .* is not an array but a list; give"),
     "three masks": ({"a": crop(1, masks=[SMALL] * 3)}, "^'a' in .* does not have 4 masks, one per annotator; add"),
     "five masks": ({"a": crop(1, masks=np.zeros((5, 24, 24)))}, "^'a' in .* does not have 4 masks, one per annotator"),
     "one mask": ({"a": crop(1, masks=SMALL)}, "^'a' in .* does not have 4 masks, one per annotator"),
     "a number of masks": ({"a": crop(1, masks=4)}, "^'a' in .* does not have 4 masks, one per annotator"),
     "a scalar array": ({"a": crop(1, masks=np.array(4))}, "^'a' in .* does not have 4 masks, one per annotator"),
-    "mask is None": ({"a": crop(1, masks=[SMALL, None, SMALL, SMALL])}, "^mask 1 of 'a' in .* is no array but a None"),
+    "mask is None": (
+        {"a": crop(1, masks=[SMALL, None, SMALL, SMALL])},
+        "^mask 1 of 'a' in .* is not an array but a No",
+    ),
     "mask of another size": (
         {"a": crop(1, masks=[SMALL, SMALL, SMALL, SMALL[1:]])},
         r"^mask 3 of 'a' in .* is an array of uint8 with the shape \(23, 24\), but its image has the shape \(24, 24\);",
@@ -268,15 +271,15 @@ def touched(marker: Path) -> dict[str, tuple[Any, str]]:
     command = f"touch {marker}"
     partial = functools.partial(os.system, command)
     return {
-        "os.system": (Reduced(os.system, (command,)), r"asks for (posix|nt).system, which"),
-        "eval": (Reduced(eval, (f"__import__('os').system({command!r})",)), r"asks for (__builtin__|builtins).eval"),
-        "partial": (Reduced(partial, ()), "asks for functools.partial"),
-        "copyreg": (Reduced(copyreg._reconstructor, (Plain, object, None)), r"asks for copy_?reg._reconstructor"),
-        "import": (Reduced(__import__, ("os",)), "asks for .*__import__"),
-        "numpy.load": (Reduced(np.load, (str(marker), None, True)), r"asks for numpy.*load"),
-        "numpy.save": (Reduced(np.save, (str(marker), SMALL)), "asks for numpy.*save"),
-        "open": (Reduced(open, (str(marker), "w")), "asks for .*open"),
-        "an instance": (Plain(), r"asks for .*"),
+        "os.system": (Reduced(os.system, (command,)), r"imports (posix|nt).system, which"),
+        "eval": (Reduced(eval, (f"__import__('os').system({command!r})",)), r"imports (__builtin__|builtins).eval"),
+        "partial": (Reduced(partial, ()), "imports functools.partial"),
+        "copyreg": (Reduced(copyreg._reconstructor, (Plain, object, None)), r"imports copy_?reg._reconstructor"),
+        "import": (Reduced(__import__, ("os",)), "imports .*__import__"),
+        "numpy.load": (Reduced(np.load, (str(marker), None, True)), r"imports numpy.*load"),
+        "numpy.save": (Reduced(np.save, (str(marker), SMALL)), "imports numpy.*save"),
+        "open": (Reduced(open, (str(marker), "w")), "imports .*open"),
+        "an instance": (Plain(), r"imports .*"),
         "an object array": (
             np.array([Reduced(os.system, (command,))], object),
             "has an array of 'O8', but only numbers",
@@ -284,10 +287,10 @@ def touched(marker: Path) -> dict[str, tuple[Any, str]]:
         "texts": (np.array(["a"]), "has an array of 'U1', but only numbers are read"),
         "dates": (np.array(["2020"], "M8[s]"), "has an array of 'M8', but only numbers are read"),
         "records": (np.zeros(2, [("a", "f8")]), "has an array of 'V8', but only numbers are read"),
-        "a data frame": (pd.DataFrame({"a": [1]}), "asks for (pandas|copy_reg)"),
-        "a set": ({1, 2}, r"asks for .*set|operation b'\\x8f'"),
-        "a masked array": (np.ma.zeros(3), "asks for numpy.ma"),
-        "a matrix": (np.zeros((2, 2)).view(np.matrix), "asks for numpy.*matrix"),
+        "a data frame": (pd.DataFrame({"a": [1]}), "imports (pandas|copy_reg)"),
+        "a set": ({1, 2}, r"imports .*set|operation b'\\x8f'"),
+        "a masked array": (np.ma.zeros(3), "imports numpy.ma"),
+        "a matrix": (np.zeros((2, 2)).view(np.matrix), "imports numpy.*matrix"),
     }
 
 
@@ -313,17 +316,20 @@ class TestMalice:
     @pytest.mark.parametrize(
         ("content", "sentence"),
         [
-            (b"cos\nsystem\n(V echo\ntR.", "asks for os.system, which no pickle of values and arrays needs; do not"),
-            (b"(V echo\nios\nsystem\n.", "asks for os.system"),
-            (b"(cos\nsystem\nV echo\no.", "asks for os.system"),
-            (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "asks for os.system"),
-            (b"\x80\x04\x8c\x05numpy\x8c\x1acore.multiarray.fromstring\x93.", "asks for numpy.core.multiarray.fr"),
-            (b"\x80\x04\x8c\x08builtins\x8c\x10getattr.__call__\x93.", "asks for builtins.getattr.__call__"),
-            (b"\x80\x04\x8c\x02o\n\x8c\x02\xc3\xa4\x93.", r"asks for 'o\\n.\\xe4'"),
-            (b"c" + b"a" * 3000 + b"\n" + b"b" * 3000 + b"\n.", "asks for 'a{100}', which"),
+            (b"cos\nsystem\n(V echo\ntR.", "imports os.system, which a pickle of plain values and arrays never needs; do not"),
+            (b"(V echo\nios\nsystem\n.", "imports os.system"),
+            (b"(cos\nsystem\nV echo\no.", "imports os.system"),
+            (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "imports os.system"),
+            (b"\x80\x04\x8c\x05numpy\x8c\x1acore.multiarray.fromstring\x93.", "imports numpy.core.multiarray.fr"),
+            (b"\x80\x04\x8c\x08builtins\x8c\x10getattr.__call__\x93.", "imports builtins.getattr.__call__"),
+            (b"\x80\x04\x8c\x02o\n\x8c\x02\xc3\xa4\x93.", r"imports 'o\\n.\\xe4'"),
+            (b"c" + b"a" * 3000 + b"\n" + b"b" * 3000 + b"\n.", "imports 'a{100}', which"),
             (b"c" + b"a" * 5000 + b"\nb\n.", "is cut off or damaged"),
             (b"\x80\x04K\x01K\x02\x93.", "is cut off or damaged"),
-            (b"\x80\x02\x82\x01.", r"is no pickle of plain values and arrays \(operation b'\\x82' at byte 2\); give"),
+            (
+                b"\x80\x02\x82\x01.",
+                r"is not a pickle of .* and arrays \(operation b'\\x82' at byte 2\); give the",
+            ),
             (b"\x80\x02U\x01aQ.", r"\(operation b'Q' at byte 5\)"),
             (b"Pid\n.", r"\(operation b'P' at byte 0\)"),
             (b"PK\x03\x04", r"\(operation b'P' at byte 0\); give the file that is one, unpacked if it came in an"),
@@ -351,7 +357,7 @@ class TestMalice:
             (b"}}b.", "is cut off or damaged"),
             (b"NNR.", "is cut off or damaged"),
             (b"Ix\n.", "is cut off or damaged"),
-            (b"I" + b"9" * 4000 + b"\n.", "holds no crops, but is of type int"),
+            (b"I" + b"9" * 4000 + b"\n.", "contains a int instead of crops"),
             (b"L" + b"9" * 4096 + b"\n.", "is cut off or damaged"),
             (b"\x8b\xff\xff\xff\x7f.", r"operation b'\\x8b'"),
             (b"X\xff\xff\xff\x7fabc.", "is cut off or damaged"),
@@ -378,20 +384,20 @@ class TestMalice:
         refused(write(opener * 100_000 + b"."), "is cut off or damaged")
 
     def test_deep_values(self, write):
-        refused(write(b"N" + b"\x85" * 100_000 + b"."), "holds no crops, but is of type tuple")
+        refused(write(b"N" + b"\x85" * 100_000 + b"."), "contains a tuple instead of crops")
         refused(
             write(b"(" * 100_000 + b"l" * 100_000 + b"."),
-            "is cut off or damaged|holds no crops, but is of type list",
+            "is cut off or damaged|contains a list instead of crops",
         )
         refused(write(b"}N" + b"\x85" * 100_000 + b"Ns."), "is cut off or damaged")
         deep = b"}Va\n}(Vimage\nN" + b"\x85" * 100_000 + b"Vmasks\nNVseries_uid\nV1\nus."
-        refused(write(deep), "^the image of 'a' in .* is no array but a tuple")
+        refused(write(deep), "^the image of 'a' in .* is not an array but a tuple")
 
     def test_values_within_themselves(self, write):
         itself: dict[str, Any] = {}
         itself["image"] = itself["masks"] = itself["series_uid"] = itself["a"] = itself
-        refused(write(itself), "has no image, masks and series_uid|no readable text")
-        refused(write(b"]q\x00h\x00a."), "holds no crops, but is of type list")
+        refused(write(itself), "has no image, masks and series_uid|not readable text")
+        refused(write(b"]q\x00h\x00a."), "contains a list instead of crops")
 
     def test_more_operations_than_any_data(self, write, monkeypatch):
         monkeypatch.setattr(unpickle, "MOST_STEPS", 1000)
@@ -425,7 +431,7 @@ class TestMalice:
 
     def test_an_array_as_large_as_its_file(self, write, monkeypatch):
         monkeypatch.setattr(unpickle, "LARGEST_MEMBER", 1000)
-        refused(write({"a": crop(1)}), r"^the image of 'a' in .* cannot be read \(it has 0 MiB, but at most 0 are read")
+        refused(write({"a": crop(1)}), r"^the image of 'a' in .* cannot be read \(it is 0 MiB, but at most 0 are read")
 
     def test_an_array_that_was_never_filled(self, write):
         reconstruct = np.zeros(1).__reduce__()[0]

@@ -5,7 +5,7 @@ from helpers.study import SHAPE, blob, write_dataset
 
 from segunc.commands import inspect_store
 from segunc.commands.inspect_store import describe, overview, read_images
-from segunc.data.store import Record, write_store
+from segunc.data.store import ImageRecord, write_store
 from segunc.runtime.errors import UserError
 
 
@@ -42,10 +42,10 @@ def test_only_some_masks_are_in_memory(tmp_path, monkeypatch):
     assert max(sizes) == 16
 
 
-def record(key, patient, side, masks):
+def record(key, patient, split, masks):
     mark = np.ones(SHAPE, np.uint8)
     slots = [None if share is None else (np.arange(63).reshape(SHAPE) < share) * mark for share in masks]
-    return Record(np.zeros((3, *SHAPE), np.uint8), slots, key, f"{patient}/g", patient, side)
+    return ImageRecord(np.zeros((3, *SHAPE), np.uint8), slots, key, f"{patient}/g", patient, split)
 
 
 def test_facts_are_counted(tmp_path):
@@ -59,8 +59,8 @@ def test_facts_are_counted(tmp_path):
     write_store(tmp_path / "mine.h5", records, lambda patients, published: published, attributes)
     facts = overview(read_images(tmp_path / "mine.h5"))
     assert facts.to_dict() == {
-        side: dict(zip(facts.index, values, strict=True))
-        for side, values in {
+        split: dict(zip(facts.index, values, strict=True))
+        for split, values in {
             "train": ("3", "2", "2", "1", "2", "1", "1", "5", "60%", "50%", "5% to 95%"),
             "val": ("0", "0", "0", "0", "0", "0", "0", "0", "", "", ""),
             "test": ("1", "1", "1", "1", "0", "1", "0", "1", "100%", "0%", "0% to 0%"),
@@ -69,8 +69,8 @@ def test_facts_are_counted(tmp_path):
     }
     assert facts.index.tolist() == [
         *("images", "patients", "nodules or lesions", "images of 1 annotator", "images of 2 annotators"),
-        *("images that nobody marked", "images that only some marked", "masks", "empty masks"),
-        *("marked pixels, mean", "marked pixels, 5% to 95%"),
+        *("images with no foreground annotation", "images with partial agreement", "masks", "empty masks"),
+        *("foreground pixels, mean", "foreground pixels, 5% to 95%"),
     ]
     lines = describe(tmp_path / "mine.h5").splitlines()
     assert lines[:2] == [
@@ -83,7 +83,7 @@ def test_facts_are_counted(tmp_path):
 def test_a_torn_patient_is_named(tmp_path):
     records = [record("a", "p", "train", [1]), record("b", "p", "test", [1])]
     write_store(tmp_path / "mine.h5", records, lambda patients, published: published, {})
-    assert "1 of the patients have images on several sides of the split" in describe(tmp_path / "mine.h5")
+    assert "1 of the patients have images in several splits" in describe(tmp_path / "mine.h5")
 
 
 def test_as_a_program(tmp_path, capsys):
@@ -101,7 +101,7 @@ def test_what_is_no_store(tmp_path):
         file["masks"] = np.zeros(3)
     for name in ("text.h5", "other.h5"):
         with pytest.raises(
-            UserError, match=rf"{name} is no dataset that `prepare` wrote \(.*\); make it again.$"
+            UserError, match=rf"{name} is not a dataset that `prepare` wrote \(.*\); prepare it again.$"
         ) as error:
             read_images(tmp_path / name)
         assert "\n" not in str(error.value)

@@ -17,7 +17,7 @@ from helpers.workflow import NO_ACTIVE_LEARNING, snakemake
 from segunc.data import preparation as stage
 from segunc.data.archive import digest
 from segunc.data.preparation import prepare
-from segunc.data.store import CHUNK, Record, read_attributes, read_split
+from segunc.data.store import CHUNK, ImageRecord, read_attributes, read_split
 from segunc.runtime.errors import UserError
 from segunc.runtime.progress import Progress, clock
 
@@ -34,7 +34,7 @@ def run(spec: dict, output: Path, **raw: Path) -> subprocess.CompletedProcess:
 
 def everything(path: Path):
     """All images of a store, in the order train, val, test."""
-    parts = [read_split(path, side) for side in ("train", "val", "test")]
+    parts = [read_split(path, split) for split in ("train", "val", "test")]
     return [np.concatenate(columns) for columns in zip(*(part[:6] for part in parts), strict=True)]
 
 
@@ -42,9 +42,9 @@ def test_as_a_program(lidc_folder, tmp_path):
     output = tmp_path / "results" / "data" / "lidc.h5"
     done = run(SPEC, output, slices=lidc_folder)
     assert done.returncode == 0, done.stderr
-    sides = r"lidc: train \d+ images of 1 patients; val \d+ images of 1 patients; test \d+ images of 1 patients"
+    splits = r"lidc: train \d+ images of 1 patients; val \d+ images of 1 patients; test \d+ images of 1 patients"
     rest = r"; 4 annotator\(s\), \d+% of masks empty; 1 dropped \(nobody marked anything\)\n"
-    assert re.fullmatch(sides + rest, done.stdout)
+    assert re.fullmatch(splits + rest, done.stdout)
     assert [file.name for file in output.parent.iterdir()] == ["lidc.h5"]
     attributes = read_attributes(output)
     assert attributes["spec"] == SPEC
@@ -117,14 +117,18 @@ def test_phantoms_keep_their_truth(tmp_path):
     assert read_attributes(tmp_path / "phantom.h5")["raw"] == {}
 
 
-def record(key: str, patient: str = "p", channels: int = 1, split: str | None = None, corner: bool = False) -> Record:
+def record(
+    key: str, patient: str = "p", channels: int = 1, split: str | None = None, corner: bool = False
+) -> ImageRecord:
     mask = np.zeros((40, 40), np.uint8)
     mask[:3, :3] = corner
     mask[18:22, 18:22] = not corner
-    return Record(np.zeros((channels, 40, 40), np.uint8), [mask], key, key, patient, split)
+    return ImageRecord(np.zeros((channels, 40, 40), np.uint8), [mask], key, key, patient, split)
 
 
-def prepare_records(monkeypatch, output: Path, records: list[Record], size: int = 16, resize: str = "crop") -> None:
+def prepare_records(
+    monkeypatch, output: Path, records: list[ImageRecord], size: int = 16, resize: str = "crop"
+) -> None:
     fake = SimpleNamespace(read=lambda: iter(records))
     monkeypatch.setattr(stage.importlib, "import_module", lambda name: fake)
     prepare({**SPEC, "size": size, "resize": resize}, {}, output)
@@ -133,18 +137,18 @@ def prepare_records(monkeypatch, output: Path, records: list[Record], size: int 
 @pytest.mark.parametrize(
     ("records", "sentence"),
     [
-        ([], "the raw data has no image that anybody marked"),
+        ([], "the raw data has no image with a foreground annotation"),
         ([record("a"), record("a")], "image a appears twice"),
         ([record("a"), record("b", channels=3)], r"image b has 3 channel\(s\), but the images before it have 1"),
         ([record("a"), record("b")], r"1 patient\(s\) cannot be split into train and val and test"),
         (
             [record("a", split="train"), record("b", split="test")],
-            "patient p is on two sides of the split, train and test",
+            "patient p is in two splits, train and test",
         ),
-        ([record("a", split="train"), record("b")], "an image of patient p has no side in the published split"),
-        ([record("a", split="dev")], "patient p is on the side 'dev'"),
-        ([record("a", split="val"), record("b", "q", split="test")], "no image is on the side train of the published"),
-        ([record("a", split="train"), record("b", "q", split="val")], "no image is on the side test of the published"),
+        ([record("a", split="train"), record("b")], "an image of patient p is missing from the published split"),
+        ([record("a", split="dev")], "patient p has the split 'dev'"),
+        ([record("a", split="val"), record("b", "q", split="test")], "the published split has no train images"),
+        ([record("a", split="train"), record("b", "q", split="val")], "the published split has no test images"),
     ],
 )
 def test_records_that_do_not_fit_together(monkeypatch, tmp_path, records, sentence):
@@ -154,17 +158,17 @@ def test_records_that_do_not_fit_together(monkeypatch, tmp_path, records, senten
 
 
 def test_a_published_split_is_used(monkeypatch, tmp_path):
-    sides = {"a": "test", "b": "train", "c": "val", "d": "test"}
-    prepare_records(monkeypatch, tmp_path / "data.h5", [record(k, patient=k, split=s) for k, s in sides.items()])
+    splits = {"a": "test", "b": "train", "c": "val", "d": "test"}
+    prepare_records(monkeypatch, tmp_path / "data.h5", [record(k, patient=k, split=s) for k, s in splits.items()])
     assert read_split(tmp_path / "data.h5", "test").image_id.tolist() == ["a", "d"]
 
 
-def test_a_published_split_without_validation_images_says_what_it_is_good_for(monkeypatch, tmp_path):
+def test_a_published_split_without_validation_images_is_noted(monkeypatch, tmp_path):
     records = [record("a", "p", split="train"), record("b", "q", split="test"), record("c", "r", split="test")]
     prepare_records(monkeypatch, tmp_path / "data.h5", records)
     assert stage.summary(tmp_path / "data.h5") == (
         "data: train 1 images of 1 patients; val 0 images of 0 patients; test 2 images of 2 patients; "
-        "without images on the side val only active learning can train; "
+        "without val images, only active learning can train; "
         "1 annotator(s), 0% of masks empty; none dropped"
     )
 
@@ -252,7 +256,7 @@ def test_patients_decide_the_split(lidc_folder, tmp_path):
         prepare(SPEC, {"slices": lidc_folder}, tmp_path / "b.h5")
 
 
-def test_progress_says_what_how_far_and_how_long(monkeypatch, capsys):
+def test_progress_reports_what_how_far_and_how_long(monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr("segunc.progress.time.monotonic", lambda: now[0])
     progress = Progress("train lidc unet seed 0", 2500)

@@ -13,11 +13,11 @@ patients = st.lists(st.text(min_size=1, max_size=4), min_size=3, max_size=40, un
 
 @given(patients, st.integers(0, 1000))
 def test_every_patient_gets_one_side_and_every_side_a_patient(ids, seed):
-    sides = split_patients(ids, **SHARES, seed=seed)
-    assert set(sides) == set(ids)
-    assert set(sides.values()) == {"train", "val", "test"}
-    for side, share in SHARES.items():
-        assert abs(list(sides.values()).count(side) - share * len(ids)) <= 1.5
+    splits = split_patients(ids, **SHARES, seed=seed)
+    assert set(splits) == set(ids)
+    assert set(splits.values()) == {"train", "val", "test"}
+    for split, share in SHARES.items():
+        assert abs(list(splits.values()).count(split) - share * len(ids)) <= 1.5
 
 
 @given(patients, st.integers(0, 1000))
@@ -28,8 +28,8 @@ def test_neither_order_nor_number_of_images_matters(ids, seed):
 
 
 def test_shares_are_of_patients_and_exact_where_they_can_be():
-    sides = list(split_patients([str(k) for k in range(100)], **SHARES, seed=0).values())
-    assert [sides.count(side) for side in SHARES] == [70, 15, 15]
+    splits = list(split_patients([str(k) for k in range(100)], **SHARES, seed=0).values())
+    assert [splits.count(split) for split in SHARES] == [70, 15, 15]
 
 
 def test_seeds_differ():
@@ -46,12 +46,12 @@ def test_too_few_patients():
         split_patients(["a", "b", "a"], **SHARES, seed=0)
 
 
-def test_a_patient_on_two_sides():
+def test_a_patient_in_two_splits():
     check_split(["a", "a", "b"], ["train", "train", "test"])
-    with pytest.raises(UserError, match="patient a is on two sides of the split, train and test"):
+    with pytest.raises(UserError, match="patient a is in two splits, train and test"):
         check_split(["a", "b", "a"], ["train", "train", "test"])
 
 
 def test_an_unknown_side():
-    with pytest.raises(UserError, match="patient a is on the side 'validation', but a side is train, val, test"):
+    with pytest.raises(UserError, match="patient a has the split 'validation', which is not train, val or test"):
         check_split(["a"], ["validation"])

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segunc.data import store
-from segunc.data.store import Record, read_attributes, read_split, write_store
+from segunc.data.store import ImageRecord, read_attributes, read_split, write_store
 
 
-def records(n: int, seed: int, channels: int = 1, truth: bool = False) -> list[Record]:
+def records(n: int, seed: int, channels: int = 1, truth: bool = False) -> list[ImageRecord]:
     """Records with 1 to 4 slots of which some do not exist."""
     rng = np.random.default_rng(seed)
     made = []
@@ -18,11 +18,11 @@ def records(n: int, seed: int, channels: int = 1, truth: bool = False) -> list[R
         masks = [rng.integers(0, 2, (6, 7), np.uint8) if e else None for e in exists]
         image = rng.integers(0, 256, (channels, 6, 7), np.uint8)
         probability = rng.random((6, 7)) if truth else None
-        made.append(Record(image, masks, f"ü{k}", f"group{k // 2}", f"patient{k // 4}", None, probability))
+        made.append(ImageRecord(image, masks, f"ü{k}", f"group{k // 2}", f"patient{k // 4}", None, probability))
     return made
 
 
-def sides(patients, published):
+def splits(patients, published):
     assert published == [None] * len(patients)
     return [("train", "val", "test")[int(patient.removeprefix("patient")) % 3] for patient in patients]
 
@@ -34,11 +34,11 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, n, seed, channels, t
     written = records(n, seed, channels, truth)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "BATCH", 7)
-        write_store(path, iter(written), sides, {})
-        parts = {side: read_split(path, side) for side in ("train", "val", "test")}
+        write_store(path, iter(written), splits, {})
+        parts = {split: read_split(path, split) for split in ("train", "val", "test")}
     slots = max(len(record.masks) for record in written)
-    for side, images in parts.items():
-        expected = [r for k, r in enumerate(written) if sides([r.patient_id], [None]) == [side]]
+    for split, images in parts.items():
+        expected = [r for k, r in enumerate(written) if splits([r.patient_id], [None]) == [split]]
         assert images.images.shape == (len(expected), channels, 6, 7)
         assert images.masks.shape == (len(expected), slots, 6, 7)
         assert images.images.dtype == images.masks.dtype == np.uint8
@@ -65,13 +65,13 @@ def test_attributes_are_counted_while_records_stream(tmp_path):
             counts["seen"] += 1
             yield record
 
-    write_store(tmp_path / "data.h5", stream(), sides, {"exclusions": counts, "spec": {"b": 1, "a": [2]}})
+    write_store(tmp_path / "data.h5", stream(), splits, {"exclusions": counts, "spec": {"b": 1, "a": [2]}})
     assert read_attributes(tmp_path / "data.h5") == {"exclusions": {"seen": 5}, "spec": {"a": [2], "b": 1}}
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path):
     for name in ("a.h5", "b.h5"):
-        write_store(tmp_path / name, records(20, 0), sides, {"spec": {}})
+        write_store(tmp_path / name, records(20, 0), splits, {"spec": {}})
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
@@ -87,13 +87,13 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path, error):
         if before:
             path.write_bytes(before)
         with pytest.raises(error):
-            write_store(path, stream(), sides, {})
+            write_store(path, stream(), splits, {})
         assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == ({"data.h5": before} if before else {})
 
 
 def test_layout_is_the_documented_one(tmp_path):
     path = tmp_path / "data.h5"
-    write_store(path, records(5, 0, channels=3, truth=True), sides, {})
+    write_store(path, records(5, 0, channels=3, truth=True), splits, {})
     with h5py.File(path) as file:
         types = {name: file[name].dtype for name in file}
     text = types.pop("split")

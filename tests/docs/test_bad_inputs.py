@@ -1,11 +1,12 @@
-"""The table of bad inputs in the documentation names tests that there are."""
+"""Each row of the documentation's table of bad inputs names a test that exists."""
 
 import ast
 import re
-from pathlib import Path
 
-TESTS = Path(__file__).parent
-TABLE = TESTS.parent / "docs" / "bad_inputs.md"
+from helpers.workflow import ROOT
+
+TESTS = ROOT / "tests"
+TABLE = ROOT / "docs" / "bad_inputs.md"
 
 
 def names(body: list[ast.stmt], prefix: str = "") -> set[str]:
@@ -15,8 +16,9 @@ def names(body: list[ast.stmt], prefix: str = "") -> set[str]:
 
 
 def test_each_row_names_a_test_that_exists():
-    rows = re.findall(r"^\| (?!input )(.+) \| (.+) \| (.+) \| `(\S+\.py)::(\S+)` \|$", TABLE.read_text(), re.MULTILINE)
-    assert len(rows) == sum(line.startswith("| ") and "| input " not in line for line in TABLE.read_text().splitlines())
+    text = TABLE.read_text()
+    rows = re.findall(r"^\| (?!input )(.+) \| (.+) \| (.+) \| `(\S+\.py)::(\S+)` \|$", text, re.MULTILINE)
+    assert len(rows) == sum(line.startswith("| ") and "| input " not in line for line in text.splitlines())
     assert len(rows) > 100
     for *_, file, test in rows:
         assert test in names(ast.parse((TESTS / file).read_text()).body), f"{file}::{test}"

@@ -4,14 +4,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.rounds import write_labelled, write_scores
+from helpers.figures import assert_readable, legend_of, titles_of, words
+from helpers.rounds import score_files, write_labelled, write_scores
 from helpers.study import run, write_dataset
-from test_figures import assert_readable, legend_of, titles_of, words
 
-from segunc.active.tables import learning, penalty, score_files
+from segunc.active.tables import learning, penalty
 from segunc.data.store import read_split, take
-from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, style
-from segunc.figures import strategy_style as strategies
+from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, strategy_style, style
 
 STRATEGIES = {
     "random": "Random",
@@ -43,7 +42,7 @@ def full_data(datasets, models):
 
 
 def labels_of(table):
-    """Of a grid that is no larger than the table."""
+    """Of a grid that is not larger than the table."""
     kinds = {"datasets": "dataset", "models": "model", "strategies": "strategy"}
     return {kind: {i: LABELS[kind][i] for i in LABELS[kind] if i in set(table[name])} for kind, name in kinds.items()}
 
@@ -53,10 +52,10 @@ def figures(table, penalties, level=None):
     level = full_data(["other"], []) if level is None else level
     labels, table = labels_of(table), table.dropna(subset="images")
     return {
-        "cross_entropy": learning_curves.draw(table, level, "cross_entropy", 0.95, labels),
-        "dice": learning_curves.draw(table, level, "dice", 0.95, labels),
-        "composition": active_composition.draw(table, labels),
-        "penalty": pairwise_penalty.draw(penalties, labels),
+        "cross_entropy": learning_curves.plot(table, level, "cross_entropy", 0.95, labels),
+        "dice": learning_curves.plot(table, level, "dice", 0.95, labels),
+        "composition": active_composition.plot(table, labels),
+        "penalty": pairwise_penalty.plot(penalties, labels),
     }
 
 
@@ -85,16 +84,19 @@ def test_figures_of_tables_are_readable(tmp_path, datasets, models, count):
 def test_figure_of_picks_is_readable(stored, dataset, count):
     train = read_split(stored / f"{dataset}.h5", "train")
     picks = {strategy: take(train, np.arange(10) + i) for i, strategy in enumerate(STRATEGIES[:count])}
-    title, note = "Phantom lung: first picks of round 1 (Probabilistic U-Net, seed 0)", "training split: 2.0% marked"
-    assert_readable({"picks": active_picks.draw(picks, STRATEGIES[:count], LABELS, title, note)})
+    title, note = (
+        "Phantom lung: first picks of round 1 (Probabilistic U-Net, seed 0)",
+        "training split: 2.0% foreground",
+    )
+    assert_readable({"picks": active_picks.plot(picks, STRATEGIES[:count], LABELS, title, note)})
 
 
-def test_one_seed_is_said_to_be_one(tmp_path):
-    drawn = figures(*tables(tmp_path, seeds=1))
-    assert_readable(drawn)
-    assert "one seed: no interval" in words(drawn["cross_entropy"])
-    assert "fewer than 2 seeds: no test" in words(drawn["penalty"])
-    assert "mean of 4 models and 1 seed" in words(drawn["composition"])
+def test_one_seed_has_a_note(tmp_path):
+    plotted = figures(*tables(tmp_path, seeds=1))
+    assert_readable(plotted)
+    assert "one seed: no interval; lower is better" in words(plotted["cross_entropy"])
+    assert "fewer than 2 seeds: no test" in words(plotted["penalty"])
+    assert "mean of 4 models and 1 seed" in words(plotted["composition"])
 
 
 @pytest.mark.parametrize("value", [0.0, 0.41666])
@@ -104,14 +106,14 @@ def test_curves_without_any_range_are_readable(tmp_path, value):
 
 @pytest.mark.parametrize(("low", "high"), [(0.0412, 0.0497), (0.3, 260.0)])
 def test_scores_of_any_size_are_readable(tmp_path, low, high):
-    """260 is what a net that diverged may say."""
+    """260 stands for a network that diverged."""
     made = tables(tmp_path, value=lambda metric, row: low + (high - low) / (1 + row["round"]))
     assert_readable(figures(*made))
 
 
-def test_band_wider_than_the_runs_does_not_squeeze_the_curves(tmp_path):
+def test_band_wider_than_the_runs_does_not_compress_the_curves(tmp_path):
     table, _ = tables(tmp_path, ["lung"], ["unet"], ["random"], seeds=2)
-    axes = learning_curves.draw(table, full_data([], []), "cross_entropy", 0.95, labels_of(table)).axes[0]
+    axes = learning_curves.plot(table, full_data([], []), "cross_entropy", 0.95, labels_of(table)).axes[0]
     low, high = axes.get_ylim()
     runs = table["cross_entropy"]
     assert low <= runs.min() and runs.max() <= high
@@ -120,7 +122,7 @@ def test_band_wider_than_the_runs_does_not_squeeze_the_curves(tmp_path):
 
 def test_line_is_the_mean_of_the_seeds(tmp_path):
     table, _ = tables(tmp_path, ["lung"], ["unet"], ["random", "entropy"])
-    axes = learning_curves.draw(table, full_data([], []), "dice", 0.95, labels_of(table)).axes[0]
+    axes = learning_curves.plot(table, full_data([], []), "dice", 0.95, labels_of(table)).axes[0]
     for line, strategy in zip(axes.lines, ["random", "entropy"], strict=True):
         means = table[table["strategy"] == strategy].groupby("images")["dice"].mean()
         assert line.get_xdata().tolist() == means.index.tolist()
@@ -130,16 +132,16 @@ def test_line_is_the_mean_of_the_seeds(tmp_path):
 def test_full_data_line_appears_where_it_is_known(tmp_path):
     table, _ = tables(tmp_path, DATASETS, MODELS[:2], ["random"])
     level = full_data(["lung"], ["unet"])
-    figure = learning_curves.draw(table, level, "cross_entropy", 0.95, labels_of(table))
+    figure = learning_curves.plot(table, level, "cross_entropy", 0.95, labels_of(table))
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 1, 1]
     assert "trained on all images" in words(figure)
-    without = learning_curves.draw(table, full_data([], []), "cross_entropy", 0.95, labels_of(table))
+    without = learning_curves.plot(table, full_data([], []), "cross_entropy", 0.95, labels_of(table))
     assert "trained on all images" not in words(without)
 
 
-def test_composition_says_where_there_is_one_annotator(tmp_path):
+def test_composition_of_one_annotator_has_a_note(tmp_path):
     table, _ = tables(tmp_path)
-    assert words(active_composition.draw(table, LABELS)).count("one mask per image") == 1
+    assert words(active_composition.plot(table, LABELS)).count("one mask per image") == 1
 
 
 # Whether a round of random, entropy or BALD is missing.
@@ -156,7 +158,7 @@ HOLES = {
     "all picks": lambda r: r.round > 0,
     "everything": lambda r: True,
 }
-# What the learning curves say of it, and the figure of what is picked.
+# Notes of the learning curves and of the figure of what is picked.
 NAMED = {
     "a strategy in one panel": (["no data: Entropy (sum) with U-Net"], []),
     "a strategy": (2 * ["no data: Entropy (sum)"], 2 * ["no data: Entropy (sum)"]),
@@ -185,28 +187,28 @@ SMALL = {"models": MODELS[:2], "chosen": ["random", "entropy", "bald"], "rounds"
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Figures of tables without holes, drawn."""
-    drawn = figures(*tables(tmp_path_factory.mktemp("whole"), **SMALL))
-    assert_readable(drawn)
-    return drawn
+    """Figures of complete tables, rendered."""
+    plotted = figures(*tables(tmp_path_factory.mktemp("whole"), **SMALL))
+    assert_readable(plotted)
+    return plotted
 
 
 @pytest.mark.parametrize("what", HOLES)
 def test_what_is_missing_keeps_its_place_and_is_named(whole, tmp_path, what):
-    drawn = figures(*holed(tmp_path, what, **SMALL))
-    assert_readable(drawn)
+    plotted = figures(*holed(tmp_path, what, **SMALL))
+    assert_readable(plotted)
     curves, picks = NAMED[what]
     for name, expected in (("cross_entropy", curves), ("dice", curves), ("composition", picks)):
-        assert [word for word in words(drawn[name]) if "no data" in word] == expected, name
+        assert [word for word in words(plotted[name]) if "no data" in word] == expected, name
         if what != "everything":
-            assert legend_of(drawn[name]) == legend_of(whole[name])
-            assert titles_of(drawn[name]) == titles_of(whole[name])
+            assert legend_of(plotted[name]) == legend_of(whole[name])
+            assert titles_of(plotted[name]) == titles_of(whole[name])
     # The row and the column of a strategy, or all off the diagonal.
     dashes = {"a strategy": 2 * 4, "the first strategy": 2 * 4, "a dataset": 6, "all picks": 2 * 6, "everything": 2 * 6}
-    assert words(drawn["penalty"]).count("–") == dashes.get(what, 0)
-    explained = any("\n–: fewer than 2 seeds" in word for word in words(drawn["penalty"]))
+    assert words(plotted["penalty"]).count("–") == dashes.get(what, 0)
+    explained = any("\n–: fewer than 2 seeds" in word for word in words(plotted["penalty"]))
     assert explained == ("strategy" in what and what in dashes)
-    assert len(drawn["penalty"].axes) == 2
+    assert len(plotted["penalty"].axes) == 2
 
 
 @pytest.mark.parametrize(
@@ -217,34 +219,34 @@ def test_what_is_missing_keeps_its_place_and_is_named(whole, tmp_path, what):
         ("one cell", "mean of at most 3 seeds", "mean of at most 2 models and 3 seeds"),
     ],
 )
-def test_means_of_fewer_runs_are_said_to_be(tmp_path, what, curves, picks):
+def test_means_of_fewer_runs_have_a_note(tmp_path, what, curves, picks):
     table, penalties = holed(tmp_path, what, **SMALL)
-    drawn = figures(table, penalties)
-    assert f"{curves} with 95% t interval" in words(drawn["dice"])
-    assert picks in words(drawn["composition"])
+    plotted = figures(table, penalties)
+    assert f"{curves} with 95% t interval; higher is better" in words(plotted["dice"])
+    assert picks in words(plotted["composition"])
 
 
 def test_lines_have_a_gap_where_a_round_is_missing(tmp_path):
     table, _ = holed(tmp_path, "a round", datasets=["lung"], models=["unet"], chosen=["random", "entropy"])
-    drawn = figures(table, penalty(table))
-    gap = drawn["dice"].axes[0].lines[1].get_xydata()
+    plotted = figures(table, penalty(table))
+    gap = plotted["dice"].axes[0].lines[1].get_xydata()
     assert np.isnan(gap).all(axis=1).tolist() == [False, False, True, False, False]
-    gap = drawn["composition"].axes[0].lines[1].get_xydata()
+    gap = plotted["composition"].axes[0].lines[1].get_xydata()
     assert np.isnan(gap).all(axis=1).tolist() == [False, True, False, False]
     for name, y in (("dice", "dice"), ("composition", "picked_patients")):
-        axes = drawn[name].axes[{"dice": 0, "composition": 2}[name]]
+        axes = plotted[name].axes[{"dice": 0, "composition": 2}[name]]
         means = table[table["strategy"] == "entropy"].groupby("round")[y].mean()
         ys = axes.lines[1].get_ydata()
         np.testing.assert_allclose(ys, means.iloc[-len(ys) :])
-        assert axes.get_xlim() == drawn[name].axes[0].get_xlim()
+        assert axes.get_xlim() == plotted[name].axes[0].get_xlim()
     # The dashed line is the number of picks of a round, not of two.
-    assert drawn["composition"].axes[2].lines[-1].get_ydata() == pytest.approx([10, 10])
+    assert plotted["composition"].axes[2].lines[-1].get_ydata() == pytest.approx([10, 10])
 
 
 def test_level_of_a_missing_model_has_no_line_and_no_entry(tmp_path, monkeypatch):
     """The summary has an empty row for it."""
-    drawn = []
-    monkeypatch.setattr(style, "save", lambda figure, png, pdf: drawn.append(figure))
+    plotted = []
+    monkeypatch.setattr(style, "save", lambda figure, png, pdf: plotted.append(figure))
     table, _ = tables(tmp_path / "scores", ["lung"], ["unet"], ["random"])
     table.to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "summary.csv").write_text("dataset,model,metric,mean\nlung,unet,dice,\n")
@@ -258,13 +260,13 @@ def test_level_of_a_missing_model_has_no_line_and_no_entry(tmp_path, monkeypatch
         png=tmp_path / "a.png",
         pdf=tmp_path / "a.pdf",
     )
-    assert "trained on all images" not in words(drawn[0]) and len(drawn[0].axes[0].lines) == 1
+    assert "trained on all images" not in words(plotted[0]) and len(plotted[0].axes[0].lines) == 1
 
 
 @pytest.mark.parametrize("there", [["random", "bald"], []])
 def test_strategies_without_picks_keep_their_place_and_say_so(stored, tmp_path, monkeypatch, there):
-    drawn = []
-    monkeypatch.setattr(style, "save", lambda figure, png, pdf: drawn.append(figure))
+    plotted = []
+    monkeypatch.setattr(style, "save", lambda figure, png, pdf: plotted.append(figure))
     shown = ["random", "entropy", "entropy_mean", "bald"]
     run(
         active_picks,
@@ -276,12 +278,12 @@ def test_strategies_without_picks_keep_their_place_and_say_so(stored, tmp_path, 
         png=tmp_path / "a.png",
         pdf=tmp_path / "a.pdf",
     )
-    assert_readable({"picks": drawn[0]})
+    assert_readable({"picks": plotted[0]})
     names = [LABELS["strategies"][strategy] for strategy in shown]
-    texts = [(text.get_position()[1], text.get_text(), text.get_color()) for text in drawn[0].texts]
+    texts = [(text.get_position()[1], text.get_text(), text.get_color()) for text in plotted[0].texts]
     rows = [(text, colour) for _, text, colour in sorted(texts, reverse=True) if text in names]
-    assert rows == [(name, strategies.PALETTE[i]) for i, name in enumerate(names)]
-    assert words(drawn[0]).count("no data") == 4 - len(there)
+    assert rows == [(name, strategy_style.PALETTE[i]) for i, name in enumerate(names)]
+    assert words(plotted[0]).count("no data") == 4 - len(there)
 
 
 def test_nothing_at_all_still_makes_a_figure(tmp_path):
@@ -299,13 +301,13 @@ def test_penalty_matrix_reads_by_row(tmp_path):
     ]
     columns = ["dataset", "metric", "strategy_a", "strategy_b", "penalty", "n_comparisons"]
     labels = {"datasets": {"lung": "Phantom lung"}, "strategies": {"random": "Random", "entropy": "Entropy"}}
-    figure = pairwise_penalty.draw(pd.DataFrame(rows, columns=columns), labels)
+    figure = pairwise_penalty.plot(pd.DataFrame(rows, columns=columns), labels)
     assert {text.get_text(): text.get_position() for text in figure.axes[0].texts} == {"25": (1, 0), "100": (0, 1)}
     assert "of 8 comparisons, in %" in words(figure)
 
 
 def test_strategies_look_apart_from_each_other_and_from_models():
-    looks = [strategies.line(name, STRATEGIES, LABELS) for name in STRATEGIES]
+    looks = [strategy_style.line(name, STRATEGIES, LABELS) for name in STRATEGIES]
     assert len({line.get_color() for line in looks}) == len({line.get_marker() for line in looks}) == 9
     assert {line.get_color() for line in looks}.isdisjoint(style.PALETTE)
     assert all(line.get_markerfacecolor() == "white" for line in looks)

@@ -2,19 +2,19 @@ import json
 
 import numpy as np
 import pytest
+from helpers.figures import assert_readable, words
 from helpers.study import SHAPE, run, write_dataset
-from test_figures import assert_readable, words
 
-from segunc.commands.inspect_store import read_images
-from segunc.data.store import Record, write_store
+from segunc.data.overview import read_images
+from segunc.data.store import ImageRecord, write_store
 from segunc.figures import contact_sheet
 
 
 def sheet(path, title="Phantom lung"):
     images = read_images(path)
     shown = contact_sheet.load(path, images)
-    notes = {side: contact_sheet.described(images[images["split"] == side]) for side in shown}
-    return contact_sheet.draw(shown, notes, title)
+    notes = {split: contact_sheet.describe(images[images["split"] == split]) for split in shown}
+    return contact_sheet.plot(shown, notes, title)
 
 
 @pytest.mark.parametrize(("annotators", "images"), [(1, 2), (1, 60), (4, 9), (4, 60), (7, 30)])
@@ -22,42 +22,42 @@ def test_readable(tmp_path, annotators, images):
     write_dataset(tmp_path / "data.h5", annotators=annotators, images=images)
     figure = sheet(tmp_path / "data.h5")
     assert_readable({"sheet": figure})
-    assert len(figure.axes) == sum(min(images, rows * contact_sheet.ACROSS) for rows in contact_sheet.ROWS.values())
+    assert len(figure.axes) == sum(min(images, rows * contact_sheet.COLUMNS) for rows in contact_sheet.ROWS.values())
     text = words(figure)
     assert [word for word in text if word in contact_sheet.NAMES.values()] == ["Training", "Validation", "Test"]
     assert any(word.startswith(f"{images} images\n") for word in text)
 
 
-def test_captions_say_votes_and_share(tmp_path):
+def test_captions_have_annotators_and_share(tmp_path):
     half = np.zeros(SHAPE, np.uint8)
     half[:, :3] = 1
     records = [
-        Record(np.zeros((1, *SHAPE), np.uint8), masks, name, name, name, "test")
+        ImageRecord(np.zeros((1, *SHAPE), np.uint8), masks, name, name, name, "test")
         for name, masks in {"a": [half, 0 * half], "b": [half, None], "c": [0 * half, 0 * half]}.items()
     ]
     write_store(tmp_path / "data.h5", records, lambda patients, published: published, {})
     text = words(sheet(tmp_path / "data.h5"))
     assert [word for word in text if "of 2," in word] == ["1 of 2, 17%", "0 of 2, 0%"]
-    assert [word for word in text if word.endswith("% marked") and "\n" not in word] == ["33% marked"]
+    assert [word for word in text if word.endswith("% foreground") and "\n" not in word] == ["33% foreground"]
     assert "Test" in text and "Training" not in text
-    assert "3 images\n3 patients\n16.7% marked" in text
+    assert "3 images\n3 patients\n16.7% foreground" in text
 
 
 def test_shown_are_those_that_the_store_has_there(tmp_path):
     write_dataset(tmp_path / "data.h5", images=30)
     images = read_images(tmp_path / "data.h5")
     shown = contact_sheet.load(tmp_path / "data.h5", images)
-    for side, examples in shown.items():
-        rows = images[images["split"] == side].set_index("image_id")
+    for split, examples in shown.items():
+        rows = images[images["split"] == split].set_index("image_id")
         assert [int(example.image[0, 0, 0]) for example in examples] == [
             rows.index.get_loc(e.image_id) for e in examples
         ]
-        assert [example.votes for example in examples] == [rows["votes"][e.image_id] for e in examples]
+        assert [example.positive_annotators for example in examples] == [rows["votes"][e.image_id] for e in examples]
         np.testing.assert_allclose(
             [example.annotations.mean() for example in examples], [rows["foreground"][e.image_id] for e in examples]
         )
-        votes = [example.votes for example in examples]
-        assert votes == sorted(votes, reverse=True) and votes[0] == 4
+        positive_annotators = [example.positive_annotators for example in examples]
+        assert positive_annotators == sorted(positive_annotators, reverse=True) and positive_annotators[0] == 4
 
 
 def test_program_writes_the_same_bytes_each_time(tmp_path, monkeypatch):

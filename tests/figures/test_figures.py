@@ -5,9 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
+from helpers.figures import assert_readable, legend_of, texts_of, titles_of, words
 from helpers.study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.data.store import read_split
@@ -16,7 +14,7 @@ from segunc.figures import (
     entropy_by_outcome,
     examples,
     ged_by_samples,
-    samples,
+    sampled_masks,
     style,
     uncertainty_maps,
 )
@@ -92,9 +90,9 @@ def figures_of_tables(datasets, models, lost=()):
     agreements = means(datasets, models, "agreement", entropy_by_agreement.AGREEMENTS)
     agreements.loc[(agreements["dataset"] == "skin") & (agreements["agreement"] != "agree"), "mean"] = np.nan
     return {
-        "outcome": entropy_by_outcome.draw(without(outcomes, lost), shapes, LABELS),
-        "agreement": entropy_by_agreement.draw(without(agreements, lost), shapes, LABELS),
-        "ged": ged_by_samples.draw(without(summary(datasets, models), lost), LABELS),
+        "outcome": entropy_by_outcome.plot(without(outcomes, lost), shapes, LABELS),
+        "agreement": entropy_by_agreement.plot(without(agreements, lost), shapes, LABELS),
+        "ged": ged_by_samples.plot(without(summary(datasets, models), lost), LABELS),
     }
 
 
@@ -104,43 +102,9 @@ def figures_of_images(stored, dataset, models, lost=()):
     shown = examples.load(stored / f"{dataset}.h5", files, uncertainty_maps.ROWS)
     diversity = dict.fromkeys(models, 0.25)
     return {
-        "maps": uncertainty_maps.draw(shown, models, LABELS, LABELS[dataset]),
-        "samples": samples.draw(shown[: samples.IMAGES], models, diversity, LABELS, LABELS[dataset]),
+        "maps": uncertainty_maps.plot(shown, models, LABELS, LABELS[dataset]),
+        "masks": sampled_masks.plot(shown[: sampled_masks.IMAGES], models, diversity, LABELS, LABELS[dataset]),
     }
-
-
-def texts_of(figure):
-    """All texts that show, with their boxes in pixels."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    hidden = {
-        label
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for tick in axis.get_major_ticks()
-        for label in (tick.label1, tick.label2)
-        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
-    }
-    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    return [(text, text.get_window_extent(renderer)) for text in found if text not in hidden]
-
-
-def assert_readable(figures):
-    """No text is small, cut off, or on another one; and the figure fits the page."""
-    for name, figure in figures.items():
-        width, height = figure.canvas.get_width_height()
-        assert figure.get_size_inches()[0] <= style.WIDTH + 0.01, name
-        boxes = texts_of(figure)
-        for text, box in boxes:
-            what = f"{name}: {text.get_text()!r}"
-            assert text.get_fontsize() >= 7, what
-            assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width + 0.5 and box.y1 <= height + 0.5, what
-        for (one, first), (other, second) in itertools.combinations(boxes, 2):
-            # Boxes have room for descenders that most words lack.
-            apart = min(first.x1, second.x1) - max(first.x0, second.x0) < 2
-            apart |= min(first.y1, second.y1) - max(first.y0, second.y0) < 2
-            assert apart, f"{name}: {one.get_text()!r} on {other.get_text()!r}"
 
 
 @pytest.mark.parametrize("count", [1, 4, 6])
@@ -156,7 +120,7 @@ def test_figures_of_images_are_readable(stored, dataset, count):
 
 
 @pytest.mark.parametrize(
-    "program", ["uncertainty_maps", "samples", "entropy_by_outcome", "entropy_by_agreement", "ged_by_samples"]
+    "program", ["uncertainty_maps", "sampled_masks", "entropy_by_outcome", "entropy_by_agreement", "ged_by_samples"]
 )
 def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, program):
     datasets = ["lung", "skin"]
@@ -177,7 +141,7 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
     }
     options = {
         "uncertainty_maps": pictures,
-        "samples": {**pictures, "summary": paths["summary"]},
+        "sampled_masks": {**pictures, "summary": paths["summary"]},
         "entropy_by_outcome": {"means": paths["outcome"], "histograms": paths["histograms"]},
         "entropy_by_agreement": {"means": paths["agreement"], "histograms": paths["histograms"]},
         "ged_by_samples": {"summary": paths["summary"]},
@@ -196,33 +160,18 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
     assert b"Software" not in png and b"CreationDate" not in pdf and b"Producer" not in pdf
 
 
-def words(figure):
-    return [text.get_text() for text, _ in texts_of(figure)]
-
-
-def titles_of(figure):
-    """Of the panels."""
-    return [axes.get_title(loc="left") for axes in figure.axes]
-
-
-def legend_of(figure):
-    """Labels and colours."""
-    handles = figure.legends[0].legend_handles
-    return [(h.get_label(), h.get_color() if isinstance(h, Line2D) else h.get_facecolor()) for h in handles]
-
-
 def test_missing_values_are_named():
     datasets, models = ["lung", "skin"], MODELS[:2]
     table = means(datasets, models, "outcome", entropy_by_outcome.OUTCOMES)
     table.loc[table["model"] == "unet", ["mean", "ci_low", "ci_high"]] = np.nan
     table = table[(table["model"] != "ensemble") | (table["outcome"] != "tp")]
-    figure = entropy_by_outcome.draw(table, histograms(datasets, ["ensemble"]), LABELS)
+    figure = entropy_by_outcome.plot(table, histograms(datasets, ["ensemble"]), LABELS)
     assert words(figure).count("no data") == 2 * (4 + 1)
 
-    ged = words(ged_by_samples.draw(without(summary(datasets, models), [("lung", "unet")]), LABELS))
+    ged = words(ged_by_samples.plot(without(summary(datasets, models), [("lung", "unet")]), LABELS))
     assert [word for word in ged if "no data" in word] == ["no data: U-Net"]
     nothing = [("lung", model) for model in [*models, *BASELINES]]
-    ged = words(ged_by_samples.draw(without(summary(datasets, models), nothing), LABELS))
+    ged = words(ged_by_samples.plot(without(summary(datasets, models), nothing), LABELS))
     assert [word for word in ged if "no data" in word] == ["no data"]
 
 
@@ -238,7 +187,7 @@ HOLES = {
 
 @pytest.fixture(scope="module")
 def whole():
-    """Figures of tables without holes, drawn."""
+    """Figures of complete tables, rendered."""
     figures = figures_of_tables(["lung", "skin"], MODELS)
     assert_readable(figures)
     return figures
@@ -256,7 +205,7 @@ def test_missing_models_keep_their_place_and_are_named(whole, what):
     of_models = sum(model in MODELS for _, model in lost)
     assert words(figures["outcome"]).count("no data") == of_models * len(entropy_by_outcome.OUTCOMES)
     of_lung = sum(dataset == "lung" and model in MODELS for dataset, model in lost)
-    shown = 6 if what == "everything" else 0  # skin, of which nobody knows then that it has one annotator
+    shown = 6 if what == "everything" else 0  # skin: without scores it is unknown that it has one annotator
     assert words(figures["agreement"]).count("no data") == (of_lung + shown) * len(entropy_by_agreement.AGREEMENTS)
 
 
@@ -265,7 +214,7 @@ def test_models_without_samples_keep_their_place_and_say_so(stored, dataset, los
     figures = figures_of_images(stored, dataset, MODELS, lost)
     assert_readable(figures)
     assert words(figures["maps"]).count("no data") == uncertainty_maps.ROWS * len(lost)
-    assert words(figures["samples"]).count("no data") == samples.IMAGES * len(lost)
+    assert words(figures["masks"]).count("no data") == sampled_masks.IMAGES * len(lost)
     whole = figures_of_images(stored, dataset, MODELS)
     for name, figure in figures.items():
         named = [
@@ -275,12 +224,12 @@ def test_models_without_samples_keep_their_place_and_say_so(stored, dataset, los
         assert sorted(named[0]) == sorted(named[1]), name
 
 
-@pytest.mark.parametrize("program", ["uncertainty_maps", "samples"])
+@pytest.mark.parametrize("program", ["uncertainty_maps", "sampled_masks"])
 @pytest.mark.parametrize("there", [["unet", "prob_unet"], []])
 def test_programs_take_missing_models(stored, tmp_path, monkeypatch, program, there):
     """They are put between the others, in the order of the labels."""
-    drawn = []
-    monkeypatch.setattr(style, "save", lambda figure, png, pdf: drawn.append(figure))
+    saved = []
+    monkeypatch.setattr(style, "save", lambda figure, png, pdf: saved.append(figure))
     summary(["lung"], MODELS).to_csv(tmp_path / "summary.csv", index=False)
     run(
         importlib.import_module(f"segunc.figures.{program}"),
@@ -289,23 +238,23 @@ def test_programs_take_missing_models(stored, tmp_path, monkeypatch, program, th
         data=stored / "lung.h5",
         spec=json.dumps({"labels": LABELS, "models": there, "missing": [m for m in MODELS[:4] if m not in there]}),
         samples=[stored / f"lung_{model}.h5" for model in there],
-        **({"summary": tmp_path / "summary.csv"} if program == "samples" else {}),
+        **({"summary": tmp_path / "summary.csv"} if program == "sampled_masks" else {}),
         png=tmp_path / "a.png",
         pdf=tmp_path / "a.pdf",
     )
-    said = [" ".join(word.split()) for word in words(drawn[0])]
+    said = [" ".join(word.split()) for word in words(saved[0])]
     places = [said.index(LABELS[model]) for model in MODELS[:4]]
     assert places == sorted(places)
-    rows = uncertainty_maps.ROWS if program == "uncertainty_maps" else samples.IMAGES
+    rows = uncertainty_maps.ROWS if program == "uncertainty_maps" else sampled_masks.IMAGES
     assert said.count("no data") == rows * (4 - len(there))
 
 
 def test_nothing_at_all_still_makes_a_figure():
     empty = [means([], [], by, []) for by in ("outcome", "agreement")]
     for figure in (
-        entropy_by_outcome.draw(empty[0], histograms([], []), LABELS),
-        entropy_by_agreement.draw(empty[1], histograms([], []), LABELS),
-        ged_by_samples.draw(summary([], []), LABELS),
+        entropy_by_outcome.plot(empty[0], histograms([], []), LABELS),
+        entropy_by_agreement.plot(empty[1], histograms([], []), LABELS),
+        ged_by_samples.plot(summary([], []), LABELS),
     ):
         assert words(figure) == ["no data"]
 
@@ -313,16 +262,16 @@ def test_nothing_at_all_still_makes_a_figure():
 def test_dataset_without_disagreement_gets_a_note_and_no_panel():
     table = means(["lung", "skin"], ["unet"], "agreement", entropy_by_agreement.AGREEMENTS)
     table.loc[(table["dataset"] == "skin") & (table["agreement"] != "agree"), "mean"] = np.nan
-    figure = entropy_by_agreement.draw(table, histograms(["lung", "skin"], ["unet"]), LABELS)
+    figure = entropy_by_agreement.plot(table, histograms(["lung", "skin"], ["unet"]), LABELS)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["Phantom lung"]
     assert any("Not shown" in word and "Phantom skin" in word for word in words(figure))
 
-    figure = entropy_by_agreement.draw(table[table["dataset"] == "skin"], histograms(["skin"], ["unet"]), LABELS)
+    figure = entropy_by_agreement.plot(table[table["dataset"] == "skin"], histograms(["skin"], ["unet"]), LABELS)
     assert not figure.axes and "Phantom skin" in words(figure)[0]
 
 
-def test_far_baseline_is_named_with_its_value_and_does_not_squeeze_the_models():
-    figure = ged_by_samples.draw(summary(["lung"], ["unet"]), LABELS)
+def test_far_baseline_is_named_with_its_value_and_does_not_compress_the_models():
+    figure = ged_by_samples.plot(summary(["lung"], ["unet"]), LABELS)
     assert figure.axes[0].get_ylim()[1] < 1.5
     assert "empty mask\n2.00 ↑" in words(figure)
 
@@ -341,18 +290,19 @@ def test_order_and_colours_follow_the_labels():
 def test_examples_are_spread_and_of_different_patients(tmp_path):
     write_dataset(tmp_path / "data.h5", images=8)
     test = read_split(tmp_path / "data.h5", "test")
-    rows = examples.chosen(test, 4)
-    votes = test.masks[rows].any(axis=(2, 3)).sum(axis=1)
-    assert rows == examples.chosen(test, 4)
+    rows = examples.choose(test, 4)
+    positive_annotators = test.masks[rows].any(axis=(2, 3)).sum(axis=1)
+    assert rows == examples.choose(test, 4)
     assert len(set(test.patient_id[rows])) == 4
-    assert list(votes) == sorted(votes, reverse=True) and votes[0] == 4 and votes[-1] <= 1
+    assert list(positive_annotators) == sorted(positive_annotators, reverse=True)
+    assert positive_annotators[0] == 4 and positive_annotators[-1] <= 1
 
 
 def test_examples_of_one_patient_are_different_images(tmp_path):
     write_dataset(tmp_path / "data.h5", images=2)
     test = read_split(tmp_path / "data.h5", "test")
     assert len(set(test.patient_id)) == 1
-    assert sorted(examples.chosen(test, 5)) == [0, 1]
+    assert sorted(examples.choose(test, 5)) == [0, 1]
 
 
 def test_samples_of_other_images_are_refused(stored, tmp_path):
@@ -364,8 +314,8 @@ def test_samples_of_other_images_are_refused(stored, tmp_path):
 def test_majority_is_more_than_half(stored):
     shown = examples.load(stored / "lung.h5", {}, 6)
     for example in shown:
-        assert np.array_equal(example.truth, example.annotations.sum(axis=0) > 2)
-    assert shown[-1].description == ("0 of 4 mark", "0% of pixels")
+        assert np.array_equal(example.majority, example.annotations.sum(axis=0) > 2)
+    assert shown[-1].description == ("marked by 0/4", "0% foreground")
     assert examples.load(stored / "skin.h5", {}, 1)[0].description[0] == ""
 
 

@@ -1,19 +1,31 @@
-"""Rounds of active learning, written as `pick` and `active_test` write them."""
+"""Rounds of active learning, written as `active_acquire` and `active_evaluate` write them."""
 
 import csv
 import itertools
+from pathlib import Path
 
 import numpy as np
 
-from segunc.active import labelled_set as labelled
+from segunc import cells
+from segunc.active import labelled_set
 
 START, ADD = 20, 10
 
 
-def write_scores(folder, datasets, models, strategies, seeds, rounds, value=None):
-    """The folder `results/active` with a `scores.csv` of each round; value(metric, row) overrides the invented scores.
+def pattern(folder):
+    """Where `write_scores` writes the scores of a round in `folder`."""
+    return f"{folder}/{{dataset}}/{{model}}/{{strategy}}/seed{{seed}}/round{{round}}/scores.csv"
 
-    `skin` has one annotator. Returns the options of `active_tables`.
+
+def score_files(folder, datasets, models, strategies, seeds, rounds):
+    """The files of all rounds that `write_scores` writes."""
+    return [Path(cell.fill(pattern(folder))) for cell in cells.rounds(datasets, models, strategies, seeds, rounds)]
+
+
+def write_scores(folder, datasets, models, strategies, seeds, rounds, value=None):
+    """Writes a `scores.csv` of each round in `folder`; value(metric, row) overrides the invented scores.
+
+    `skin` has one annotator. Returns the grid: `datasets`, `models`, `strategies`, `seeds` and `rounds`.
     """
     chain = [("start", 0), *itertools.product(strategies, range(1, rounds + 1))]
     for dataset, model, (strategy, round_), seed in itertools.product(datasets, models, chain, range(seeds)):
@@ -28,11 +40,11 @@ def write_scores(folder, datasets, models, strategies, seeds, rounds, value=None
             writer.writeheader()
             writer.writerow({k: f"{v:.9g}" if isinstance(v, float) else v for k, v in row.items()})
     grid = {"datasets": datasets, "models": models, "strategies": strategies, "seeds": list(range(seeds))}
-    return {"scores": folder, **grid, "rounds": rounds}
+    return {**grid, "rounds": rounds}
 
 
 def _invented(row, place):
-    """Scores that get better with ever more images, the later the strategy the slower."""
+    """Scores that improve with the number of images, more slowly for later strategies."""
     rng = np.random.default_rng([place, row["seed"], row["round"], len(row["model"]), len(row["dataset"])])
     loss = 0.04 + 0.2 * np.exp(-row["round"] / (3 + 0.3 * place)) + 0.01 * rng.standard_normal()
     disputed = float("nan") if row["dataset"] == "skin" else 0.35 + 0.03 * place * (place < 9) + 0.02 * rng.random()
@@ -54,6 +66,6 @@ def _invented(row, place):
 
 
 def write_labelled(path, image_ids, start, add, rounds, seed=0):
-    """A start set and rounds of random picks among the images of the training split."""
+    """An initial labelled set and rounds of random picks among the images of the training split."""
     order = np.random.default_rng(seed).permutation(len(image_ids))[: start + add * rounds]
-    labelled.write(path, np.asarray(image_ids)[order], np.repeat(range(rounds + 1), [start, *[add] * rounds]))
+    labelled_set.write(path, np.asarray(image_ids)[order], np.repeat(range(rounds + 1), [start, *[add] * rounds]))

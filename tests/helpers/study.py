@@ -6,10 +6,10 @@ import gzip
 import h5py
 import numpy as np
 
-from segunc.data.store import Record, write_store
+from segunc.data.store import ImageRecord, write_store
 from segunc.metrics.uncertainty import entropy
 
-# Not square, not a multiple of 8 pixels, and marked off the centre, so that no mix-up of axes or bits goes unseen.
+# Not square, not a multiple of 8 pixels, and annotated off the centre, so that swapped axes or bits show.
 SHAPE = (7, 9)
 
 
@@ -26,8 +26,8 @@ def blob(radius):
 def write_dataset(path, annotators=4, images=6, truth=False, missing=(), exclusions=None):
     """`images` images in each split, two per patient; slot k of image i does not exist if (i, k) is in `missing`.
 
-    Image 0 is marked by nobody, later ones by ever more annotators, with different radii. Ids look like missing
-    values and numbers on purpose.
+    No annotator marks image 0, and each later image has one more annotator who does, with another radius. Ids look like
+    missing values and numbers on purpose.
     """
     records = []
     for split in ("train", "val", "test"):
@@ -37,7 +37,7 @@ def write_dataset(path, annotators=4, images=6, truth=False, missing=(), exclusi
             probability = np.mean([m for m in masks if m is not None], axis=0) if truth else None
             image = np.full((1, *SHAPE), i, np.uint8)
             names = ("NA" if i == 1 else f"{i:03}", f"{i // 2:02}", f"{split}{i // 2}")
-            records.append(Record(image, masks, *names, split, probability))
+            records.append(ImageRecord(image, masks, *names, split, probability))
     attributes = {"spec": {}, "raw": {}, "exclusions": exclusions or {}, "versions": {}}
     write_store(path, records, lambda patients, published: published, attributes)
     return [record for record in records if record.split == "test"]
@@ -78,9 +78,12 @@ TEXTS = ("dataset", "model", "image_id", "group_id", "patient_id")
 
 
 def run(module, monkeypatch, **options):
-    """Runs a stage's `main` as the command line would."""
+    """Runs a stage's `main` as the command line would; a list is several words, a dict repeated `--name key=value`."""
     arguments = [module.__name__]
     for name, value in options.items():
+        if isinstance(value, dict):
+            arguments += [word for key, of_key in value.items() for word in (f"--{name}", f"{key}={of_key}")]
+            continue
         values = value if isinstance(value, list) else [value]
         arguments += [f"--{name}", *map(str, values)]
     monkeypatch.setattr("sys.argv", arguments)

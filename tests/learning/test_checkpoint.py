@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import study as small_study
 import torch
+from helpers import study as small_study
 from test_train import CPU, images, spec
 
 from segunc.active import labelled_set as labelled

@@ -171,11 +171,11 @@ def test_summary_of_draws() -> None:
 
 def test_stages_write_and_read_their_files(tmp_path, monkeypatch, capsys) -> None:
     """`train` and `sample` through their command lines, on a store that `write_store` wrote."""
-    from segunc.data.store import Record, write_store
+    from segunc.data.store import ImageRecord, write_store
 
     made = images(12)
     sides = ["train"] * 6 + ["val"] * 2 + ["test"] * 4
-    records = (Record(made.images[i], list(made.masks[i]), f"i{i}", f"g{i}", f"p{i}") for i in range(12))
+    records = (ImageRecord(made.images[i], list(made.masks[i]), f"i{i}", f"g{i}", f"p{i}") for i in range(12))
     write_store(tmp_path / "data.h5", records, lambda patients, published: sides, {})
 
     where = {name: tmp_path / "cell" / file for name, file in

@@ -1,14 +1,14 @@
-"""Acquisition: which training images are labelled first, and which next.
+"""Acquisition: the initial labelled set, and the images that each round adds to it.
 
-The choice depends on data, seed, round and strategy. Without a model's predictions, all models of a seed learn from the
-same images.
+The choice depends on data, seed, round and strategy. With a strategy that needs no model, all models of a seed learn
+from the same images.
 """
 
 import importlib
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,28 +17,52 @@ from segunc.active import labelled_set
 from segunc.data.store import Images, read_split, take
 from segunc.evaluation.annotation_stats import disagreement, foreground
 from segunc.runtime.errors import UserError
-from segunc.strategies import Pool
+from segunc.strategies import Needs, Pool
 
 
-def initial_set(spec: Mapping[str, Any], n: int) -> NDArray[np.int64]:
-    """`start` of n positions; `spec` is `segunc.config.specs.active_start`. A larger `start` adds to the set of a smaller."""
+class StartSpec(TypedDict):
+    """Spec of an initial labelled set, as `segunc.config.specs.active_start` writes it."""
+
+    start: int
+    """Images labelled in round 0."""
+    seed: int
+
+
+class AcquireSpec(TypedDict):
+    """Spec of a round's acquisition, as `segunc.config.specs.active_acquire` writes it."""
+
+    method: str
+    """A file in `segunc.strategies`."""
+    options: dict[str, Any]
+    add: int
+    """Images labelled per round."""
+    draws: NotRequired[int]
+    """Samples per image of the pool, if the strategy needs uncertainty."""
+    seed: int
+    round: int
+    """From 1."""
+
+
+def initial_set(spec: StartSpec, n: int) -> NDArray[np.int64]:
+    """Positions (start,) in [0, n) of the initial labelled set; a larger `start` adds to the set of a smaller one."""
     return np.random.default_rng(spec["seed"]).permutation(n)[: spec["start"]]
 
 
 def next_picks(
-    spec: Mapping[str, Any], train: Images, positions: NDArray[np.int64], predictions: Mapping[str, NDArray]
+    spec: AcquireSpec, train: Images, positions: NDArray[np.int64], predictions: Mapping[str, NDArray]
 ) -> NDArray[np.int64]:
-    """The `add` positions among the training images that are labelled next; none is labelled yet, none comes twice.
+    """Positions (add,) of the training images that are labelled next: all different, none labelled yet.
 
-    `spec` is `segunc.config.specs.active_acquire`, `positions` the labelled images, `predictions` what the network predicts for all
-    training images: the fields of the Pool that the strategy needs, (N, ...) each.
+    `positions`, (L,), are those of the labelled images. `predictions` are the model's for all N training images: the
+    fields of the Pool that the strategy needs, (N, ...) each; empty for strategies that need no model.
     """
     method = importlib.import_module(f"segunc.strategies.{spec['method']}")
     free = np.setdiff1d(np.arange(len(train.image_id)), positions)
+    needs: Needs = method.NEEDS
     fields = {name: values[free] for name, values in predictions.items()}
-    if method.NEEDS == "features":
+    if needs == "features":
         fields["labelled_features"] = predictions["features"][positions]
-    elif method.NEEDS == "annotations":
+    elif needs == "annotations":
         images = take(train, free)
         fields = {"foreground": foreground(images), "disagreement": np.nan_to_num(disagreement(images))}
     pool = Pool(
@@ -55,11 +79,11 @@ def next_picks(
 
 
 def next_round(
-    spec: Mapping[str, Any], train: Images, data: Path, before: Path, predictions: Mapping[str, NDArray]
+    spec: AcquireSpec, train: Images, data: Path, before: Path, predictions: Mapping[str, NDArray]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of all images that are labelled by a round, and the round of each; `before` is the round before's file.
+    """Positions of all L images that are labelled in a round, and the round in which each was picked, (L,) each.
 
-    Raises UserError if fewer than `add` images of `data` are left.
+    `before` is the previous round's `labelled.csv`. Raises UserError if fewer than `add` images of `data` are left.
     """
     n = len(train.image_id)
     positions, rounds = labelled_set.read(before, train.image_id)
@@ -73,9 +97,9 @@ def next_round(
 
 
 def read_pool(data: Path, needed: int) -> Images:
-    """The training images; UserError if there are fewer than `needed`, which the last round will have labelled.
+    """The training images. Raises UserError if there are fewer than `needed`, the number labelled in the last round.
 
-    Checked by the start and by every pick, since `rounds` may be raised when there is a start set already.
+    Checked in every round, not only in round 0, since `rounds` may be raised later.
     """
     train = read_split(data, "train")
     if needed > len(train.image_id):

@@ -1,4 +1,4 @@
-"""`labelled.csv`: the labelled training images in the order of picking, each with the round that picked it."""
+"""`labelled.csv`: the labelled training images in the order of picking, each with the round in which it was picked."""
 
 import csv
 from pathlib import Path
@@ -15,7 +15,7 @@ COLUMNS = ["image_id", "round"]
 def read(path: Path, image_ids: NDArray[np.str_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions of the L labelled images among `image_ids` (those of the training split), and their rounds, (L,) each.
 
-    Raises UserError if one of them is no training image.
+    Raises UserError if one of them is not a training image.
     """
     position = {image_id: i for i, image_id in enumerate(image_ids.tolist())}
     with path.open(newline="", encoding="utf-8") as file:
@@ -30,7 +30,7 @@ def read(path: Path, image_ids: NDArray[np.str_]) -> tuple[NDArray[np.int64], ND
 
 
 def write(path: Path, image_ids: NDArray[np.str_], rounds: NDArray[np.int64]) -> None:
-    """Writes the ids (L,) and rounds (L,) of labelled images in this order."""
+    """Writes the ids, (L,), and rounds, (L,), of labelled images in this order."""
     with write_atomically(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)

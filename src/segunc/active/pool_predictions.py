@@ -1,6 +1,5 @@
-"""Predictions of a round's network for the training images, in evaluation mode."""
+"""Predictions of a round's model for the training images, in evaluation mode."""
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from segunc.active.acquisition import AcquireSpec
 from segunc.data.store import Images
 from segunc.learning.build import restore, to_float
 from segunc.learning.device import mixed_precision
@@ -17,27 +17,24 @@ from segunc.learning.sampling import sample
 from segunc.networks.backbone import Encoder
 
 ROUNDING = 1e-5
-"""In bits. Draws that are all the same leave up to 8e-6 of mutual information in float32, most at uncertain pixels."""
+"""In bits. Equal samples leave up to 8e-6 of mutual information in float32, most of it at uncertain pixels."""
 
 
-def predict(spec: Mapping[str, Any], train: Images, weights: Path, device: torch.device) -> dict[str, NDArray]:
-    """What the strategy needs of the network's predictions for all training images, by field of the Pool.
-
-    `spec` is `segunc.config.specs.active_acquire`.
-    """
+def predict(spec: AcquireSpec, train: Images, weights: Path, device: torch.device) -> dict[str, NDArray]:
+    """Predictions for all N training images that the strategy needs, by field of the Pool, (N, ...) each."""
     trained = torch.load(weights, map_location=device, weights_only=True)
-    if importlib.import_module(f"segunc.strategies.{spec['method']}").NEEDS == "features":
-        return {"features": features(trained, train.images, device)}
-    return uncertainty(trained, train.images, spec["draws"], spec["seed"], device, f"acquire {spec['method']}")
+    if "draws" in spec:
+        return uncertainty(trained, train.images, spec["draws"], spec["seed"], device, f"acquire {spec['method']}")
+    return {"features": features(trained, train.images, device)}
 
 
 def uncertainty(
-    weights: dict[str, Any], images: NDArray[np.uint8], draws: int, seed: int, device: torch.device, what: str
+    weights: Mapping[str, Any], images: NDArray[np.uint8], draws: int, seed: int, device: torch.device, what: str
 ) -> dict[str, NDArray[np.float32]]:
-    """`predictive_entropy` and `mutual_information` in bits of images (N, C, H, W), (N, H, W) each.
+    """`predictive_entropy` and `mutual_information` of images (N, C, H, W), (N, H, W) each, in bits, at least 0.
 
-    Those of a test with as many draws, but mutual information below ROUNDING is 0: a sum over rounding errors would
-    rank the images of a model whose draws are all the same, which knows no mutual information.
+    The same as in evaluation with as many samples, but mutual information below ROUNDING is set to 0. Otherwise, sums
+    of rounding errors would rank the images of a model whose samples are all the same.
     """
     arrays, _ = sample(weights, images, draws, seed, device, what)
     mutual_information = arrays["mutual_information"].astype(np.float32)
@@ -49,10 +46,10 @@ def uncertainty(
 
 
 @torch.no_grad()
-def features(weights: dict[str, Any], images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+def features(weights: Mapping[str, Any], images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
     """Deepest features of the network's first encoder, averaged over the image: (N, C, H, W) to (N, filters[-1]).
 
-    The first encoder is the U-Net's own, and in an ensemble that of the first member.
+    The first encoder is that of the U-Net, and in an ensemble that of the first member.
     """
     model, spec = restore(weights, device)
     encoder = next(module for module in model.modules() if isinstance(module, Encoder))

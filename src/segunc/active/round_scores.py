@@ -1,4 +1,4 @@
-"""Scores of a round's network: means over the test images."""
+"""Scores of the network of an acquisition round: means over the test images."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,29 +7,20 @@ import numpy as np
 import torch
 
 from segunc.data.store import Images
-from segunc.evaluation.predictions import unpack
-from segunc.evaluation.scores import annotations_of
+from segunc.evaluation.predictions import Prediction, unpack
+from segunc.evaluation.scores import annotations_of, inputs_of
 from segunc.learning.sampling import sample
-from segunc.metrics.ged import energy_distances
-from segunc.metrics.overlap import dice
-from segunc.metrics.probability import cross_entropy
+from segunc.metrics.registry import METRICS, ROUND_SCORES
 
 
 def mean_scores(
     weights: dict[str, Any], test: Images, spec: Mapping[str, Any], device: torch.device, what: str
 ) -> dict[str, float]:
-    """Means over the test images of four of the scores of `segunc.evaluation.scores`; `spec` is `segunc.config.specs.sample`."""
+    """Means of ROUND_SCORES over the test images; spec: that of the step `sample`."""
     arrays, draws = sample(weights, test.images, spec["draws"], spec["seed"], device, what)
     rows = []
-    for i, probability in enumerate(arrays["mean_probability"]):
-        annotations, masks = annotations_of(test, i), unpack(arrays["samples"][i], probability.shape)
-        distances = energy_distances(masks, annotations, exact=draws == "exact")
-        rows.append(
-            {
-                "cross_entropy": cross_entropy(probability, annotations),
-                "dice": dice(probability > 0.5, annotations),
-                "ged_16": distances["ged_16"],
-                "ged_u_16": distances["ged_u_16"],
-            }
-        )
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    for i, mean in enumerate(arrays["mean_probability"]):
+        masks, entropy = unpack(arrays["samples"][i], mean.shape), arrays["predictive_entropy"][i].astype(np.float32)
+        inputs = inputs_of(Prediction(masks, mean, entropy, draws == "exact"), annotations_of(test, i), truth=None)
+        rows.append({name: METRICS[name](inputs) for name in ROUND_SCORES})
+    return {name: float(np.mean([row[name] for row in rows])) for name in ROUND_SCORES}

@@ -2,37 +2,60 @@
 
 A learning curve is one seed's test scores against the number of labelled images. Its area, divided by the range of
 images, is the mean score over the budget (AUBC; trapezoids, as in nnActive, Lüth et al. 2025). Strategies are compared
-with `random` seed by seed, as they share start set, first network and initial weights. With one seed there are no
-intervals and no tests: these fields are empty. Rounds may be missing because a job failed: then the curve has no area,
-as that of the rounds that are left would be of another budget, and the tests are of the seeds that have both scores.
+with `random` seed by seed, as they share the initial labelled set, the first network and the initial weights. With one
+seed there are no intervals and no tests: these fields are empty. Rounds may be missing because a job failed. Then the
+curve has no area, because the remaining rounds would be another budget, and tests use the seeds that have both scores.
 """
 
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from segunc.cells import START
 from segunc.evaluation.seed_statistics import mean_over_seeds
 from segunc.evaluation.statistics import holm
+from segunc.metrics.registry import METRICS, ROUND_SCORES, STRATEGIES_COMPARED
 
-METRICS = {"cross_entropy": False, "dice": True, "ged_16": False}
-"""The metrics that strategies are compared in, and whether higher is better."""
-START = "start"
-"""What round 0 has for a strategy."""
 RANDOM = "random"
 """The strategy that all others are compared with."""
 ALPHA = 0.05
 """Level of the tests behind the penalty."""
 CELL = ["dataset", "model", "strategy"]
 ROUND = [*CELL, "seed", "round"]
-SCORES = ["images", "cross_entropy", "dice", "ged_16", "ged_u_16", "foreground", "disagreement", "patients", "groups"]
+SCORES = ["images", *ROUND_SCORES, "foreground", "disagreement", "patients", "groups"]
 SCORES += ["picked_foreground", "picked_disagreement", "picked_patients", "picked_groups"]
 """The columns of `scores.csv` after those of ROUND."""
 SUMMARY = [*CELL, "metric", "aubc", "aubc_low", "aubc_high", "n_seeds"]
 SUMMARY += ["difference", "difference_low", "difference_high", "p", "n_pairs"]
+
+
+class MissingRound(TypedDict):
+    """A round whose scores are missing."""
+
+    dataset: str
+    model: str
+    strategy: str
+    seed: int
+    round: int
+    why: str
+
+
+class ActiveTabulateSpec(TypedDict):
+    """The spec of the step `active_tabulate`."""
+
+    confidence: float
+    datasets: list[str]
+    models: list[str]
+    strategies: list[str]
+    seeds: list[int]
+    rounds: int
+    """The last round."""
+    missing: list[MissingRound]
 
 
 def learning(
@@ -45,9 +68,9 @@ def learning(
 ) -> pd.DataFrame:
     """The rows of all files, in the order of the ids, then seeds and rounds; round 0 is repeated for each strategy.
 
-    A round without a file has a row as well, whose SCORES are all NaN; `active_learning.csv` leaves these out.
+    A round without a file has a row as well, with NaN for all SCORES; `active_learning.csv` leaves it out.
     """
-    # As text first: a model may be called `nan`, a score that is undefined says so.
+    # As text first: a model may be called `nan`, and so is an undefined score.
     files = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths]
     scores = pd.concat([pd.DataFrame(columns=[*ROUND, *SCORES], dtype=str), *files], ignore_index=True)
     for name in scores.columns.difference(CELL):
@@ -61,7 +84,10 @@ def learning(
 def area(images: ArrayLike, scores: ArrayLike) -> float:
     """Area under the curve of scores over ascending numbers of images, (R,) each, divided by the range of images.
 
-    A constant curve gives its value. NaN if a number is NaN or there is but one point.
+    A constant curve gives its value. NaN if a number is NaN or there is only one point.
+
+    >>> area([20, 30, 40], [4, 2, 1])
+    2.25
     """
     x, y = np.asarray(images, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     return float(np.trapezoid(y, x) / (x[-1] - x[0])) if len(x) > 1 else float("nan")
@@ -71,9 +97,9 @@ def areas(table: pd.DataFrame) -> pd.DataFrame:
     """`area` of each curve of `learning`: a row per dataset, model, strategy, seed; a column per metric."""
     curves = dict(list(table.groupby([*CELL, "seed"], sort=False)))
     return pd.DataFrame(
-        [[area(curve["images"], curve[metric]) for metric in METRICS] for curve in curves.values()],
+        [[area(curve["images"], curve[metric]) for metric in STRATEGIES_COMPARED] for curve in curves.values()],
         index=pd.MultiIndex.from_tuples(curves, names=[*CELL, "seed"]),
-        columns=list(METRICS),
+        columns=list(STRATEGIES_COMPARED),
     )
 
 
@@ -86,7 +112,7 @@ def summary(table: pd.DataFrame, confidence: float) -> pd.DataFrame:
     rows = []
     for cell, curves in cells.items():
         baseline = (*cell[:2], RANDOM)
-        for metric in METRICS:
+        for metric in STRATEGIES_COMPARED:
             mean = mean_over_seeds(curves[metric], confidence)
             row = [*cell, metric, mean.mean, mean.low, mean.high, mean.n]
             if baseline != cell and baseline in cells:
@@ -102,19 +128,19 @@ def penalty(table: pd.DataFrame) -> pd.DataFrame:
     """`pairwise_penalty.csv`, from `learning`: how often one strategy is significantly worse than another.
 
     After Ash et al. 2020 (BADGE): each model and round from 1 on is a comparison, by a two-sided t-test paired by seed
-    at level ALPHA, without correction. `penalty` is the share of comparisons in which a is worse than b; comparisons
-    with fewer than two seeds are none.
+    at level ALPHA, without correction. `penalty` is the share of comparisons in which a is worse than b; a comparison
+    needs at least two seeds.
     """
     rounds = table[table["round"] > 0]
     strategies = list(dict.fromkeys(table["strategy"]))
     rows = []
     for dataset in dict.fromkeys(table["dataset"]):
-        for metric, higher_is_better in METRICS.items():
+        for metric in STRATEGIES_COMPARED:
             scores = rounds[rounds["dataset"] == dataset].pivot(
                 index=["model", "round", "seed"], columns="strategy", values=metric
             )
             for a, b in permutations(strategies, 2):
-                loss = (scores[b] - scores[a]) * (1 if higher_is_better else -1)
+                loss = (scores[b] - scores[a]) * (1 if METRICS[metric].higher_is_better else -1)
                 tests = [mean_over_seeds(seeds, 1 - ALPHA) for _, seeds in loss.groupby(level=["model", "round"])]
                 tests = [test for test in tests if test.n > 1]
                 worse = sum(test.mean > 0 and test.p < ALPHA for test in tests)

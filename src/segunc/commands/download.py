@@ -112,7 +112,7 @@ def _complete(url: str, path: Path, file: IO[bytes]) -> None:
                     f"{url} cannot be fetched now ({cut}); try again later, {path.name}.part keeps what has arrived."
                 ) from None
             pause = min(cut.pause, LONGEST_PAUSE) if cut.pause is not None else 2 ** max(fruitless - 1, 0)
-            print(f"fetch {path.name}: {cut}; again in {pause} s", file=sys.stderr, flush=True)
+            print(f"fetch {path.name}: {cut}; retrying in {pause} s", file=sys.stderr, flush=True)
             time.sleep(pause)
 
 
@@ -131,7 +131,7 @@ def _stream(url: str, path: Path, file: IO[bytes]) -> Iterator[int | None]:
     with _answer(urllib.request.Request(url, headers=headers), state) as response:  # noqa: S310
         if response.status == 206 and not _continues(response.headers, start, known):
             state.unlink(missing_ok=True)
-            raise _CutError("the server sent another part than it was asked for")
+            raise _CutError("the server sent another range than requested")
         if response.status != 206:  # no part was asked for, the server sends none, or it has another version now
             start = 0
             _empty(file)
@@ -140,13 +140,13 @@ def _stream(url: str, path: Path, file: IO[bytes]) -> Iterator[int | None]:
         if response.status != 206:
             _remember(state, response.headers, size)
         if size and size - start > shutil.disk_usage(path.parent).free:
-            raise UserError(f"{path.parent} has too little room for the {size} bytes of {path.name}; make some.")
+            raise UserError(f"{path.parent} has too little room for the {size} bytes of {path.name}; free some space.")
         while piece := _read(response):
             try:
                 file.write(piece)
                 file.flush()
             except OSError as error:
-                raise UserError(f"{path.name}.part cannot be written ({error.strerror}); make room.") from None
+                raise UserError(f"{path.name}.part cannot be written ({error.strerror}); free some space.") from None
             yield size
     if size is not None and file.tell() < size:
         raise _CutError(f"the connection ended after {file.tell()} of {size} bytes")
@@ -195,7 +195,7 @@ def _answer(request: urllib.request.Request, state: Path) -> Iterator[http.clien
         raise _CutError(_words(error)) from None
     with response:
         if response.headers.get_content_type() == "text/html":
-            raise GoneError("it answers with a web page")
+            raise GoneError("the server returned a web page")
         yield response
 
 
@@ -247,7 +247,7 @@ def _recorded(record: Path) -> str | None:
         return None
     digests = [line.split()[0] for line in record.read_text().splitlines() if line.strip() and line[0] != "#"]
     if len(digests) != 1:
-        raise UserError(f"{record} is no list with one SHA-256; remove it.")
+        raise UserError(f"{record} does not contain exactly one SHA-256; remove it.")
     return digests[0]
 
 

@@ -96,7 +96,7 @@ DATASETS = {
     ),
     "lidc_crops": Dataset(
         "LIDC-IDRI as crops around nodules: 8,843 training, 1,993 validation and 1,980 test images",
-        tuple(File(f"lidc_crops/{side}.tar.gz", f"{LIDC_CROPS}/{side}.tar.gz") for side in ("train", "val", "test")),
+        tuple(File(f"lidc_crops/{split}.tar.gz", f"{LIDC_CROPS}/{split}.tar.gz") for split in ("train", "val", "test")),
         "CC BY 3.0",
         "Kohl et al. 2019, arXiv:1905.13077; Armato et al. 2015, doi:10.7937/K9/TCIA.2015.LO9QL9SX; "
         "Armato et al. 2011, Medical Physics 38:915-931; Clark et al. 2013, Journal of Digital Imaging 26:1045-1057",
@@ -125,14 +125,14 @@ def fetch(name: str, folder: Path) -> list[Path]:
     one, or is no longer the one that was recorded.
     """
     if name not in DATASETS:
-        raise UserError(f"'{name}' is no dataset that can be fetched; choose one of {', '.join(DATASETS)}.")
+        raise UserError(f"unknown dataset '{name}'; choose one of {', '.join(DATASETS)}.")
     dataset = DATASETS[name]
     for file in dataset.files:
         try:
             download(file.url, folder / file.path, file.sha256)
         except GoneError as gone:
             raise UserError(
-                f"{file.url} cannot be fetched ({gone}); look at {dataset.page} for its address and put the file "
+                f"{file.url} cannot be fetched ({gone}); look up its address at {dataset.page} and put the file "
                 f"at {folder / file.path}."
             ) from None
     return [folder / file.path for file in dataset.files]
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str]) -> int:
     names = "\n".join(f"  {name:13} {dataset.what}" for name, dataset in DATASETS.items())
     parser = argparse.ArgumentParser(
         prog="segunc fetch",
-        description="Downloads public datasets; one that was cut off goes on where it was.",
+        description="Downloads public datasets; an interrupted download resumes.",
         epilog=f"names:\n{names}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,7 +1,7 @@
-"""Raw data as people have it: a folder, or a zip or tar of it. All are read in place and look the same.
+"""Raw data as it is distributed: a folder, or a zip or tar of it. All are read in place and look the same.
 
-Nothing is extracted: the names in an archive are labels and never become paths, so absolute ones, `..`, links and
-devices do no harm. Only regular files count; a link in a tar is left out.
+Nothing is extracted: the names in an archive are labels and never become paths, so absolute paths, `..`, links
+and devices are harmless. Only regular files count; a link in a tar is left out.
 """
 
 import gzip
@@ -32,12 +32,13 @@ MOST_GROWTH = 100
 """How many times its size a gzipped tar, or an archive in an archive, may unpack to. Images grow by 1 to 5, a bomb of
 zeros by 1000."""
 HARMLESS = 2**30
-"""Bytes that it may unpack to in any case."""
+"""Bytes that any of them may unpack to, however small."""
 LARGEST_HEADER = 2**20
 """Bytes of the largest extended header (long names, attributes) in a tar."""
 PIECE = 2**20
 PIECES = {zipfile.ZIP_STORED: PIECE, zipfile.ZIP_DEFLATED: PIECE, zipfile.ZIP_LZMA: 2**12}
-"""Bytes that are read at once from a member of a zip; of LZMA, zipfile unpacks all of them, to 7000 times as many."""
+"""Bytes that are read at once from a member of a zip. With LZMA, zipfile unpacks all of them, to up to 7000 times as
+many."""
 
 IGNORED = re.compile(
     r"(^|/)((__MACOSX|lost\+found|System Volume Information|\.Spotlight-V100|\.Trash[-\w]*)/"
@@ -45,7 +46,7 @@ IGNORED = re.compile(
 )
 """What operating systems and publishers add to the data."""
 NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|.{4096}|\A\Z")
-"""Control characters, bytes that are no UTF-8 (Python reads them as surrogates), too long a name, none at all."""
+"""Control characters, bytes that are not UTF-8 (Python reads them as surrogates), a name too long, an empty one."""
 
 
 class Files(NamedTuple):
@@ -63,10 +64,11 @@ class Files(NamedTuple):
 def open_files(path: Path) -> Iterator[Files]:
     """The files of the folder, zip, tar or gzipped tar `path`, without what operating systems and publishers add.
 
-    The content tells what kind of archive it is, not the suffix. A gzipped tar can only be read from its start, so it
-    is unpacked once, to a nameless file in the temporary folder (`TMPDIR`), which needs room for it; then any file
-    costs the same, in any order. Raises UserError if `path` cannot be opened, is neither a folder nor a complete
-    archive, unpacks to more than `MOST_GROWTH` times its size, has more than `MOST_MEMBERS` files or two of one name.
+    The kind of archive is recognised by content, not by suffix. A gzipped tar can only be read from its start, so it is
+    unpacked once, to an unnamed file in the temporary folder (`TMPDIR`), which needs room for it. Then files can be
+    read in any order at the same cost. Raises UserError if `path` cannot be opened, is neither a folder nor a complete
+    archive, unpacks to more than `MOST_GROWTH` times its size, has more than `MOST_MEMBERS` files, or two files of
+    the same name.
     """
     if _is_folder(path):
         yield _folder(path)
@@ -90,10 +92,10 @@ def _folder(path: Path) -> Files:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """The files below a folder, in no order; links to folders are followed, but for those that lead back to themselves.
+    """The files below a folder, in no order. Links to folders are followed, unless they lead back to one above.
 
-    Folders that operating systems add are left out, as they often may not be read. Raises UserError for any other that
-    cannot be read.
+    Folders that operating systems add are left out, because they are often not readable. Raises UserError for any other
+    that cannot be read.
     """
     left = [(folder, frozenset[tuple[int, int]]())]
     while left:
@@ -116,7 +118,7 @@ def walk(folder: Path) -> Iterator[Path]:
 def _is_folder(path: Path | os.DirEntry[str]) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # whoever reads it as a file says why not
+    except OSError:  # reading it as a file then reports the error
         return False
 
 
@@ -125,7 +127,7 @@ def _opened(file: Path) -> Iterator[BufferedReader]:
     """The open file; raises UserError if opening or reading fails, or for a pipe or device, which may never end."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
-            raise UserError(f"{file} is no regular file; remove it.")
+            raise UserError(f"{file} is not a regular file; remove it.")
         with file.open("rb") as opened:
             yield opened
     except OSError as error:
@@ -134,14 +136,14 @@ def _opened(file: Path) -> Iterator[BufferedReader]:
 
 @contextmanager
 def _archive(file: IO[bytes], what: str) -> Iterator[Files]:
-    """The files of the archive in `file`, which messages call `what`."""
+    """The files of the archive in `file`; `what` is its name in messages."""
     head = file.read(tarfile.BLOCKSIZE)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if head.startswith(b"\x1f\x8b"):
         with _copy(_unzipped(file, what), what, size) as unpacked:
             if not _is_tar(unpacked.read(tarfile.BLOCKSIZE)):
-                raise UserError(f"{what} is gzip, but what it packs is no tar archive; fetch it again.")
+                raise UserError(f"{what} is gzip-compressed, but does not contain a tar archive; fetch it again.")
             yield _tar(unpacked, what)
     elif _is_tar(head):
         yield _tar(file, what)
@@ -167,14 +169,14 @@ def _unzipped(file: IO[bytes], what: str) -> Iterator[bytes]:
 
 @contextmanager
 def _copy(pieces: Iterator[bytes], what: str, size: int) -> Iterator[IO[bytes]]:
-    """All pieces in a temporary file, which has no name and goes when it is closed; packed they have `size` bytes."""
+    """All pieces in a temporary file without a name, which disappears when closed; `size`: bytes when packed."""
     limit = max(HARMLESS, MOST_GROWTH * size)
     with tempfile.TemporaryFile() as copy:
         try:
             for piece in pieces:
                 if copy.tell() + len(piece) > limit:
                     raise UserError(
-                        f"{what} has {size / 2**20:.1f} MiB, but unpacks to more than {limit // 2**20}, which images "
+                        f"{what} is {size / 2**20:.1f} MiB, but unpacks to more than {limit // 2**20}, which images "
                         "never do; fetch it again."
                     )
                 copy.write(piece)
@@ -182,7 +184,7 @@ def _copy(pieces: Iterator[bytes], what: str, size: int) -> Iterator[IO[bytes]]:
         except OSError as error:
             raise UserError(
                 f"{what} cannot be unpacked to {tempfile.gettempdir()} ({error.strerror}); "
-                "make room there or name another folder in TMPDIR."
+                "make room there or set TMPDIR to another folder."
             ) from None
         yield copy
 
@@ -201,8 +203,10 @@ def _zip(archive: zipfile.ZipFile, what: str) -> Files:
         info = archive.getinfo(member.name)
         if info.flag_bits & 1:
             raise UserError(f"{member.name} in {what} is encrypted; make a zip without a password.")
-        if info.compress_type not in PIECES:  # the others unpack without a limit
-            raise UserError(f"{member.name} in {what} is packed in an unusual way; make a zip with `deflate`.")
+        if info.compress_type not in PIECES:  # zipfile unpacks others without a limit
+            raise UserError(
+                f"{member.name} in {what} is compressed with an unsupported method; make a zip with `deflate`."
+            )
         try:
             with archive.open(info) as opened:
                 while piece := opened.read(PIECES[info.compress_type]):
@@ -234,10 +238,10 @@ def _tar(file: IO[bytes], what: str) -> Files:
 
 
 def _packed(found: Iterable[_Member], pieces: Callable[[_Member], Iterator[bytes]], what: str) -> Files:
-    """The files of an archive, whose contents `pieces` gives."""
+    """The files of an archive; `pieces` yields the content of one."""
     members = list(islice(found, MOST_MEMBERS + 1))
     if len(members) > MOST_MEMBERS:
-        raise UserError(f"{what} has more than {MOST_MEMBERS} files, which is no data of this kind; fetch it again.")
+        raise UserError(f"{what} has more than {MOST_MEMBERS} files, too many for an image dataset; fetch it again.")
     by_name = {member.name: member for member in members}
 
     def read(name: str) -> bytes:
@@ -254,7 +258,7 @@ def _packed(found: Iterable[_Member], pieces: Callable[[_Member], Iterator[bytes
 
 
 def _is_tar(head: bytes) -> bool:
-    """Whether these 512 bytes are a tar header; the oldest tars have no other mark than its checksum."""
+    """Whether these 512 bytes are a tar header. The oldest tars can only be recognised by its checksum."""
     try:
         tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError):
@@ -266,9 +270,9 @@ def _tar_members(file: IO[bytes], what: str) -> Iterator[_Member]:
     """The regular files of a tar, from its start to its end.
 
     `tarfile` reads single headers here, but not the archive: it reserves whatever size a header names, follows extended
-    headers by recursion, and takes a damaged header for the end, which would lose images without a word.
+    headers by recursion, and takes a damaged header for the end, which would lose images silently.
     """
-    name, attributes = "", dict[str, str]()  # what the extended headers say of the member after them
+    name, attributes = "", dict[str, str]()  # from the extended headers before a member
     end = file.seek(0, os.SEEK_END)
     file.seek(0)
     while True:
@@ -291,11 +295,11 @@ def _tar_members(file: IO[bytes], what: str) -> Iterator[_Member]:
                     name = content.rstrip(b"\0").decode("utf-8", "surrogateescape")
             elif header.type not in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):
                 if header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse.") for key in attributes):
-                    raise ValueError("a file with holes")
+                    raise ValueError("a sparse file")
                 if header.isreg():
                     yield _Member(attributes.get("path", name or header.name), size, size, position + len(block))
                 elif header.type in tarfile.SUPPORTED_TYPES:
-                    size = 0  # links, folders and devices have no content, whatever they say
+                    size = 0  # links, folders and devices have no content, whatever size they claim
                 name, attributes = "", {}
         except (tarfile.HeaderError, ValueError) as error:
             raise UserError(f"{what} is cut off or damaged at byte {position} ({error}); fetch it again.") from None
@@ -320,20 +324,20 @@ def _attributes(header: bytes) -> dict[str, str]:
 def _check_size(what: str, size: int) -> None:
     if size > LARGEST_MEMBER:
         raise UserError(
-            f"{what} has {size / 2**20:.0f} MiB, but at most {LARGEST_MEMBER // 2**20} are read; remove or shrink it."
+            f"{what} is {size / 2**20:.0f} MiB, but at most {LARGEST_MEMBER // 2**20} are read; remove or shrink it."
         )
 
 
 def _wanted(names: Iterable[str], what: str) -> list[str]:
-    """The names in natural order, without what is ignored; raises UserError if one is no name or there twice."""
+    """The names in natural order, without ignored ones; raises UserError for an invalid or repeated name."""
     wanted = [name for name in names if not IGNORED.search(name)]
     for name in wanted:
         if NO_NAME.search(name):
-            raise UserError(f"{what} has a file of the name {name[:80]!a}, which is no readable text; rename it.")
+            raise UserError(f"{what} has a file named {name[:80]!a}, which is not readable text; rename it.")
     wanted.sort(key=natural)
     for name, after in pairwise(wanted):
         if name == after:
-            raise UserError(f"{what} has two files of the name {name}; remove one of them.")
+            raise UserError(f"{what} has two files named {name}; remove one of them.")
     return wanted
 
 

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, images and masks by the same geometry."""
+"""Augmentation of a whole batch at once, with the same geometry for images and masks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +14,8 @@ def augment(
     """Random flips, rotation and zoom per image.
 
     images: float (B, C, H, W); masks: float {0, 1} (B, A, H, W); settings: `flip` (bool), `rotation` (degrees either
-    way), `scale` (lowest and highest zoom factor). Images are interpolated bilinearly, masks take the nearest pixel
-    and stay binary; what turns in from outside is the mirrored image, so that there are no black corners.
+    way), `scale` (lowest and highest zoom factor). Images are interpolated bilinearly, masks by the nearest pixel,
+    so they remain binary. Pixels from outside are filled by reflection, so there are no black corners.
     """
     b = len(images)
 

@@ -1,4 +1,4 @@
-"""A table as an editor or a spreadsheet saves it: all its rows, or one sentence why not."""
+"""Reading a CSV as editors and spreadsheets save it: all its rows, or an error in one sentence."""
 
 import csv
 import io
@@ -9,14 +9,14 @@ from pathlib import Path
 from segunc.runtime.errors import UserError
 
 Columns = Mapping[str, Sequence[str]]
-"""Names that a column may have in the header, by the name it gets; their case does not matter."""
+"""Accepted names of a column in the header (case does not matter), by the name under which it is returned."""
 
 
 def read_table(path: Path, needed: Columns, optional: Columns | None = None) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and values of each row; a `needed` value is never empty, an `optional` one is where there is none.
+    """Line number and values of each row; `needed` values are never empty, missing `optional` ones are.
 
-    Fields are separated by whatever the header has more of, commas, semicolons or tabs. Text is UTF-8 with or without
-    a byte-order mark; values come without the space around them, in the normal form NFC. Empty rows are skipped.
+    The separator is the most frequent of comma, semicolon and tab in the header. Text is UTF-8 with or without a
+    byte-order mark. Values are stripped and in the normal form NFC. Empty rows are skipped.
 
     Raises UserError if the file cannot be read or lacks a needed column or value.
     """
@@ -50,8 +50,8 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{path} cannot be read ({error.strerror}); replace it.") from None
     except UnicodeDecodeError:
         text = "\0"
-    if "\0" in text:  # as in UTF-16; no text has it, and HDF5 cannot store it
-        raise UserError(f"{path} is no text in UTF-8; save it as CSV in UTF-8.")
+    if "\0" in text:  # as in UTF-16; text never contains it, and HDF5 cannot store it
+        raise UserError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.")
     first = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     try:

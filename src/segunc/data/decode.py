@@ -1,8 +1,9 @@
-"""From the bytes of an image file to an array, or one sentence why not.
+"""From the bytes of an image file to an array, or an error in one sentence.
 
-A file is taken if there is one right way to read it, and refused if there are two: a picture that asks to be turned
-for display may have masks that were drawn before or after turning it, CMYK has no colours without its profile,
-transparent pixels may count or not, and 16 bits have no grey levels without a range. Colour profiles are not applied.
+A file is read if there is one right way to read it, and refused if it is ambiguous: masks of a picture with an EXIF
+orientation may have been drawn before or after rotating it, CMYK has no defined colours without its profile,
+transparent pixels may count or not, and 16-bit values have no grey levels without a range. Colour profiles are not
+applied.
 """
 
 import io
@@ -21,23 +22,24 @@ from segunc.data.intensity import to_bytes
 from segunc.runtime.errors import UserError
 
 PICTURES = ("PNG", "JPEG", "TIFF", "BMP")
-"""What a file may be, by its content."""
+"""Accepted file formats, recognised by content."""
 READABLE = ("L", "RGB", "P", "1", "I", "F", "I;16", "I;16B", "I;16L")
-"""Pillow modes of pictures that are taken, some of them only with a range of intensities."""
+"""Accepted modes of Pillow, some of them only with a range of intensities."""
 LARGEST = 2**26
-"""Pixels of the largest picture that is decoded: more than dermatoscopes and X-rays have, and still fits in memory."""
+"""Pixels of the largest picture that is decoded: more than dermatoscopes and X-ray detectors produce, and it still fits
+in memory."""
 ORIENTATION = 0x0112
-"""EXIF tag: 1 is upright, 2 to 8 are turned or mirrored."""
+"""EXIF tag: 1 is upright, 2 to 8 are rotated or mirrored."""
 
 
 def image(data: bytes, name: str, channels: int, intensity: Intensity | None = None) -> NDArray[np.uint8]:
-    """A picture as uint8 (channels, H, W), 1 channel (grey) or 3 (RGB); an NPY array if `name` ends so.
+    """A picture as uint8 (channels, H, W), 1 channel (grey) or 3 (RGB); an NPY array if `name` ends with `.npy`.
 
-    Without `intensity`, 8-bit values are taken as they are and others are refused. With it, all are cut at its two ends
-    and spread over 0 to 255, rounded half up. Grey becomes RGB, and RGB becomes grey if it has no colours. An NPY
+    Without `intensity`, 8-bit values are kept and others are refused. With it, all values are clipped to that range and
+    mapped to 0..255, rounded half up. Grey becomes RGB, and RGB becomes grey if its channels are equal. An NPY
     array is (H, W), (H, W, C) or (C, H, W), C = 1 or 3.
 
-    Raises UserError naming the file `name` if it is damaged, of another kind, or could be read in two ways.
+    Raises UserError naming the file `name` if it is damaged, of another kind, or ambiguous.
     """
     if _is_array(name):
         values = _array(data, name)
@@ -72,7 +74,7 @@ def _wanted(channels: int) -> str:
 def mask(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """A mask as uint8 {0, 1} (H, W); in the file it is {0, 1}, {0, 255} or, with 16 bits, {0, 65535}.
 
-    A palette of greys stands for its greys, one of colours for its indices, as label tools use it.
+    A palette of greys is read as its greys, one of colours as its indices, which is how label tools use it.
     Raises UserError naming the file `name` if it is damaged, of another size than the image's `shape` (H, W), or has
     any other value.
     """
@@ -102,7 +104,7 @@ def _labels(data: bytes, name: str) -> NDArray:
 
 
 def _without_colours(values: NDArray) -> NDArray:
-    """(H, W) where all channels of (H, W, C) are the same; else, as it was."""
+    """(H, W) if all channels of (H, W, C) are equal; otherwise unchanged."""
     return values[..., 0] if values.ndim == 3 and (values == values[..., :1]).all() else values
 
 
@@ -132,21 +134,21 @@ def _array(data: bytes, name: str) -> NDArray:
 def _open(data: bytes, name: str) -> Image.Image:
     """The decoded picture without an alpha channel."""
     with _explained(name, "an image"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they name no file, and what matters is checked here
+        warnings.simplefilter("ignore")  # they do not name the file, and what matters is checked here
         picture = Image.open(io.BytesIO(data), formats=PICTURES)
         if picture.width * picture.height > LARGEST:
             raise Image.DecompressionBombError(f"{picture.width}x{picture.height} pixels")
         pages = getattr(picture, "n_frames", 1)
-        if pages > 1 and picture.format != "MPO":  # a JPEG with more pictures behind the first one, as phones write it
+        if pages > 1 and picture.format != "MPO":  # a JPEG followed by more pictures, as phones write it
             raise UserError(f"{name} has {pages} pages, but one is needed; save each as a file of its own.")
-        # Pillow cuts these to their upper 8 bits without a word. What it decodes from is known before loading only.
+        # Pillow silently truncates these to their upper 8 bits. The mode in the file is known only before loading.
         if any(f"{mode};16" in str(tile.args) for tile in picture.tile for mode in ("RGB", "RGBA", "RGBX", "LA")):
-            raise UserError(f"{name} has several channels of 16 bits, but with channels 8 are needed; convert it.")
-        turned = picture.getexif().get(ORIENTATION, 1)
-        if turned in range(2, 9):
+            raise UserError(f"{name} has several 16-bit channels, but colour images need 8 bits; convert it.")
+        orientation = picture.getexif().get(ORIENTATION, 1)
+        if orientation in range(2, 9):
             raise UserError(
-                f"{name} asks to be turned for display (EXIF orientation {turned}), and masks may be drawn either way; "
-                "save it turned as its masks are, without that tag."
+                f"{name} has EXIF orientation {orientation}, and its masks may be drawn either way; "
+                "rotate it to match its masks and remove the tag."
             )
         picture.load()
         return _without_alpha(picture, name)
@@ -156,14 +158,14 @@ def _without_alpha(picture: Image.Image, name: str) -> Image.Image:
     if not picture.has_transparency_data:
         return picture
     if picture.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise UserError(f"{name} has transparent pixels, which are neither marked nor unmarked; save it without them.")
+        raise UserError(f"{name} has transparent pixels, which may or may not count; save it without transparency.")
     opaque = {"LA": "L", "La": "L", "RGBA": "RGB", "RGBa": "RGB", "PA": "RGB"}
     return picture.convert(opaque[picture.mode]) if picture.mode in opaque else picture
 
 
 @contextmanager
 def _explained(name: str, what: str) -> Iterator[None]:
-    """Turns errors into one sentence. Pillow and NumPy raise nearly any kind for damaged files."""
+    """Turns errors into one sentence. For damaged files, Pillow and NumPy raise exceptions of nearly any type."""
     try:
         yield
     except UserError:
@@ -172,7 +174,7 @@ def _explained(name: str, what: str) -> Iterator[None]:
         size = str(error).rstrip(".")  # Pillow's own ends with a dot
         raise UserError(f"{name} is too large ({size}; at most {LARGEST} are read); shrink it.") from None
     except Image.UnidentifiedImageError:
-        raise UserError(f"{name} cannot be read as an image (no PNG, JPEG, TIFF or BMP); replace it.") from None
+        raise UserError(f"{name} cannot be read as an image (not a PNG, JPEG, TIFF or BMP); replace it.") from None
     except Exception as error:
         reason = textwrap.shorten(re.sub(r" object at 0x\w+", "", str(error)), 80) or type(error).__name__
         raise UserError(f"{name} cannot be read as {what} ({reason}); replace it.") from None

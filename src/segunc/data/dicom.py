@@ -14,16 +14,16 @@ from segunc.data.archive import NO_NAME, Files
 from segunc.runtime.errors import UserError
 
 CANDIDATE = re.compile(r"(\.dcm|(^|/)[^./]+|\.\d+)$", re.IGNORECASE)
-"""Names of files that may be DICOM: without a suffix, or with a UID for a name, if not called so."""
+"""Names of files that may be DICOM: `.dcm`, no suffix, or a UID as the name."""
 TAGS = ["Modality", "PatientID", "SeriesInstanceUID", "SOPInstanceUID", "ImagePositionPatient"]
 TOLERANCE = 0.01
-"""Millimetres by which two positions of one slice may differ, as they are rounded when written."""
+"""Millimetres by which two positions of one slice may differ, because they are rounded when written."""
 LARGEST = 1e6
-"""Hounsfield units that no scanner gives."""
+"""Hounsfield units beyond those of any scanner."""
 MOST_PIXELS = 2**24
 """Pixels of the largest image that is decoded; CT slices have 2**18, rarely 2**20."""
 SPACING = (0.01, 100)
-"""Range of the millimetres between pixels."""
+"""Plausible millimetres between pixels of a CT, from and to."""
 
 
 class Slice(NamedTuple):
@@ -50,7 +50,7 @@ class Image(NamedTuple):
 def ct_series(files: Files) -> dict[str, Series]:
     """The CT series among the files by series instance UID, in natural order of their first files.
 
-    Their headers alone are decoded, and other modalities left out. Raises UserError if a file is damaged, two have the
+    Only their headers are decoded; other modalities are left out. Raises UserError if a file is damaged, two have the
     same SOP instance UID, or a series has several patients.
     """
     found: dict[str, Series] = {}
@@ -62,14 +62,14 @@ def ct_series(files: Files) -> dict[str, Series]:
         modality, patient_id, series_uid, sop_uid, z = _header(data, name)
         if not (series_uid and sop_uid):
             if suffix:
-                raise UserError(f"{name} names no series or no SOP instance UID; replace it.")
+                raise UserError(f"{name} has no series or SOP instance UID; replace it.")
             continue  # such as a DICOMDIR
         if modality != "CT":
             continue
         if not patient_id:
             raise UserError(f"{name} has no PatientID, without which images cannot be split by patient; add it.")
         if NO_NAME.search(patient_id):
-            raise UserError(f"{name} has the PatientID {patient_id[:80]!a}, which is no readable text; correct it.")
+            raise UserError(f"{name} has the PatientID {patient_id[:80]!a}, which is not readable text; correct it.")
         series = found.setdefault(series_uid, Series(patient_id, {}))
         if series.patient_id != patient_id:
             raise UserError(
@@ -102,7 +102,7 @@ def image(data: bytes, name: str) -> Image:
         pixels = dataset.pixel_array
         slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
         rows, columns = (float(value) for value in dataset.PixelSpacing)
-    except RuntimeError as error:  # no decoder for it, or all have failed
+    except RuntimeError as error:  # there is no decoder for it, or all have failed
         raise UserError(
             f"{name} cannot be decoded ({_reason(error)}); decompress it, or install pylibjpeg with its plugins."
         ) from None
@@ -111,12 +111,15 @@ def image(data: bytes, name: str) -> Image:
     if pixels.ndim != 2:
         raise UserError(f"{name} has pixels of shape {pixels.shape}, but a CT slice is one grey image; remove it.")
     hounsfield = pixels * slope + intercept
-    if not np.abs(hounsfield).max() < LARGEST:  # as it is for NaN
+    if not np.abs(hounsfield).max() < LARGEST:  # false for NaN too
         raise UserError(
-            f"{name} has RescaleSlope {slope} and RescaleIntercept {intercept}, which give no CT; replace it."
+            f"{name} has RescaleSlope {slope} and RescaleIntercept {intercept}, which are not valid for CT; replace it."
         )
     if not all(SPACING[0] <= value <= SPACING[1] for value in (rows, columns)):
-        raise UserError(f"{name} has the PixelSpacing {rows}, {columns}, which are no millimetres of a CT; replace it.")
+        raise UserError(
+            f"{name} has the PixelSpacing {rows}, {columns}, outside the plausible range for CT "
+            f"({SPACING[0]}-{SPACING[1]} mm); replace it."
+        )
     return Image(hounsfield, (rows, columns))
 
 
@@ -141,7 +144,7 @@ def _dataset(data: bytes, name: str, **options: Any) -> pydicom.Dataset:
 
 
 def _damaged(name: str, error: Exception) -> UserError:
-    """pydicom raises many kinds of errors for damaged files; each means the same to the user."""
+    """pydicom raises many types of errors for damaged files; all mean the same to the user."""
     return UserError(f"{name} cannot be read as a CT slice in DICOM ({_reason(error)}); replace it.")
 
 

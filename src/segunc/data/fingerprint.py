@@ -1,4 +1,4 @@
-"""Has raw data changed? Its digest, which is computed once and then remembered as long as no file is touched."""
+"""Has raw data changed? Its digest, computed once and cached until one of its files is touched."""
 
 import hashlib
 import json
@@ -12,25 +12,25 @@ from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 
 SLOW = 2**30
-"""Bytes from which on reading is announced: it takes seconds."""
+"""Bytes from which reading is announced, because it takes seconds."""
 
 
 def remembered_digest(path: Path, memory: Path) -> str:
-    """`segunc.data.archive.digest` of a file or folder, from the JSON file `memory` if nothing was touched since.
+    """`segunc.data.archive.digest` of a file or folder, from the JSON file `memory` if no file was touched since.
 
-    Touched is what has another size, modification or change time; the last one is set by the system even for a copy
-    that keeps the time stamps of its source. A memory that cannot be read or written costs time only.
+    A file is touched if its size, modification time or change time differs. The system sets the change time even of a
+    copy that keeps the time stamps of its source. A memory that cannot be read or written only costs time.
     """
     try:
         state, size = _state(path)
     except OSError:
-        return digest(path)  # says what cannot be read
+        return digest(path)  # raises the error in one sentence
     key = str(path.resolve())
     known = _read(memory)
     if known.get(key, [None])[0] == state:
         return known[key][1]
     if size >= SLOW:
-        print(f"segunc: reading {path} ({size / 2**30:.1f} GiB) to see whether it changed", file=sys.stderr)
+        print(f"segunc: reading {path} ({size / 2**30:.1f} GiB) to check whether it has changed", file=sys.stderr)
     result = digest(path)
     with suppress(OSError, UserError), write_atomically(memory) as beside:
         beside.write_text(json.dumps({**_read(memory), key: [state, result]}, indent=1), encoding="utf-8")
@@ -44,7 +44,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _state(path: Path) -> tuple[str, int]:
-    """A digest of all that tells a touched file from an untouched one, and the bytes of all files."""
+    """A digest of what changes when a file is touched, and the total bytes of all files."""
     lines, size = hashlib.sha256(), 0
     for file in _files(path):
         status = file.stat()

@@ -1,4 +1,4 @@
-"""Bringing images of any size to one size: pure functions on the last two axes of an array."""
+"""Cropping and resizing: pure functions on the last two axes of an array."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def area(pixels: NDArray, size: int) -> NDArray:
     """(..., H, W) averaged over areas to (..., size, size), in the same dtype; the aspect ratio is not kept.
 
     Each new pixel is the mean of the old ones under it, weighted by how much of each it covers. Integers are rounded
-    half up, so a mask of {0, 1} stays one: a pixel is marked where at least half of its area was.
+    half up, so a mask of {0, 1} remains one: a pixel is foreground if at least half of its area was.
 
     The weights are whole numbers and the sums exact in float64, so the result is the same on every machine.
     """

@@ -1,4 +1,4 @@
-"""From values of any range to the 256 grey levels of a store."""
+"""Mapping values of any range to the 256 grey levels of a store."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,10 +7,10 @@ from segunc.catalogue.option_types import Intensity
 
 
 def to_bytes(values: NDArray, intensity: Intensity) -> NDArray[np.uint8]:
-    """Values of any real type and shape, cut at the two ends of `intensity` and spread over 0 to 255, rounded half up.
+    """Values of any real type and shape, clipped to `intensity` and mapped to 0..255, rounded half up.
 
     `minmax` takes the smallest and the largest of the values themselves; if they are all the same, they become 0.
-    Raises ValueError if one is no finite number, or if they are too far apart for a float64.
+    Raises ValueError if a value is not finite, or if their range overflows a float64.
     """
     numbers = values.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):

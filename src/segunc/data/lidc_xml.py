@@ -1,9 +1,9 @@
-"""The radiologists' XML of LIDC-IDRI: who outlined which nodule, and the masks that outlines mean.
+"""The radiologists' XML of LIDC-IDRI: who outlined which nodule, and the masks that the outlines enclose.
 
-A `LidcReadMessage` holds up to four `readingSession`s, one per radiologist, with an `unblindedReadNodule` per finding
-and in it a `roi` per outline. Findings of at least 3 mm are outlined, pixel by pixel; smaller ones and other marks
-(`nonNodule`) are single points, which are left out. Armato et al. 2011, "The Lung Image Database Consortium (LIDC) and
-Image Database Resource Initiative (IDRI)".
+A `LidcReadMessage` contains up to four `readingSession`s, one per radiologist, with an `unblindedReadNodule` per
+finding and in it a `roi` per outline. Findings of at least 3 mm are outlined, pixel by pixel; smaller ones and other
+marks (`nonNodule`) are single points, which are left out. Armato et al. 2011, "The Lung Image Database Consortium
+(LIDC) and Image Database Resource Initiative (IDRI)".
 """
 
 import math
@@ -33,7 +33,7 @@ class Outline(NamedTuple):
     """The slice's z in mm, in the patient's coordinates."""
     hole: bool
     points: NDArray[np.int64]
-    """(n, 2) of x and y in whole pixels, n > 1: the first pixels outside the nodule, those of a hole as well."""
+    """(n, 2) of x and y in whole pixels, n > 1: the first pixels outside the nodule, also for a hole."""
 
 
 class Reading(NamedTuple):
@@ -55,9 +55,9 @@ class Markup(NamedTuple):
 
 
 def parse(data: bytes, name: str) -> Markup | None:
-    """The nodules of at least 3 mm in the XML file `name`; None if it is no `LidcReadMessage`, as for chest x-rays.
+    """The nodules of at least 3 mm in the XML file `name`; None if it is not a `LidcReadMessage`, as for chest x-rays.
 
-    Document type declarations are refused, so there are no entities and nothing else is opened. Raises UserError
+    Document type declarations are refused, so there are no entities and no other file is opened. Raises UserError
     naming the file if it is damaged or breaks the layout above.
     """
     root = _tree(data, name)
@@ -65,7 +65,7 @@ def parse(data: bytes, name: str) -> Markup | None:
         return None
     series_uid = root.findtext("ResponseHeader/SeriesInstanceUid", "").strip()
     if not series_uid:
-        raise UserError(f"{name} names no SeriesInstanceUid; replace it.")
+        raise UserError(f"{name} has no SeriesInstanceUid; replace it.")
     sessions = root.findall("readingSession")
     if len(sessions) > SESSIONS:
         raise UserError(f"{name} has {len(sessions)} reading sessions, but a scan has at most {SESSIONS}; replace it.")
@@ -81,7 +81,7 @@ def parse(data: bytes, name: str) -> Markup | None:
 def nodules(readings: Sequence[Reading]) -> list[list[Reading]]:
     """The readings of one scan in groups, one per nodule, ordered by the first z, y and x of their boxes.
 
-    Readings of different radiologists are of one nodule if their boxes overlap or touch, directly or through others
+    Readings of different radiologists belong to one nodule if their boxes overlap or touch, directly or through others
     (Kohl et al. 2019, arXiv:1905.13077).
     """
     if not readings:
@@ -106,9 +106,9 @@ def box(readings: Iterable[Reading]) -> NDArray[np.float64]:
 
 
 def mask(outlines: Iterable[Outline], shape: tuple[int, int], name: str) -> NDArray[np.uint8]:
-    """What outlines on one slice enclose, as {0, 1} of `shape` (H, W): their insides, without holes.
+    """The mask, {0, 1} of `shape` (H, W), that outlines on one slice enclose, without holes.
 
-    Pixels on the line are outside, on that of a hole too. Raises UserError naming the XML file `name` if an outline
+    Pixels on a line are outside, also on that of a hole. Raises UserError naming the XML file `name` if an outline
     leaves the image.
     """
     inside = np.zeros(shape, bool)
@@ -129,9 +129,9 @@ def mask(outlines: Iterable[Outline], shape: tuple[int, int], name: str) -> NDAr
 
 
 def _fill(x: NDArray[np.int64], y: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The pixels inside a polygon (even-odd rule) and those that its line goes through the centre of.
+    """The pixels inside a polygon (even-odd rule), and those whose centre its line crosses.
 
-    Both are (max(y) + 1, max(x) + 1). The first says nothing about pixels of the second.
+    Both are (max(y) + 1, max(x) + 1). The first is undefined at pixels of the second.
     """
     inside = np.zeros((y.max() + 1, x.max() + 1), bool)
     line = np.zeros_like(inside)
@@ -175,10 +175,10 @@ def _outline(roi: Element, name: str) -> Outline:
 
 
 def _tree(data: bytes, name: str) -> Element:
-    """The root element, with names that lack their namespace and without attributes."""
+    """The root element, with names stripped of their namespace and without attributes."""
     if len(data) > LARGEST:
         raise UserError(
-            f"{name} has {len(data) / 2**20:.0f} MiB, but XML of at most {LARGEST // 2**20} is read; remove it."
+            f"{name} is {len(data) / 2**20:.0f} MiB, but XML of at most {LARGEST // 2**20} is read; remove it."
         )
 
     def refuse(*_: object) -> None:

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from segunc.data.splits import SIDES
+from segunc.data.splits import SPLITS
 from segunc.data.store import CHUNK, read_attributes
 from segunc.runtime.errors import UserError
 
@@ -20,10 +20,10 @@ BLOCK = 2**26
 def read_images(path: Path) -> pd.DataFrame:
     """One row per image, in the order of the store.
 
-    Columns: image_id, group_id, patient_id, split; annotators (masks that exist), votes (of these, those that mark
-    something), foreground (marked share of the pixels, mean over the existing masks; NaN without one).
+    Columns: image_id, group_id, patient_id, split; annotators (masks that exist), votes (of these, the number that are
+    not empty), foreground (share of the pixels in [0, 1], mean over the existing masks; NaN without one).
 
-    Raises UserError if `path` is no store.
+    Raises UserError if `path` is not a store.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -37,7 +37,7 @@ def read_images(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; prepare the dataset first.") from None
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is no dataset that `prepare` wrote ({error}); make it again.") from None
+        raise UserError(f"{path} is not a dataset that `prepare` wrote ({error}); prepare it again.") from None
     existing = annotated.sum(axis=1)
     return pd.DataFrame(
         {
@@ -50,10 +50,10 @@ def read_images(path: Path) -> pd.DataFrame:
 
 
 def overview(images: pd.DataFrame) -> pd.DataFrame:
-    """Facts (rows) of each side of the split and of all images (columns), as text; `images` is from `read_images`."""
-    parts = {side: images[images["split"] == side] for side in SIDES} | {"all": images}
+    """Facts (rows) of each split and of all images (columns), as text; `images` comes from `read_images`."""
+    parts = {split: images[images["split"] == split] for split in SPLITS} | {"all": images}
     counts = sorted(int(count) for count in images["annotators"].unique())
-    return pd.DataFrame({side: _facts(part, counts) for side, part in parts.items()})
+    return pd.DataFrame({split: _facts(part, counts) for split, part in parts.items()})
 
 
 def _facts(images: pd.DataFrame, counts: list[int]) -> dict[str, str]:
@@ -65,23 +65,23 @@ def _facts(images: pd.DataFrame, counts: list[int]) -> dict[str, str]:
         "patients": f"{images['patient_id'].nunique():,}",
         "nodules or lesions": f"{images['group_id'].nunique():,}",
         **{f"images of {n} annotator{'s' * (n != 1)}": f"{(annotators == n).sum():,}" for n in counts},
-        "images that nobody marked": f"{((votes == 0) & (annotators > 0)).sum():,}",
-        "images that only some marked": f"{((votes > 0) & (votes < annotators)).sum():,}",
+        "images with no foreground annotation": f"{((votes == 0) & (annotators > 0)).sum():,}",
+        "images with partial agreement": f"{((votes > 0) & (votes < annotators)).sum():,}",
         "masks": f"{annotators.sum():,}",
         "empty masks": _percent(1 - votes.sum() / annotators.sum()) if annotators.any() else "",
-        "marked pixels, mean": _percent(mean) if len(shares) else "",
-        "marked pixels, 5% to 95%": f"{_percent(low)} to {_percent(high)}" if len(shares) else "",
+        "foreground pixels, mean": _percent(mean) if len(shares) else "",
+        "foreground pixels, 5% to 95%": f"{_percent(low)} to {_percent(high)}" if len(shares) else "",
     }
 
 
 def _percent(share: float) -> str:
-    """Two significant digits; with more than 10%, none after the point."""
+    """Two significant digits below 10%, whole percent from there on."""
     percent = 100 * share
     return f"{percent:.0f}%" if percent >= 10 or percent == 0 else f"{percent:.2g}%"
 
 
 def describe(path: Path) -> str:
-    """All that is known of a store, as readable text. Raises UserError if `path` is no store."""
+    """A description of a store as readable text. Raises UserError if `path` is not a store."""
     images = read_images(path)
     with h5py.File(path, "r") as file:
         _, channels, height, width = file["images"].shape
@@ -94,7 +94,7 @@ def describe(path: Path) -> str:
         f"{path.stem}: {'grey' if channels == 1 else 'RGB'} images of {width}x{height} pixels, "
         f"{slots} slot{'s' * (slots != 1)} for annotators",
         f"raw format: {raw_format}; left out: {', '.join(left_out) or 'none'}",
-        *([f"{torn} of the patients have images on several sides of the split"] if torn else []),
+        *([f"{torn} of the patients have images in several splits"] if torn else []),
         overview(images).to_string(),
     ]
     return "\n".join(lines)

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from segunc.data.archive import digest
 from segunc.data.geometry import area, crop
-from segunc.data.splits import SIDES, check_split, split_patients
-from segunc.data.store import CHUNK, Dropped, Record, read_attributes, write_store
+from segunc.data.splits import SPLITS, check_split, split_patients
+from segunc.data.store import CHUNK, Dropped, ImageRecord, read_attributes, write_store
 from segunc.runtime.errors import UserError
 from segunc.runtime.progress import Progress
 
 
-def resize(record: Record, size: int, how: str) -> Record:
+def resize(record: ImageRecord, size: int, how: str) -> ImageRecord:
     """The record with `size` x `size` pixels; `how` is `crop` (of the centre) or `area` (averages).
 
     Cropping pads a smaller image with its own minimum. The probability is averaged like an image, so under `area` it is
-    that of the pixel's area and only near to that of the thresholded mask.
+    the mean over the pixel's area, which only approximates the probability of the thresholded mask.
     """
 
     def fit(pixels: NDArray, padding: float = 0) -> NDArray:
@@ -40,9 +40,9 @@ def resize(record: Record, size: int, how: str) -> Record:
 
 
 def resized(
-    entries: Iterable[Record | Dropped], size: int, how: str, exclusions: Counter[str], progress: Progress
-) -> Iterator[Record]:
-    """The records in their new size; counts in `exclusions` what is left out, by reason.
+    entries: Iterable[ImageRecord | Dropped], size: int, how: str, exclusions: Counter[str], progress: Progress
+) -> Iterator[ImageRecord]:
+    """The records in their new size; counts the images left out in `exclusions`, by reason.
 
     Raises UserError if two records share an id, or if they are not all grey or all RGB.
     """
@@ -54,7 +54,7 @@ def resized(
             exclusions[entry.reason] += 1
             continue
         if entry.image_id in seen:
-            raise UserError(f"image {entry.image_id} appears twice; image ids must differ.")
+            raise UserError(f"image {entry.image_id} appears twice; image ids must be unique.")
         seen.add(entry.image_id)
         channels = channels or len(entry.image)
         if len(entry.image) != channels:
@@ -68,46 +68,48 @@ def resized(
             continue
         yield record
     if not seen:
-        raise UserError("the raw data has no image that anybody marked; check the dataset's options.")
+        raise UserError("the raw data has no image with a foreground annotation; check the dataset's options.")
 
 
-def _marked(record: Record) -> bool:
+def _marked(record: ImageRecord) -> bool:
     return any(mask is not None and mask.any() for mask in record.masks)
 
 
-def assign_sides(split: Mapping[str, Any], patient_ids: list[str], published: list[str | None]) -> list[str]:
-    """The side of each image: the published one where there is one, else that of its patient in a seeded split.
+def assign_splits(shares: Mapping[str, Any], patient_ids: list[str], published: list[str | None]) -> list[str]:
+    """The split of each image: the published one if there is one, otherwise that of its patient in a seeded split.
 
-    Raises UserError if a patient is on two sides, if only some images are on one, or if nothing is left to train or to
-    test on. A published split without validation images is enough for active learning.
+    `shares` are the arguments of `split_patients`.
+
+    Raises UserError if a patient is in two splits, if the release has a split for some images only, or if there are no
+    training or no test images. A published split without validation images is enough for active learning.
     """
     if any(published):
         if not all(published):
             patient = patient_ids[published.index(None)]
-            raise UserError(f"an image of patient {patient} has no side in the published split; add or remove it.")
-        sides = [side for side in published if side]
+            raise UserError(f"an image of patient {patient} is missing from the published split; add or remove it.")
+        splits = [split for split in published if split]
     else:
-        side_of = split_patients(patient_ids, **split)
-        sides = [side_of[patient] for patient in patient_ids]
-    check_split(patient_ids, sides)
-    for side in ("train", "test"):
-        if side not in sides:
-            raise UserError(f"no image is on the side {side} of the published split; move or add some.")
-    return sides
+        split_of = split_patients(patient_ids, **shares)
+        splits = [split_of[patient] for patient in patient_ids]
+    check_split(patient_ids, splits)
+    for split in ("train", "test"):
+        if split not in splits:
+            raise UserError(f"the published split has no {split} images; move or add some.")
+    return splits
 
 
 def prepare(spec: Mapping[str, Any], raw: Mapping[str, Path], output: Path) -> None:
     """Writes the store `output` from raw data.
 
-    `spec` is `segunc.config.specs.prepare`, `raw` the files or folders by option name. Raises UserError if they do not fit,
-    and then leaves `output` as it was.
+    `spec` comes from `segunc.config.specs.prepare`; `raw` contains the files or folders by option name. Raises
+    UserError if the raw data is missing, damaged or contradictory; then `output` is left as it was.
     """
     for path in raw.values():
         try:
             path.stat()
         except OSError as error:
             raise UserError(f"{path} cannot be opened ({error.strerror}); put the raw data there.") from None
-    # By name, so that the digest of this stage's code has no format in it but the one that the dataset uses.
+    # Imported by name, so that the code digest of this stage covers only the format that the dataset uses.
     read = importlib.import_module(f"segunc.data.formats.{spec['format']}").read
     exclusions: Counter[str] = Counter()
     entries = read(**spec["options"], **raw)
@@ -123,25 +125,26 @@ def prepare(spec: Mapping[str, Any], raw: Mapping[str, Path], output: Path) -> N
             "h5py": h5py.__version__,
         },
     }
-    write_store(output, records, partial(assign_sides, spec["split"]), attributes)
+    write_store(output, records, partial(assign_splits, spec["split"]), attributes)
 
 
 def summary(path: Path) -> str:
-    """One line on a store: images and patients per side, annotators, share of empty masks, images left out.
+    """One line on a store: images and patients per split, annotators, share of empty masks, images left out.
 
     Masks are read a few at a time, so that the store may be larger than memory.
     """
     with h5py.File(path, "r") as file:
-        side_of, patients = (file[name].asstr()[:] for name in ("split", "patient_id"))
+        split_of, patients = (file[name].asstr()[:] for name in ("split", "patient_id"))
         annotated, masks = file["annotated"][:], file["masks"]
         parts = (masks[start : start + CHUNK] for start in range(0, len(masks), CHUNK))
         marked = np.concatenate([part.any(axis=(2, 3)) for part in parts])
-    sides = [
-        f"{side} {(side_of == side).sum()} images of {len(set(patients[side_of == side]))} patients" for side in SIDES
+    splits = [
+        f"{split} {(split_of == split).sum()} images of {len(set(patients[split_of == split]))} patients"
+        for split in SPLITS
     ]
-    if "val" not in side_of:
-        sides.append("without images on the side val only active learning can train")
+    if "val" not in split_of:
+        splits.append("without val images, only active learning can train")
     dropped = [f"{count} dropped ({reason})" for reason, count in read_attributes(path)["exclusions"].items()]
     empty = 1 - marked[annotated].mean()
-    facts = [*sides, f"{annotated.shape[1]} annotator(s), {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
+    facts = [*splits, f"{annotated.shape[1]} annotator(s), {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
     return f"{path.stem}: {'; '.join(facts)}"

@@ -1,4 +1,4 @@
-"""Training, validation and test sides, cut between patients and never through one."""
+"""Training, validation and test splits by patient: no patient is in two of them."""
 
 from collections.abc import Iterable
 
@@ -6,25 +6,25 @@ import numpy as np
 
 from segunc.runtime.errors import UserError
 
-SIDES = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 
 
 def split_patients(patient_ids: Iterable[str], train: float, val: float, test: float, seed: int) -> dict[str, str]:
-    """The side (`train`, `val` or `test`) of every patient.
+    """The split (`train`, `val` or `test`) of every patient.
 
     `train`, `val` and `test` are shares of the patients and sum to 1. The patients are sorted before they are
-    shuffled with `seed`, so neither the order nor the number of their images matters. Every side with a share
+    shuffled with `seed`, so neither the order nor the number of their images matters. Every split with a share
     above 0 gets at least one patient; raises UserError if there are too few patients for that.
     """
     patients = sorted(set(patient_ids))
     shares = {"train": train, "val": val, "test": test}
-    wanted = [side for side in SIDES if shares[side] > 0]
+    wanted = [split for split in SPLITS if shares[split] > 0]
     if len(patients) < len(wanted):
         raise UserError(f"{len(patients)} patient(s) cannot be split into {' and '.join(wanted)}; add patients.")
-    counts = _counts(len(patients), [shares[side] for side in SIDES])
-    sides = np.repeat(SIDES, counts)
+    counts = _counts(len(patients), [shares[split] for split in SPLITS])
+    splits = np.repeat(SPLITS, counts)
     order = np.random.default_rng(seed).permutation(len(patients))
-    return {patients[patient]: str(side) for patient, side in zip(order, sides, strict=True)}
+    return {patients[patient]: str(split) for patient, split in zip(order, splits, strict=True)}
 
 
 def _counts(total: int, shares: list[float]) -> list[int]:
@@ -32,27 +32,27 @@ def _counts(total: int, shares: list[float]) -> list[int]:
     exact = [total * share for share in shares]
     # Rounded before flooring, because 0.15 * 100 is 15.000000000000002 and 0.7 * 10 may be 6.999999999999999.
     counts = [int(np.floor(round(value, 9))) for value in exact]
-    by_remainder = sorted(range(len(shares)), key=lambda side: counts[side] - exact[side])
-    for side in by_remainder[: total - sum(counts)]:
-        counts[side] += 1
-    for side, share in enumerate(shares):
-        if share > 0 and counts[side] == 0:
+    by_remainder = sorted(range(len(shares)), key=lambda split: counts[split] - exact[split])
+    for split in by_remainder[: total - sum(counts)]:
+        counts[split] += 1
+    for split, share in enumerate(shares):
+        if share > 0 and counts[split] == 0:
             counts[int(np.argmax(counts))] -= 1
-            counts[side] = 1
+            counts[split] = 1
     return counts
 
 
-def check_split(patient_ids: Iterable[str], sides: Iterable[str]) -> None:
-    """Raises UserError if a patient is on two sides, or a side is none of `train`, `val` and `test`.
+def check_split(patient_ids: Iterable[str], splits: Iterable[str]) -> None:
+    """Raises UserError if a patient is in two splits, or a split is not `train`, `val` or `test`.
 
     Both arguments have one entry per image.
     """
     seen: dict[str, str] = {}
-    for patient, side in zip(patient_ids, sides, strict=True):
-        if side not in SIDES:
-            raise UserError(f"patient {patient} is on the side '{side}', but a side is {', '.join(SIDES)}; correct it.")
-        if seen.setdefault(patient, side) != side:
+    for patient, split in zip(patient_ids, splits, strict=True):
+        if split not in SPLITS:
+            raise UserError(f"patient {patient} has the split '{split}', which is not train, val or test; correct it.")
+        if seen.setdefault(patient, split) != split:
             raise UserError(
-                f"patient {patient} is on two sides of the split, {seen[patient]} and {side}; "
-                "put all images of a patient on one side."
+                f"patient {patient} is in two splits, {seen[patient]} and {split}; "
+                "put all images of a patient in one split."
             )

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from segunc.runtime.files import write_atomically
 
 BATCH = 256
-"""Images that are held in memory while a store is written or read."""
+"""Images held in memory while a store is written or read."""
 CHUNK = 16
-"""Images per HDF5 chunk; an annotator's masks have chunks of their own, as not every image has every annotator."""
+"""Images per HDF5 chunk; each annotator's masks have their own chunks, because not every image has every annotator."""
 
 
-class Record(NamedTuple):
-    """One image with everything known about it."""
+class ImageRecord(NamedTuple):
+    """One image with everything known about it, as raw formats yield it."""
 
     image: NDArray[np.uint8]
     """(C, H, W), C = 1 (grey) or 3 (RGB)."""
@@ -36,7 +36,7 @@ class Record(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """What a raw format yields in the place of an image that it leaves out."""
+    """What a raw format yields instead of an image that it leaves out."""
 
     image_id: str
     reason: str
@@ -48,7 +48,7 @@ class Images(NamedTuple):
     images: NDArray[np.uint8]
     """(N, C, H, W)"""
     masks: NDArray[np.uint8]
-    """(N, A, H, W) of {0, 1}; slots that do not exist are 0."""
+    """(N, A, H, W) of {0, 1}; 0 in slots that do not exist."""
     annotated: NDArray[np.bool_]
     """(N, A): which slots exist."""
     image_id: NDArray[np.str_]
@@ -60,14 +60,14 @@ class Images(NamedTuple):
 
 def write_store(
     path: Path,
-    records: Iterable[Record],
-    assign_sides: Callable[[list[str], list[str | None]], list[str]],
+    records: Iterable[ImageRecord],
+    assign_splits: Callable[[list[str], list[str | None]], list[str]],
     attributes: Mapping[str, Any],
 ) -> None:
     """Streams records of one shape into a new store; after any error, `path` is as it was before.
 
-    `assign_sides(patient_ids, published)` gets the patient and the published side of every image, once all are known,
-    and returns the side of each. `attributes` are written as JSON after the last record, so what they count may still
+    `assign_splits(patient_ids, published)` gets the patient and the published split of every image, once all are known,
+    and returns the split of each. `attributes` are written as JSON after the last record, so counts in them may still
     grow while the records stream.
     """
     texts: dict[str, list[str]] = {"image_id": [], "group_id": [], "patient_id": []}
@@ -79,14 +79,14 @@ def write_store(
             for name, values in texts.items():
                 values += [getattr(record, name) for record in batch]
             published += [record.split for record in batch]
-        texts["split"] = assign_sides(texts["patient_id"], published)
+        texts["split"] = assign_splits(texts["patient_id"], published)
         for name, values in texts.items():
             file.create_dataset(name, data=values, dtype=h5py.string_dtype())
         for name, value in attributes.items():
             file.attrs[name] = json.dumps(value, sort_keys=True)
 
 
-def _append(file: h5py.File, batch: Sequence[Record]) -> None:
+def _append(file: h5py.File, batch: Sequence[ImageRecord]) -> None:
     """Appends records; the annotator axis grows with the largest number of slots seen so far."""
     slots = max(len(record.masks) for record in batch)
     size = batch[0].image.shape[1:]
@@ -126,7 +126,7 @@ def _grow(file: h5py.File, name: str, values: NDArray, per_slot: bool) -> None:
 
 
 def read_split(path: Path, split: str) -> Images:
-    """The images whose side is `split` (`train`, `val` or `test`); N may be 0."""
+    """The images of `split` (`train`, `val` or `test`); N may be 0."""
     with h5py.File(path, "r") as file:
         keep = file["split"].asstr()[:] == split
         probability = "annotator_probability"
@@ -142,12 +142,12 @@ def read_split(path: Path, split: str) -> Images:
 
 
 def take(images: Images, keep: NDArray) -> Images:
-    """The images at the positions, or where the bool array (N,) is True, as `keep` says; in that order."""
+    """The images at the positions `keep`, in that order; or where it is True, if it is bool (N,)."""
     return images._replace(**{name: part[keep] for name, part in images._asdict().items() if part is not None})
 
 
 def _rows(dataset: h5py.Dataset, keep: NDArray[np.bool_]) -> NDArray:
-    """`dataset[keep]`, read in runs of rows: HDF5 is slow at single ones, and the whole may be large."""
+    """`dataset[keep]`, read in blocks of rows: HDF5 is slow at single rows, and the whole may be large."""
     rows = np.empty((int(keep.sum()), *dataset.shape[1:]), dataset.dtype)
     filled = 0
     for start in range(0, len(keep), BATCH):

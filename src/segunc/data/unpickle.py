@@ -1,9 +1,9 @@
-"""Pickles as data: plain values and arrays of numbers, read without running what a pickle may ask to run.
+"""Pickles as data: plain values and arrays of numbers, read without executing anything that a pickle may call.
 
 A pickle is a program for a small machine with a stack (https://docs.python.org/3/library/pickletools.html). The machine
 here knows the operations for plain values and containers and imports nothing: the names with which numpy writes arrays
-stand for the few functions below, and any other name ends the reading. It makes no arrays either, but notes where in
-the file their bytes lie. So a file of any size takes little memory, and no more of it is read than is asked for.
+are mapped to the few functions below, and any other name is an error. It does not create arrays either, but notes where
+in the file their bytes lie. So a file of any size takes little memory, and only the arrays that are used are read.
 """
 
 import math
@@ -21,10 +21,10 @@ from segunc.data.archive import LARGEST_MEMBER
 from segunc.runtime.errors import UserError
 
 MOST_STEPS = 10_000_000
-"""Operations of the longest pickle that is read; Knegt's crops take 130 each. A step makes one value at most, so this
+"""Operations of the longest pickle that is read; Knegt's crops take 130 each. A step creates at most one value, so this
 also bounds the memory that a small file can claim."""
 LONGEST_TEXT = 4096
-"""Bytes of the longest text that is read at once; what is longer is the content of an array."""
+"""Bytes of the longest text that is read at once; anything longer is the content of an array."""
 LINE = 2**20
 NUMBERS = re.compile(r"b1|[iu][1248]|f[248]")
 """Types of the arrays that are read: no Python objects, texts, dates or records."""
@@ -36,7 +36,7 @@ class Content(NamedTuple):
     start: int
     size: int
     encoding: str | None
-    """Of a text that has the character of its number for each byte, as old protocols write bytes; None: the bytes."""
+    """Of a text with one character per byte (latin-1 code points), as old protocols write bytes; None: plain bytes."""
 
 
 class StoredArray:
@@ -63,15 +63,15 @@ class _Name(NamedTuple):
 
 
 def load(file: IO[bytes], what: str) -> Any:
-    """The value that the pickle in `file` describes, with a `StoredArray` in the place of each array.
+    """The value that the pickle in `file` describes, with a `StoredArray` in place of each array.
 
-    Dictionaries have texts as keys, each once. `what` is the file's name for messages. Raises UserError if the pickle
-    is damaged, too long, or has anything but plain values, lists, tuples, dictionaries and arrays of numbers.
+    Keys of dictionaries are texts, each once. `what` is the file's name in messages. Raises UserError if the pickle
+    is damaged, too long, or contains anything but plain values, lists, tuples, dictionaries and arrays of numbers.
     """
     try:
         return _Machine(file, what).run()
     except (LookupError, ValueError, TypeError, ArithmeticError, struct.error) as error:
-        # What becomes of operations that no pickler has written.
+        # From operations that no pickler writes.
         raise UserError(
             f"{what} is cut off or damaged at byte {file.tell()} ({type(error).__name__}); fetch it again."
         ) from None
@@ -84,7 +84,7 @@ def array(file: IO[bytes], stored: StoredArray) -> NDArray:
     """
     size = math.prod(stored.shape) * stored.type.itemsize
     if size > LARGEST_MEMBER:
-        raise ValueError(f"it has {size / 2**20:.0f} MiB, but at most {LARGEST_MEMBER // 2**20} are read")
+        raise ValueError(f"it is {size / 2**20:.0f} MiB, but at most {LARGEST_MEMBER // 2**20} are read")
     content = stored.content
     if isinstance(content, Content):
         longest = size if content.encoding is None else 6 * size  # a byte as text is 6 bytes at most: \u0000
@@ -116,11 +116,11 @@ class _Machine:
                 return self.stack[0]
             if code not in OPERATIONS:
                 raise UserError(
-                    f"{self.what} is no pickle of plain values and arrays (operation {code!r} at byte "
-                    f"{self.file.tell() - 1}); give the file that is one, unpacked if it came in an archive."
+                    f"{self.what} is not a pickle of plain values and arrays (operation {code!r} at byte "
+                    f"{self.file.tell() - 1}); give the pickle itself, unpacked if it came in an archive."
                 )
             OPERATIONS[code](self)
-        raise UserError(f"{self.what} has more than {MOST_STEPS} operations, as no data of this kind; fetch it again.")
+        raise UserError(f"{self.what} has more than {MOST_STEPS} operations, too many for image crops; fetch it again.")
 
     def take(self, size: int) -> bytes:
         data = self.file.read(size)
@@ -151,7 +151,8 @@ class _Machine:
         if text not in MAKERS:
             shown = text if len(text) < 100 and text.isprintable() else ascii(text[:100])
             raise UserError(
-                f"{self.what} asks for {shown}, which no pickle of values and arrays needs; do not trust this file."
+                f"{self.what} imports {shown}, which a pickle of plain values and arrays never needs; "
+                "do not trust this file."
             )
         self.stack.append(_Name(text))
 
@@ -162,7 +163,7 @@ class _Machine:
     def make(self) -> None:
         arguments, name = self.stack.pop(), self.stack.pop()
         if not isinstance(name, _Name) or not isinstance(arguments, tuple):
-            raise TypeError("no function and its arguments")
+            raise TypeError("not a function and its arguments")
         made = MAKERS[name.text](*arguments)
         if isinstance(made, _Type) and not NUMBERS.fullmatch(made.name):
             raise UserError(f"{self.what} has an array of {made.name[:80]!a}, but only numbers are read; remove it.")
@@ -172,13 +173,13 @@ class _Machine:
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, _Type):
             if state[1] not in ("<", ">", "|", "="):
-                raise ValueError("no byte order")
+                raise ValueError("not a byte order")
             target.order = state[1]
         elif isinstance(target, StoredArray):
             _version, shape, type_, fortran, content = state
             _filled(target, content, type_, shape, "F" if fortran else "C")
         else:
-            raise TypeError("no array")
+            raise TypeError("not an array")
 
     def counted(self, width: int, encoding: str | None = None) -> None:
         """A text, or bytes if it has no encoding, after its size in `width` bytes."""
@@ -205,27 +206,27 @@ class _Machine:
 
     def append(self, values: list[Any]) -> None:
         if type(self.stack[-1]) is not list:
-            raise TypeError("no list")
+            raise TypeError("not a list")
         self.stack[-1].extend(values)
 
     def set(self, pairs: list[Any]) -> None:
         target = self.stack[-1]
         if type(target) is not dict:
-            raise TypeError("no dictionary")
+            raise TypeError("not a dictionary")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if _text(key) in target:
                 raise UserError(f"{self.what} has the key {key[:80]!a} twice in a dictionary; fetch it again.")
             target[key] = value
 
     def put(self, index: int) -> None:
-        if not 0 <= index < 2**32:  # as the binary operations; other numbers could be chosen to fill one hash bucket
-            raise ValueError("no index")
+        if not 0 <= index < 2**32:  # as in binary operations; others could be chosen to collide in one hash bucket
+            raise ValueError("not an index")
         self.memo[index] = self.stack[-1]
 
 
 def _push(read: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
     def operation(machine: _Machine) -> None:
-        value = read(machine)  # before the stack is looked up, as reading may take a mark away
+        value = read(machine)  # before the stack is looked up, because reading may remove a mark
         machine.stack.append(value)
 
     return operation
@@ -243,7 +244,7 @@ def _dictionary(machine: _Machine) -> None:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError("no text")
+        raise TypeError("not a text")
     return value
 
 
@@ -263,7 +264,7 @@ OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     pickle.LONG1: _push(lambda m: int.from_bytes(m.take(m.number(1)), "little", signed=True)),
     pickle.FLOAT: _push(lambda m: float(m.line())),
     pickle.BINFLOAT: _push(lambda m: struct.unpack(">d", m.take(8))[0]),
-    # Texts and bytes, which Python 2 did not tell apart
+    # Texts and bytes, which Python 2 did not distinguish
     pickle.UNICODE: _Machine.escaped,
     pickle.SHORT_BINUNICODE: lambda m: m.counted(1, "utf-8"),
     pickle.BINUNICODE: lambda m: m.counted(4, "utf-8"),
@@ -288,7 +289,7 @@ OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     pickle.DICT: _dictionary,
     pickle.SETITEM: lambda m: m.set(_last(m, 2)),
     pickle.SETITEMS: lambda m: m.set(m.items()),
-    # What is used again
+    # Values that are used again
     pickle.PUT: lambda m: m.put(int(m.line())),
     pickle.BINPUT: lambda m: m.put(m.number(1)),
     pickle.LONG_BINPUT: lambda m: m.put(m.number(4)),
@@ -296,7 +297,7 @@ OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     pickle.GET: _push(lambda m: m.memo[int(m.line())]),
     pickle.BINGET: _push(lambda m: m.memo[m.number(1)]),
     pickle.LONG_BINGET: _push(lambda m: m.memo[m.number(4)]),
-    # Arrays, and whatever else has a name
+    # Arrays, and anything else that has a name
     pickle.GLOBAL: lambda m: m.name(m.line().decode(), m.line().decode()),
     pickle.INST: lambda m: m.name(m.line().decode(), m.line().decode()),
     pickle.STACK_GLOBAL: _Machine.stack_name,
@@ -306,7 +307,7 @@ OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
 
 
 def _encoded(text: Any, encoding: str) -> bytes | Content:
-    """Bytes as Python 3 writes them in protocols 0 to 2: as text with the character of its number for each byte."""
+    """Bytes as Python 3 writes them in protocols 0 to 2: as text with one character per byte."""
     if encoding not in ("latin1", "latin-1"):
         raise ValueError("another encoding")
     return text if isinstance(text, Content) else text.encode("latin-1")
@@ -316,9 +317,9 @@ def _filled(stored: StoredArray, content: Any, type_: Any, shape: Any, order: An
     if isinstance(content, str):  # by Python 2
         content = content.encode("latin-1")
     if not isinstance(content, bytes | Content) or not isinstance(type_, _Type) or order not in ("C", "F"):
-        raise TypeError("no array")
+        raise TypeError("not an array")
     if not isinstance(shape, tuple) or len(shape) > 4 or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
-        raise ValueError("no shape")
+        raise ValueError("not a shape")
     stored.type = np.dtype(type_.order + type_.name)
     stored.shape, stored.order, stored.content = shape, order, content
     return stored
@@ -331,7 +332,7 @@ def _frombuffer(content: Any, type_: Any, shape: Any, order: Any) -> StoredArray
 def _reconstruct(kind: Any, shape: Any, code: Any) -> StoredArray:
     """An empty array, to be filled by what follows."""
     if kind != _Name("numpy.ndarray"):
-        raise TypeError("no array")
+        raise TypeError("not an array")
     return StoredArray()
 
 
@@ -343,7 +344,7 @@ def _scalar(type_: Any, content: Any) -> Any:
 
 
 def _never(*arguments: Any) -> None:
-    raise TypeError("an array is made otherwise")
+    raise TypeError("an array is built in another way")
 
 
 def _no_bytes() -> bytes:
@@ -359,4 +360,4 @@ MAKERS: dict[str, Callable[..., Any]] = {
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
     **{f"numpy.{core}.numeric._frombuffer": _frombuffer for core in ("core", "_core")},
 }
-"""What stands for the names that numpy pickles with; its modules were renamed in numpy 2."""
+"""Functions for the names that numpy pickles with; its modules were renamed in numpy 2."""

@@ -1,7 +1,7 @@
-"""Baselines: what the models' scores must be compared with. GED alone proves little where masks are small.
+"""Baselines, with which the models' scores must be compared: GED alone proves little where masks are small.
 
 `baseline_empty`, `baseline_blind`, `baseline_annotator` and `baseline_oracle` need the data alone; they have seed 0, as
-they are the same for every seed. `baseline_threshold` needs the samples of a U-Net, and has the U-Net's seed.
+they are the same for every seed. `baseline_threshold` needs the samples of a U-Net and has the U-Net's seed.
 """
 
 from collections.abc import Iterator
@@ -15,63 +15,63 @@ from segunc.evaluation.predictions import Prediction, read_predictions
 from segunc.evaluation.scores import SCORES, Scored, annotations_of, identity, score, score_image
 from segunc.metrics.uncertainty import entropy
 
-DRAWS = 16
-# The bits of 0 to 15 reversed: n consecutive numbers (n = 4 or 8) lie evenly over the range.
-LEVELS = np.array([(int(f"{i:04b}"[::-1], 2) + 0.5) / DRAWS for i in range(DRAWS)])
+SAMPLES = 16
+# The reversed bits of 0 to 15: any aligned block of n = 4 or 8 of these numbers is spread evenly over the range.
+LEVELS = np.array([(int(f"{i:04b}"[::-1], 2) + 0.5) / SAMPLES for i in range(SAMPLES)])
 """Midpoints (i + 0.5) / 16 of 16 equal parts of [0, 1]."""
 
 
 def empty(shape: tuple[int, int]) -> Prediction:
-    """`baseline_empty`: nothing is marked, on any image. shape: (H, W)."""
-    return Prediction(np.zeros((DRAWS, *shape), bool), np.zeros(shape), None, exact=True)
+    """`baseline_empty`: no foreground on any image. shape: (H, W)."""
+    return Prediction(np.zeros((SAMPLES, *shape), bool), np.zeros(shape), None, exact=True)
 
 
 def blind(masks: NDArray, annotated: NDArray[np.bool_]) -> Prediction:
-    """`baseline_blind`: the same 16 masks for every image, which know the training split only.
+    """`baseline_blind`: the same 16 masks for every image, made from the training split alone (image-agnostic).
 
     masks: {0, 1} (N, A, H, W) and annotated: (N, A), as in the store. The areas are the LEVELS-quantiles of the areas
-    of all existing training masks, empty ones included; each mask holds that many of the pixels that are marked most
-    often.
+    of all existing training masks, including empty ones; each mask has that many pixels, those that are foreground
+    most often.
     """
     shape = masks.shape[2:]
     areas = np.rint(np.quantile(masks.sum(axis=(2, 3), dtype=np.int64)[annotated], LEVELS))
     often_first = np.argsort(-masks.sum(axis=(0, 1), dtype=np.int64), axis=None, kind="stable")
     rank = np.empty(often_first.size, np.int64)
     rank[often_first] = np.arange(rank.size)
-    drawn = rank.reshape(shape) < areas[:, None, None]
-    return Prediction(drawn, drawn.mean(axis=0), None, exact=True)
+    sampled = rank.reshape(shape) < areas[:, None, None]
+    return Prediction(sampled, sampled.mean(axis=0), None, exact=True)
 
 
 def annotator(annotations: NDArray) -> dict[str, float]:
-    """`baseline_annotator`: the scores of each annotator as a prediction of the others, averaged.
+    """`baseline_annotator`: the scores of each annotator as a prediction of the others, averaged (inter-annotator).
 
-    annotations: (A, H, W). Returns SCORES by name, all NaN if there is one annotator only.
+    annotations: (A, H, W). Returns SCORES by name, all NaN if there is only one annotator.
     """
     if len(annotations) == 1:
         return dict.fromkeys(SCORES, float("nan"))
     scores = []
     for i, mask in enumerate(annotations):
-        prediction = Prediction(np.repeat(mask[None], DRAWS, axis=0), mask, None, exact=True)
+        prediction = Prediction(np.repeat(mask[None], SAMPLES, axis=0), mask, None, exact=True)
         scores.append(score(prediction, np.delete(annotations, i, axis=0), truth=None))
     return {name: float(np.mean([one[name] for one in scores])) for name in SCORES}
 
 
 def oracle(annotations: NDArray, generator: np.random.Generator) -> Prediction:
-    """`baseline_oracle`: a perfect model, whose 16 independent draws are the annotators themselves.
+    """`baseline_oracle`: a perfect model, whose 16 independent samples are annotations of the image.
 
     annotations: (A, H, W). The probability is the annotators' frequency, so the cross-entropy is the lowest possible.
-    Its V-statistics show what a perfect sampler gets, which is not 0 but D/n (`segunc.metrics.ged`).
+    Its V-statistics show what a perfect sampler gets: D / n, not 0 (`segunc.metrics.ged`).
     """
-    drawn = annotations[generator.integers(len(annotations), size=DRAWS)]
+    sampled = annotations[generator.integers(len(annotations), size=SAMPLES)]
     frequency = annotations.mean(axis=0)
-    return Prediction(drawn, frequency, entropy(frequency), exact=False)
+    return Prediction(sampled, frequency, entropy(frequency), exact=False)
 
 
 def threshold(unet: Prediction) -> Prediction:
-    """`baseline_threshold`: the U-Net's probability map cut at 16 LEVELS, a sampler that costs nothing.
+    """`baseline_threshold`: the U-Net's probability map, thresholded at the 16 LEVELS (a random threshold).
 
-    The sampler is a threshold uniform in [0, 1]. The levels are not drawn from it but stand for its 16 equal parts,
-    each equally often; so they are exact draws, and the probability and its entropy remain the U-Net's own.
+    A sampler without cost: its threshold is uniform in [0, 1]. The levels represent 16 equal parts of that range, each
+    equally often, so the samples are exact, and the probability and its entropy are the U-Net's own.
     """
     return unet._replace(masks=unet.probability > LEVELS[:, None, None], exact=True)
 

@@ -1,4 +1,4 @@
-"""What a model says about one image, and reading it from a samples file."""
+"""The prediction for one image, and reading predictions from a samples file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,21 +12,21 @@ from segunc.runtime.errors import UserError
 
 
 class Prediction(NamedTuple):
-    """What a model, or a baseline, says about one image."""
+    """The prediction of a model, or of a baseline, for one image."""
 
     masks: NDArray
-    """bool (S, H, W): the hard masks drawn."""
+    """bool (S, H, W): the sampled masks."""
     probability: NDArray
-    """float (H, W) in [0, 1]: foreground probability, the mean of the draws."""
+    """float (H, W) in [0, 1]: foreground probability, the mean of the samples."""
     uncertainty: NDArray | None
-    """float (H, W): predictive entropy in bits. None where `probability` is a share of masks that claims to be no
+    """float (H, W): predictive entropy in bits. None where `probability` is a share of masks that is not meant as a
     probability, as in some baselines; then no metric that judges a probability is defined."""
     exact: bool
-    """The S masks are the whole distribution, each equally often; else each is an independent draw."""
+    """Whether the S masks are the whole distribution, each outcome equally often; else they are independent."""
 
 
 def unpack(packed: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The hard masks (S, H, W) of one image from their packed rows (S, ceil(H*W/8)); shape: (H, W)."""
+    """The sampled masks (S, H, W) of one image from their packed rows (S, ceil(H*W/8)); shape: (H, W)."""
     masks = np.unpackbits(packed, axis=-1, count=shape[0] * shape[1]).view(bool)
     return masks.reshape(-1, *shape)
 
@@ -34,7 +34,7 @@ def unpack(packed: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.bool
 def read_predictions(path: Path, image_ids: NDArray) -> Iterator[Prediction]:
     """The predictions of a samples file, one per image, in the order of `image_ids` (those of the test split).
 
-    Raises UserError if the file is no samples file, is of other images or holds probabilities that are not numbers.
+    Raises UserError if the file is not a samples file, is of other images, or contains probabilities that are NaN.
     """
     try:
         with h5py.File(path) as file:
@@ -51,8 +51,8 @@ def read_predictions(path: Path, image_ids: NDArray) -> Iterator[Prediction]:
                 mean = probability[i]
                 if np.isnan(mean).any():
                     raise UserError(
-                        f"{path} holds probabilities of image {image_id} that are not numbers, so the training has "
-                        "diverged; train the model with a lower learning_rate or with gradient_clip."
+                        f"{path} contains NaN probabilities for image {image_id}, so the training diverged; "
+                        "train the model with a lower learning_rate or with gradient_clip."
                     )
                 # float16 would round every sum and comparison downstream.
                 yield Prediction(unpack(packed[i], shape), mean, entropy[i].astype(np.float32), exact)

@@ -12,23 +12,21 @@ from numpy.typing import NDArray
 
 from segunc.data.store import Images
 from segunc.evaluation.predictions import Prediction
-from segunc.metrics import overlap, probability, uncertainty
-from segunc.metrics.ged import energy_distances
+from segunc.metrics.registry import METRICS, Inputs
+from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES, agreements, outcomes
 from segunc.runtime.files import write_atomically
 
 KEY = ("dataset", "model", "seed", "image_id")
 IDENTITY = (*KEY, "group_id", "patient_id", "annotators", "votes", "foreground")
-METRICS = (
-    *("ged_1", "ged_4", "ged_8", "ged_16", "ged_u_16", "ged_study_16", "diversity"),
-    *("soft_dice_loss", "dice", "iou", "cross_entropy", "error_auroc", "truth_rmse"),
-)
-GROUPS = (*uncertainty.OUTCOMES, *uncertainty.AGREEMENTS)
+GROUPS = (*OUTCOMES, *AGREEMENTS)
 SCORES = (
     *METRICS,
-    *(f"{what}_{group}" for what in ("entropy", "pixels") for group in uncertainty.OUTCOMES),
-    *(f"{what}_{group}" for what in ("entropy", "pixels") for group in uncertainty.AGREEMENTS),
+    *(f"{what}_{group}" for what in ("entropy", "pixels") for group in OUTCOMES),
+    *(f"{what}_{group}" for what in ("entropy", "pixels") for group in AGREEMENTS),
 )
 COLUMNS = (*IDENTITY, *SCORES)
+if len(set(COLUMNS)) < len(COLUMNS):
+    raise ValueError("a metric is called like another column of images.csv")
 HISTOGRAM_COLUMNS = (*KEY, "group", "bin", "pixels")
 BINS = 20
 """Equal bins of entropy over [0, 1] bit, the last one closed."""
@@ -44,7 +42,7 @@ class Scored(NamedTuple):
 
 
 def score_image(dataset: str, model: str, seed: int, images: Images, index: int, prediction: Prediction) -> Scored:
-    """Everything that is written about the prediction for image `index` of the test images."""
+    """Scores the prediction for image `index` of the test images: its row and its histograms."""
     annotations = annotations_of(images, index)
     probabilities = images.annotator_probability
     truth = None if probabilities is None else probabilities[index]
@@ -53,7 +51,7 @@ def score_image(dataset: str, model: str, seed: int, images: Images, index: int,
 
 
 def annotations_of(images: Images, index: int) -> NDArray[np.uint8]:
-    """The annotations of image `index` that exist, {0, 1} (A, H, W), with the empty ones of annotators who looked."""
+    """The existing annotations of image `index`, {0, 1} (A, H, W), including empty ones."""
     return images.masks[index][images.annotated[index]]
 
 
@@ -74,30 +72,44 @@ def identity(dataset: str, model: str, seed: int, images: Images, index: int) ->
 
 
 def score(prediction: Prediction, annotations: NDArray, truth: NDArray | None) -> dict[str, float]:
-    """All metrics of one image, and mean predictive entropy (bits) and pixel count for each of GROUPS.
+    """SCORES of one image: all METRICS, and mean predictive entropy (bits) and pixel count for each of GROUPS.
 
-    annotations: (A, H, W), bool or {0, 1}; truth: (H, W), the true probability that an annotator marks the pixel, or
-    None if nobody knows it. The mean is thresholded at > 0.5 for `dice`, `iou`, `error_auroc` and the outcomes.
-    Undefined values are NaN: `truth_rmse` without a truth; what judges a probability, without one; `error_auroc` if
-    nothing or everything is wrong; the entropy of a group without pixels.
+    Parameters
+    ----------
+    prediction
+        What is judged. Its mean is thresholded at > 0.5 wherever a mask is needed.
+    annotations
+        (A, H, W), bool or {0, 1}.
+    truth
+        (H, W), the true probability that an annotator marks the pixel; None if unavailable.
+
+    Returns
+    -------
+    dict
+        By name. NaN where undefined: metrics as their records say, the entropy of a group without pixels, and all
+        entropies of a prediction without any.
     """
-    nan = float("nan")
-    mask, entropy = prediction.probability > 0.5, prediction.uncertainty
-    scores = energy_distances(prediction.masks, annotations, exact=prediction.exact)
-    scores["soft_dice_loss"] = overlap.soft_dice_loss(prediction.probability, annotations)
-    scores["dice"] = overlap.dice(mask, annotations)
-    scores["iou"] = overlap.iou(mask, annotations)
-    scores |= dict.fromkeys(("cross_entropy", "error_auroc", "truth_rmse"), nan)
-    if entropy is not None:
-        scores["cross_entropy"] = probability.cross_entropy(prediction.probability, annotations)
-        scores["error_auroc"] = uncertainty.error_auroc(entropy, mask, annotations)
-        if truth is not None:
-            scores["truth_rmse"] = probability.truth_rmse(prediction.probability, truth)
-    for group, pixels in _groups(mask, annotations).items():
+    inputs = inputs_of(prediction, annotations, truth)
+    scores = {name: metric(inputs) for name, metric in METRICS.items()}
+    entropy = prediction.uncertainty
+    for group, pixels in _groups(inputs.prediction, annotations).items():
         defined = entropy is not None and pixels.any()
-        scores[f"entropy_{group}"] = float(entropy[pixels].mean(dtype=np.float64)) if defined else nan  # type: ignore
+        mean = float(entropy[pixels].mean(dtype=np.float64)) if defined else float("nan")  # type: ignore[index]
+        scores[f"entropy_{group}"] = mean
         scores[f"pixels_{group}"] = int(pixels.sum())
     return scores
+
+
+def inputs_of(prediction: Prediction, annotations: NDArray, truth: NDArray | None) -> Inputs:
+    """What metrics need of one image; arguments as for `score`."""
+    return Inputs(
+        samples=prediction.masks,
+        exact=prediction.exact,
+        mean=prediction.probability,
+        uncertainty=prediction.uncertainty,
+        annotations=annotations,
+        truth=truth,
+    )
 
 
 def entropy_histograms(prediction: Prediction, annotations: NDArray) -> dict[str, NDArray[np.int64]]:
@@ -110,17 +122,17 @@ def entropy_histograms(prediction: Prediction, annotations: NDArray) -> dict[str
 
 
 def _groups(mask: NDArray, annotations: NDArray) -> dict[str, NDArray[np.bool_]]:
-    return uncertainty.outcomes(mask, annotations) | uncertainty.agreements(annotations)
+    return outcomes(mask, annotations) | agreements(annotations)
 
 
 def write(images: Path, pixels: Path, scored: Iterable[Scored]) -> None:
-    """Writes `images.csv` and `pixels.csv.gz` (non-zero bins only); the same scores give the same bytes."""
+    """Writes `images.csv` and `pixels.csv.gz` (non-zero bins only); equal scores give equal bytes."""
     with (
         write_atomically(images) as images_path,
         write_atomically(pixels) as pixels_path,
         images_path.open("w", encoding="utf-8", newline="") as images_file,
         pixels_path.open("wb") as raw,
-        # Without a file name and a time, gzip depends on its content alone.
+        # Without a file name and a time, the bytes depend on the content alone.
         gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as compressed,
         io.TextIOWrapper(compressed, encoding="utf-8", newline="") as pixels_file,
     ):

@@ -1,4 +1,4 @@
-"""`summary.md`: the summary table for people."""
+"""`summary.md`: the summary table for reading."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segunc.evaluation.tables import GED, INTERVAL, MEANING, is_baseline
+from segunc.evaluation.tables import INTERVAL, is_baseline
+from segunc.metrics.registry import METRICS
 
 
 def summary_markdown(table: pd.DataFrame, missing: pd.DataFrame) -> str:
-    """`summary.md`: the table of `summary` for people, one block per dataset, models as rows, metrics as columns.
+    """`summary.md`: the table of `summary` with one block per dataset, models as rows and metrics as columns.
 
-    Before them, what is missing (`missing_scores`) and why.
+    It begins with what is missing (`missing_scores`) and why.
     """
     lines = [
         "# Summary",
@@ -28,10 +29,10 @@ def summary_markdown(table: pd.DataFrame, missing: pd.DataFrame) -> str:
         total = int((block["n_images"] + block["n_undefined"]).max())
         tested = f"{total} test images of {block['n_patients'].max()} patients." if total else "No scores: see above."
         lines += ["", f"## {dataset}", "", tested]
-        distances = [metric for metric in metrics if metric in (*GED, "diversity")]
+        of_samples = [metric for metric in metrics if METRICS[metric].judges_samples]
         for title, columns in (
-            ("Draws against annotators", distances),
-            ("Mean prediction and its uncertainty", [metric for metric in metrics if metric not in distances]),
+            ("Draws against annotators", of_samples),
+            ("Mean prediction and its uncertainty", [metric for metric in metrics if metric not in of_samples]),
         ):
             lines += ["", f"### {title}", "", _line(["model", "seeds", *columns])]
             lines += [_line(["---"] * (len(columns) + 2))]
@@ -39,7 +40,7 @@ def summary_markdown(table: pd.DataFrame, missing: pd.DataFrame) -> str:
             lines += [_line(["*baselines*", *[""] * (len(columns) + 1)])]
             lines += _rows({m: rows for m, rows in per_model.items() if is_baseline(m)}, columns, total)
     shown = list(dict.fromkeys(table["metric"]))
-    lines += ["", "## Columns", "", *(f"- `{metric}`: {MEANING[metric]}." for metric in shown)]
+    lines += ["", "## Columns", "", *(f"- `{metric}`: {METRICS[metric].meaning}." for metric in shown)]
     return "\n".join(lines) + "\n"
 
 
@@ -53,7 +54,7 @@ def _missing_lines(missing: pd.DataFrame) -> Iterator[str]:
         by_model = entries.groupby("model", sort=False)["seed"]
         seeds = {str(model): ", ".join(of_model.dropna().astype(str)) for model, of_model in by_model}
         what = ", ".join(f"{model} (seed {numbers})" if numbers else model for model, numbers in seeds.items())
-        # What a program said may look like Markdown.
+        # An error message may contain Markdown.
         reason = re.sub(r"[\\`*<]", r"\\\g<0>", " ".join(str(why).split()))
         yield f"- **{dataset}**: {what}: {reason}"
     yield ""

@@ -1,67 +1,79 @@
-"""Every table of the study, from the scores of all models and the stores of all datasets.
+"""Every table of the main grid, from the scores of all models and the stores of all datasets.
 
-Seeds are averaged per image first, over those in which the value is defined. Then each number is a mean over images,
-with an interval from a bootstrap of patients (`segunc.statistics`), and images without a value are counted.
+Seeds are averaged per image first, over those in which the value is defined. Then each number is a mean over images
+with an interval from a bootstrap of patients (`segunc.evaluation.statistics`), and images without a value are counted.
 
-Scores may be missing because a job failed. The numbers are then of what is there, and the tables say what is not.
+Scores may be missing because a job failed. Statistics are then computed from the available scores, and the missing ones
+are listed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import h5py
 import numpy as np
 import pandas as pd
 
 from segunc.data.store import read_attributes
-from segunc.evaluation.scores import BINS, GROUPS, METRICS, SCORES
+from segunc.evaluation.scores import BINS, GROUPS, SCORES
 from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
+from segunc.metrics.registry import COMPARED, ENERGY_DISTANCES, METRICS
+from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
 from segunc.runtime.errors import UserError
 
-GED = tuple(metric for metric in METRICS if metric.startswith("ged"))
-COMPARED = ("ged_16", "ged_u_16", "dice", "cross_entropy")
 INTERVAL = ("mean", "ci_low", "ci_high")
 COUNTS = ("n_seeds", "n_images", "n_patients")
 REFERENCE = "baseline_threshold"
-"""The baseline that every model is compared with: who claims that a probabilistic model is needed must beat it."""
+"""The baseline that every model is compared with: a probabilistic model is needed only if it beats this one."""
 FROM_DATA = ("baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle")
-"""The baselines that need the data alone: one job, called `baselines`, scores them all."""
+"""The baselines that need the data alone; the step `baselines` scores them all."""
 MISSING = ["dataset", "model", "seed", "why"]
 
-MEANING = {
-    "ged_1": "squared generalised energy distance (d = 1 - IoU) of 1 draw, V-statistic; lower is better",
-    "ged_4": "the same of 4 draws",
-    "ged_8": "the same of 8 draws",
-    "ged_16": "the same of 16 draws; a perfect model with independent draws gets 1/16 of the annotators' diversity",
-    "ged_u_16": "the same without bias (U-statistic); a perfect model gets 0 on average",
-    "ged_study_16": "the estimator of Czolbe et al. 2021 in expectation, for comparison with published numbers only",
-    "diversity": "mean distance between two of the 16 draws; better the closer to the annotators' (`baseline_oracle`)",
-    "soft_dice_loss": "1 - soft Dice of the mean probability with each annotator; lower is better",
-    "dice": "Dice of the mean probability, thresholded at 0.5, with each annotator; higher is better",
-    "iou": "IoU of the same; higher is better",
-    "cross_entropy": "cross-entropy of the mean probability with each annotator, in nats per pixel; lower is better",
-    "error_auroc": "AUROC of the predictive entropy as a detector of wrong pixels, per image; higher is better",
-    "truth_rmse": "root mean squared difference of the mean probability and the annotators' true one; lower is better",
-}
 WITHOUT_PROBABILITY = {
     model: f"the masks of {model} are no probabilities"
     for model in ("baseline_empty", "baseline_blind", "baseline_annotator")
 }
+"""The models without predictive entropy, and why metrics that judge a probability are undefined for them."""
 UNDEFINED = {
-    "error_auroc": "no pixel of the thresholded mean is wrong, or all are",
-    "entropy_tp": "no true positive pixel",
-    "entropy_fp": "no false positive pixel",
-    "entropy_fn": "no false negative pixel",
-    "entropy_tn": "no true negative pixel",
-    "entropy_agree": "no pixel on which all annotators agree",
-    "entropy_somewhat": "no pixel on which a minority of the annotators disagrees",
-    "entropy_disagree": "no pixel on which the annotators are split in halves",
+    **{name: metric.undefined for name, metric in METRICS.items() if metric.undefined},
+    **{f"entropy_{group}": f"no {pixel}" for group, pixel in {**OUTCOMES, **AGREEMENTS}.items()},
 }
+"""On which images a score is NaN, by score."""
 
 
-class Cell(NamedTuple):
+class Bootstrap(TypedDict):
+    """How intervals are computed."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+class MissingJob(TypedDict):
+    """A job whose scores are missing; `model` and `seed` are empty text where the job has none."""
+
+    step: str
+    dataset: str
+    model: str
+    seed: int | str
+    why: str
+
+
+class TabulateSpec(TypedDict):
+    """The spec of the step `tabulate`."""
+
+    statistics: Bootstrap
+    datasets: list[str]
+    models: list[str]
+    seeds: list[int]
+    threshold: bool
+    """Whether `baseline_threshold` is scored."""
+    missing: list[MissingJob]
+
+
+class CellScores(NamedTuple):
     """The scores of one model on one dataset."""
 
     dataset: str
@@ -72,13 +84,13 @@ class Cell(NamedTuple):
     """A row per image, indexed by `image_id`: `patient_id`, `votes`, and SCORES averaged over the seeds."""
 
 
-def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[Cell]:
+def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[CellScores]:
     """The cells of all `images.csv` files, in the order of `datasets`, then of the models' first appearance.
 
     Raises UserError if a file is of none of the datasets.
     """
     texts = dict.fromkeys(("dataset", "model", "image_id", "group_id", "patient_id"), str)
-    # An image may be called "NA"; a score that is undefined says nan.
+    # An image may be called "NA"; an undefined score is `nan`.
     undefined = {score: ["nan"] for score in SCORES}
     runs: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for path in paths:
@@ -92,15 +104,12 @@ def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[Cell]:
         together = pd.concat(runs[dataset, model], ignore_index=True)
         by_image = together.groupby("image_id", sort=False)
         images = by_image[["patient_id", "votes"]].first().join(by_image[list(SCORES)].mean())
-        cells.append(Cell(dataset, model, together, images))
+        cells.append(CellScores(dataset, model, together, images))
     return cells
 
 
-def missing_scores(missing: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """`missing.csv`: a row per model, baseline and seed that a missing job should have scored.
-
-    missing: `step` (the job's rule), `dataset`, `model`, `seed` and `why` of each of these jobs.
-    """
+def missing_scores(missing: Sequence[MissingJob]) -> pd.DataFrame:
+    """`missing.csv`: a row per model, baseline and seed that a missing job should have scored."""
     rows = [
         {**entry, "model": model, "seed": pd.NA if entry["seed"] == "" else entry["seed"]}
         for entry in missing
@@ -110,18 +119,18 @@ def missing_scores(missing: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def with_empty_cells(
-    cells: Sequence[Cell], missing: pd.DataFrame, datasets: Sequence[str], models: Sequence[str]
-) -> list[Cell]:
+    cells: Sequence[CellScores], missing: pd.DataFrame, datasets: Sequence[str], models: Sequence[str]
+) -> list[CellScores]:
     """The cells, with an empty one for each that is missing as a whole, in the order of the tables.
 
-    missing: `missing_scores`. The order is that of `datasets`, within it that of `models`, then the baselines; what is
-    not named there comes after, as it appears.
+    missing: `missing_scores`. Cells are in the order of `datasets`, then of `models`, then of the baselines; those of
+    other datasets and models come after, in the order in which they appear.
     """
     runs = pd.DataFrame(columns=["seed", *SCORES], dtype=float)
     images = pd.DataFrame(columns=["patient_id", "votes", *SCORES], dtype=float)
     names = dict.fromkeys(zip(missing["dataset"], missing["model"], strict=True))
     there = {(cell.dataset, cell.model): cell for cell in cells}
-    every = there | {name: Cell(*name, runs, images) for name in names if name not in there}
+    every = there | {name: CellScores(*name, runs, images) for name in names if name not in there}
     in_order = (
         dict.fromkeys([*datasets, *(dataset for dataset, _ in every)]),
         dict.fromkeys([*models, *(model for _, model in every if not is_baseline(model)), *FROM_DATA, REFERENCE]),
@@ -129,23 +138,27 @@ def with_empty_cells(
     return [every[name] for name in product(*in_order) if name in every]
 
 
-def metrics_of(cells: Sequence[Cell], dataset: str) -> list[str]:
-    """METRICS that apply to a dataset: all, but `truth_rmse` where the truth is not known (or all cells are empty)."""
-    known = any(cell.images["truth_rmse"].notna().any() for cell in cells if cell.dataset == dataset)
-    return [metric for metric in METRICS if metric != "truth_rmse" or known]
+def metrics_of(cells: Sequence[CellScores], dataset: str) -> list[str]:
+    """METRICS that apply to a dataset: all but those that need a truth where none is known (or all cells are empty)."""
+    own = [cell.images for cell in cells if cell.dataset == dataset]
+    return [
+        name
+        for name, metric in METRICS.items()
+        if "truth" not in metric.needs or any(images[name].notna().any() for images in own)
+    ]
 
 
-def summary(cells: Sequence[Cell], spec: dict[str, Any]) -> pd.DataFrame:
+def summary(cells: Sequence[CellScores], bootstrap: Bootstrap) -> pd.DataFrame:
     """`summary.csv`: a row per dataset, model and metric."""
     rows = []
     for cell in cells:
         for metric in metrics_of(cells, cell.dataset):
             seed_means = cell.runs.groupby("seed")[metric].mean()
-            rows.append({**_mean(cell, metric, spec), "metric": metric, "seed_sd": seed_means.std()})
+            rows.append({**_mean(cell, metric, bootstrap), "metric": metric, "seed_sd": seed_means.std()})
     return pd.DataFrame(rows, columns=["dataset", "model", "metric", *INTERVAL, *COUNTS, "n_undefined", "seed_sd"])
 
 
-def uncertainty_by(kind: str, groups: Sequence[str], cells: Sequence[Cell], spec: dict[str, Any]) -> pd.DataFrame:
+def uncertainty_by(kind: str, groups: Iterable[str], cells: Sequence[CellScores], bootstrap: Bootstrap) -> pd.DataFrame:
     """`uncertainty_by_{kind}.csv`: predictive entropy of each group of pixels.
 
     Each image has one value, the mean over its pixels of the group; mean and quartiles are over images. `n_pixels`
@@ -160,18 +173,18 @@ def uncertainty_by(kind: str, groups: Sequence[str], cells: Sequence[Cell], spec
             values = cell.images[f"entropy_{group}"]
             quantiles = {name: values.quantile(share) for name, share in quartiles.items()}
             pixels = int(cell.runs[f"pixels_{group}"].sum())
-            rows.append({**_mean(cell, f"entropy_{group}", spec), kind: group, **quantiles, "n_pixels": pixels})
+            rows.append({**_mean(cell, f"entropy_{group}", bootstrap), kind: group, **quantiles, "n_pixels": pixels})
     columns = ["dataset", "model", kind, *INTERVAL, *quartiles, *COUNTS, "n_pixels", "n_undefined"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _mean(cell: Cell, score: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """What the rows of all tables of means have in common."""
-    mean = clustered_mean(cell.images[score], cell.images["patient_id"], **spec)
+def _mean(cell: CellScores, score: str, bootstrap: Bootstrap) -> dict[str, Any]:
+    """The columns that all tables of means share."""
+    mean = clustered_mean(cell.images[score], cell.images["patient_id"], **bootstrap)
     return {"dataset": cell.dataset, "model": cell.model, "n_seeds": cell.runs["seed"].nunique(), **mean._asdict()}
 
 
-def entropy_histograms(paths: Sequence[Path], cells: Sequence[Cell]) -> pd.DataFrame:
+def entropy_histograms(paths: Sequence[Path], cells: Sequence[CellScores]) -> pd.DataFrame:
     """`entropy_histograms.csv`: share of a group's pixels, of all images and seeds, in each bin of predictive entropy.
 
     The shares of a group add up to 1; a group without pixels is left out, and so is an empty cell.
@@ -191,25 +204,27 @@ def entropy_histograms(paths: Sequence[Path], cells: Sequence[Cell]) -> pd.DataF
     return pd.DataFrame(rows, columns=["dataset", "model", "group", "entropy_low", "entropy_high", "share"])
 
 
-def ged_by_votes(cells: Sequence[Cell], spec: dict[str, Any]) -> pd.DataFrame:
-    """`ged_by_votes.csv`: the energy distances by the number of annotators who marked something on the image.
+def ged_by_votes(cells: Sequence[CellScores], bootstrap: Bootstrap) -> pd.DataFrame:
+    """`ged_by_votes.csv`: the energy distances by the number of annotators who mark something on the image (`votes`).
 
-    An empty cell has no rows, as it has no votes.
+    An empty cell has no images, so it has no rows.
     """
     rows = []
     for cell in cells:
         for votes, images in cell.images.groupby("votes"):
             rows += [
-                {**_mean(cell._replace(images=images), metric, spec), "votes": votes, "metric": metric}
-                for metric in GED
+                {**_mean(cell._replace(images=images), metric, bootstrap), "votes": votes, "metric": metric}
+                for metric in ENERGY_DISTANCES
             ]
     return pd.DataFrame(rows, columns=["dataset", "model", "votes", "metric", *INTERVAL, *COUNTS])
 
 
-def comparisons(cells: Sequence[Cell], spec: dict[str, Any]) -> pd.DataFrame:
-    """`comparisons.csv`: differences model_a - model_b, paired by image, of all pairs of models and of each model with
-    REFERENCE, as far as they have scores. `p_holm` is corrected for all comparisons of one dataset in one metric that
-    are made."""
+def comparisons(cells: Sequence[CellScores], bootstrap: Bootstrap) -> pd.DataFrame:
+    """`comparisons.csv`: differences model_a - model_b, paired by image, in each of COMPARED.
+
+    Of all pairs of models, and of each model with REFERENCE, as far as they have scores. `p_holm` is corrected for all
+    comparisons that are made of one dataset in one metric.
+    """
     columns = ("dataset", "metric", "model_a", "model_b", "difference", "ci_low", "ci_high", "p", "p_holm")
     rows = []
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
@@ -222,14 +237,14 @@ def comparisons(cells: Sequence[Cell], spec: dict[str, Any]) -> pd.DataFrame:
             family = []
             for a, b in pairs:
                 first, second = images[a][metric].align(images[b][metric], join="inner")
-                result = paired_comparison(first, second, images[a].loc[first.index, "patient_id"], **spec)
+                result = paired_comparison(first, second, images[a].loc[first.index, "patient_id"], **bootstrap)
                 family.append({"dataset": dataset, "metric": metric, "model_a": a, "model_b": b, **result._asdict()})
             for row, adjusted in zip(family, holm([row["p"] for row in family]), strict=True):
                 rows.append({**row, "p_holm": adjusted})
     return pd.DataFrame(rows, columns=[*columns, "n_images", "n_patients"])
 
 
-def exclusions(stores: Sequence[Path], cells: Sequence[Cell]) -> pd.DataFrame:
+def exclusions(stores: Sequence[Path], cells: Sequence[CellScores]) -> pd.DataFrame:
     """`exclusions.csv`: images that `prepare` dropped (`what` is `images`, no model), and test images on which a score
     is undefined in every seed (`what` is the score), each with a reason."""
     rows = []
@@ -250,7 +265,7 @@ def exclusions(stores: Sequence[Path], cells: Sequence[Cell]) -> pd.DataFrame:
 
 
 def _why_undefined(model: str, score: str) -> str:
-    judges_probability = score in UNDEFINED or score in ("cross_entropy", "truth_rmse")
+    judges_probability = score not in METRICS or METRICS[score].judges_probability
     if judges_probability and model in WITHOUT_PROBABILITY:
         return WITHOUT_PROBABILITY[model]
     if model == "baseline_annotator":

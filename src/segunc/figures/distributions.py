@@ -1,6 +1,7 @@
-"""Distributions of pixel entropy by group of pixels: what the figures by outcome and by agreement share."""
+"""Figures of the distribution of pixel entropy by group of pixels: shared by those by outcome and by agreement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,33 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from segunc.figures import style
+from segunc.figures.specs import FigureSpec
+from segunc.runtime.stage import Job, stage
 
 PANEL = 1.75
-"""Inches: height of one dataset's panel."""
+"""Inches: height of a panel."""
 MEAN: dict[str, Any] = {"color": style.INK, "marker": "o", "mec": "white", "mew": 0.5, "ms": 3.8}
 
 
-def draw(
+def program(plot: Callable[[pd.DataFrame, pd.DataFrame, Mapping[str, str]], Figure]) -> Callable[[], None]:
+    """The `main` of such a figure; plot: makes it from the means, the histograms and the labels."""
+
+    @stage
+    def main(
+        job: Job,
+        *,
+        means: Path,  # uncertainty_by_outcome.csv or uncertainty_by_agreement.csv
+        histograms: Path,  # entropy_histograms.csv
+        png: Path,  # file to write
+        pdf: Path,  # file to write
+    ) -> None:
+        spec: FigureSpec = job.spec
+        style.save(plot(style.read_table(means), style.read_table(histograms), spec["labels"]), png, pdf)
+
+    return main
+
+
+def plot(
     means: pd.DataFrame,
     histograms: pd.DataFrame,
     by: str,
@@ -27,10 +48,11 @@ def draw(
     labels: Mapping[str, str],
     note: str = "",
 ) -> Figure:
-    """One panel per dataset, in it one histogram per group and model, with mean and interval on top.
+    """A panel per dataset with a histogram per group and model, and mean and interval on top of it.
 
-    means: `uncertainty_by_outcome` or `uncertainty_by_agreement`, whose groups are in column `by`; histograms:
-    `entropy_histograms`; groups: what to print below each group, by id; note: a line below the panels.
+    means: `uncertainty_by_outcome` or `uncertainty_by_agreement`; by: its column with the ids of groups; histograms:
+    `entropy_histograms`; groups: tick labels by id of the group; labels: by dataset and model; note: a line below the
+    panels.
     """
     models = style.models_among(means["model"], labels)
     colours = style.colours(models)
@@ -68,7 +90,7 @@ def _panel(
     groups: Sequence[str],
     colours: Mapping[str, str],
 ) -> None:
-    """One dataset; means: its numbers by model and group."""
+    """Plots one dataset; means: its row of numbers, by model and group."""
     step = min(0.86 / max(len(models), 1), 0.3)
     for g, group in enumerate(groups):
         for m, model in enumerate(models):
@@ -81,7 +103,7 @@ def _panel(
                 axes.plot([x], [known["mean"]], **MEAN, zorder=4)
                 count = f"{known['n_images']:.0f}"
             else:
-                style.no_data(axes, x, 0.5)
+                style.mark_missing(axes, x, 0.5)
                 count = "0"
             axes.annotate(
                 count,
@@ -119,7 +141,7 @@ def _by_model_and_group(means: pd.DataFrame, by: str) -> dict[tuple[str, str], d
 
 
 def _histogram(axes: Axes, x: float, half_width: float, bins: pd.DataFrame, colour: str) -> None:
-    """The shares of the bins as widths around x; the fullest bin is as wide as there is room."""
+    """Plots the shares of the bins as bars centred at x; that of the largest share is `2 * half_width` wide."""
     share = bins["share"].to_numpy(dtype=float)
     if not len(share) or not np.nanmax(share, initial=0) > 0:
         return

@@ -1,6 +1,6 @@
-"""Single test images: which ones to show, which part of them, and how masks become outlines and pictures."""
+"""Single images in figures: which ones to show, the part of them that is shown, and outlines of masks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from segunc.data.store import Images, read_split
 from segunc.evaluation.predictions import Prediction, read_predictions
+from segunc.figures import style
+from segunc.figures.specs import SamplesSpec
 from segunc.runtime.errors import UserError
 
 Dashes = str | tuple[float, tuple[float, ...]]
@@ -22,48 +24,66 @@ SOLID_HALO = [
     patheffects.Stroke(linewidth=1.8, foreground="black", dashes={"dash_offset": 0, "dash_list": None}),
     patheffects.Normal(),
 ]
-"""Black below a line, in the line's dashes or also between them: so it shows on any colour."""
+"""A dark rim around the dashes of a line (HALO) or all along it (SOLID_HALO), so that it shows on any colour."""
 SMALLEST_WINDOW = 0.4
-"""The shown part of an image is at least this share of its width: something around a lesion helps to judge it."""
+"""Smallest crop, as a share of the image's shorter side: the surroundings of a lesion help to judge it."""
 
 
 class Example(NamedTuple):
-    """One test image with everything that is shown of it."""
+    """One image with everything that figures show of it."""
 
     image_id: str
     image: NDArray[np.uint8]
     """(C, H, W)"""
     annotations: NDArray[np.uint8]
-    """(A, H, W): the existing masks."""
+    """(A, H, W): the existing masks, 0 or 1."""
     predictions: dict[str, Prediction]
     """By model."""
 
     @property
-    def votes(self) -> int:
-        """Annotators who marked something."""
+    def positive_annotators(self) -> int:
+        """How many annotators marked something."""
         return int(self.annotations.any(axis=(1, 2)).sum())
 
     @property
-    def truth(self) -> NDArray[np.bool_]:
+    def majority(self) -> NDArray[np.bool_]:
         """(H, W): what more than half of the annotators marked."""
         return self.annotations.mean(axis=0) > 0.5
 
     @property
+    def foreground_share(self) -> str:
+        """Foreground pixels in percent, the mean over annotators, with one or two significant digits."""
+        percent = 100 * self.annotations.mean()
+        return f"{percent:.0f}%" if percent >= 10 else f"{percent:.{1 if percent < 0.1 else 2}g}%"
+
+    @property
     def description(self) -> tuple[str, str]:
-        """How many annotators marked something (empty if there is only one), and how much."""
-        annotators, percent = len(self.annotations), 100 * self.annotations.mean()
-        share = f"{percent:.0f}%" if percent >= 10 else f"{percent:.{1 if percent < 0.1 else 2}g}%"
-        return (
-            (f"{self.votes} of {annotators} mark", f"{share} of pixels") if annotators > 1 else ("", f"{share} marked")
-        )
+        """How many annotators marked something (empty if there is only one), and the foreground share."""
+        annotators = len(self.annotations)
+        marked_by = f"marked by {self.positive_annotators}/{annotators}" if annotators > 1 else ""
+        return marked_by, f"{self.foreground_share} foreground"
+
+
+def load_specified(data: Path, samples: Sequence[Path], spec: SamplesSpec, n: int) -> tuple[list[Example], list[str]]:
+    """n test images with the predictions of the spec's models, and all models that the figure has a place for.
+
+    samples: the files of `spec["models"]`. The returned models are in the order of the labels and include
+    `spec["missing"]`, of which the images have no prediction.
+    """
+    of_models = dict(zip(spec["models"], samples, strict=True))
+    models = style.models_among([*of_models, *spec["missing"]], spec["labels"])
+    return load(data, of_models, n), models
 
 
 def load(data: Path, samples: Mapping[str, Path], n: int) -> list[Example]:
-    """The `chosen` test images; samples: one file per model. Raises UserError if there are none or they do not fit."""
+    """n test images (see `choose`) with their predictions; samples: one file per model.
+
+    Raises UserError if the test split is empty or a samples file does not belong to it.
+    """
     test = read_split(data, "test")
     if not len(test.image_id):
         raise UserError(f"{data} has no images in its test split; change the dataset's split in the config.")
-    rows = chosen(test, n)
+    rows = choose(test, n)
     predictions: list[dict[str, Prediction]] = [{} for _ in rows]
     for model, path in samples.items():
         for row, prediction in enumerate(read_predictions(path, test.image_id)):
@@ -75,21 +95,24 @@ def load(data: Path, samples: Mapping[str, Path], n: int) -> list[Example]:
     ]
 
 
-def chosen(test: Images, n: int) -> list[int]:
-    """Rows of n images spread over the whole range of votes and sizes, from most to least; fewer if there are fewer.
+def choose(test: Images, n: int) -> list[int]:
+    """Row numbers of n images spread over numbers of annotators and foreground shares; all of them if N < n.
 
-    The images are ranked by votes (annotators who marked something), then by share of marked pixels, then by id. From
-    the middle of each n-th of the ranking, the nearest image is taken whose patient is not shown yet, or if there is
-    none, that is not shown itself. No model has a say in it.
+    The images are ranked in descending order of the number of annotators who marked something, then of the foreground
+    share, then by id. The ranking is cut into n equal parts. For each part, the image nearest to its middle is chosen
+    whose patient is not shown yet, or if there is none, any image that is not shown yet. The choice does not depend on
+    predictions.
     """
-    votes = test.masks.any(axis=(2, 3)).sum(axis=1)
-    marked = test.masks.mean(axis=(2, 3)).sum(axis=1) / np.maximum(test.annotated.sum(axis=1), 1)
-    return spread(votes, marked, test.image_id, test.patient_id, n)
+    positive_annotators = test.masks.any(axis=(2, 3)).sum(axis=1)
+    foreground = test.masks.mean(axis=(2, 3)).sum(axis=1) / np.maximum(test.annotated.sum(axis=1), 1)
+    return choose_spread(positive_annotators, foreground, test.image_id, test.patient_id, n)
 
 
-def spread(votes: NDArray, marked: NDArray, image_id: NDArray, patient_id: NDArray, n: int) -> list[int]:
-    """The same of any N images, of which all arguments have one entry each."""
-    ranking = np.lexsort((image_id, -marked, -votes))
+def choose_spread(
+    positive_annotators: NDArray, foreground: NDArray, image_id: NDArray, patient_id: NDArray, n: int
+) -> list[int]:
+    """The same for any N images, from what the ranking is by; all arrays are (N,)."""
+    ranking = np.lexsort((image_id, -foreground, -positive_annotators))
     rows: list[int] = []
     for part in range(min(n, len(ranking))):
         middle = (part + 0.5) / n * len(ranking) - 0.5
@@ -101,9 +124,10 @@ def spread(votes: NDArray, marked: NDArray, image_id: NDArray, patient_id: NDArr
 
 
 def window(masks: Iterable[NDArray]) -> tuple[slice, slice]:
-    """Rows and columns of the smallest square of the image that holds all masks (H, W) and a margin.
+    """Rows and columns of the smallest square of the image that contains the foreground of all masks, with a margin.
 
-    It is at least SMALLEST_WINDOW of the image, and all of it if nothing is marked or no square holds everything.
+    masks: bool or 0/1, (H, W) each. The square is at least SMALLEST_WINDOW of the image. The result is the whole image
+    if all masks are empty or no square contains their foreground.
     """
     interest = np.any(list(masks), axis=0)
     shape = np.array(interest.shape)
@@ -111,13 +135,13 @@ def window(masks: Iterable[NDArray]) -> tuple[slice, slice]:
     if not len(where) or np.ptp(where, axis=0).max() >= shape.min():
         return slice(0, int(shape[0])), slice(0, int(shape[1]))
     low, high = where.min(axis=0), where.max(axis=0) + 1
-    side = int(min(max(1.3 * (high - low).max(), SMALLEST_WINDOW * shape.min()), shape.min()))
-    row, column = (int(start) for start in np.clip((low + high - side) // 2, 0, shape - side))
-    return slice(row, row + side), slice(column, column + side)
+    size = int(min(max(1.3 * (high - low).max(), SMALLEST_WINDOW * shape.min()), shape.min()))
+    row, column = (int(start) for start in np.clip((low + high - size) // 2, 0, shape - size))
+    return slice(row, row + size), slice(column, column + size)
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8], part: tuple[slice, slice]) -> None:
-    """The part of an image (C, H, W), grey or RGB."""
+    """Shows a part of an image (C, H, W), grey or RGB."""
     pixels = np.moveaxis(image[(slice(None), *part)], 0, -1)
     if pixels.shape[-1] == 1:
         axes.imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -126,30 +150,30 @@ def show_image(axes: Axes, image: NDArray[np.uint8], part: tuple[slice, slice]) 
 
 
 class Look(NamedTuple):
-    """Of an outline."""
+    """The look of an outline."""
 
     colour: str
     dashes: Dashes
     halo: list = HALO
 
 
-# Bright on grey CT and on skin; with the linestyles, outlines that coincide still show.
+# Bright on grey CT and on skin. As the dashes differ, outlines that coincide can still be told apart.
 ANNOTATORS = (
     Look("#FFD92F", "solid"),
     Look("#FF7AC6", (0, (4, 1.5))),
     Look("#8CFF66", (0, (1.2, 1.2))),
     Look("#FF9A3C", (0, (5, 1, 1, 1))),
 )
-TRUTH = Look("#4DE1FF", "solid")
-"""Of what the annotators' majority marked, or the only one."""
+MAJORITY = Look("#4DE1FF", "solid")
+"""Look of the majority of the annotators, and of a single annotator."""
 
 
 def outline(axes: Axes, mask: NDArray, part: tuple[slice, slice], look: Look) -> None:
-    """The border of a mask (H, W) in that part of it; nothing for an empty one."""
+    """Draws the border of a mask (H, W) in that part of the image; nothing for an empty mask."""
     pixels = mask[part].astype(float)
     if not pixels.any():
         return
-    # With a rim of zeros, the border closes where the mask meets the edge of the image.
+    # With a rim of zeros, the outline is closed where the mask touches the edge of the image.
     rim = np.pad(pixels, 1)
     x, y = np.arange(-1, pixels.shape[1] + 1), np.arange(-1, pixels.shape[0] + 1)
     border = axes.contour(x, y, rim, levels=[0.5], colors=[look.colour], linestyles=[look.dashes], linewidths=[1.0])
@@ -158,17 +182,17 @@ def outline(axes: Axes, mask: NDArray, part: tuple[slice, slice], look: Look) ->
 
 
 def outline_annotators(axes: Axes, annotations: NDArray, part: tuple[slice, slice]) -> None:
-    """The borders of the masks (A, H, W) of all annotators."""
-    looks = ANNOTATORS if len(annotations) > 1 else (TRUTH,)
+    """Draws the borders of the masks (A, H, W) of all annotators."""
+    looks = ANNOTATORS if len(annotations) > 1 else (MAJORITY,)
     for mask, look in zip(annotations, cycle(looks), strict=False):
         outline(axes, mask, part, look)
 
 
 def handle(name: str, look: Look) -> Line2D:
-    """An outline's entry in a legend."""
+    """The legend entry of an outline."""
     return Line2D([], [], color=look.colour, ls=look.dashes, lw=1.2, label=name, path_effects=look.halo)
 
 
 def annotator_handles(annotators: int) -> list[Artist]:
-    """Entries of the outlines of several annotators."""
+    """Legend entries of the outlines of several annotators."""
     return [handle(f"annotator {a + 1}", look) for a, look in enumerate(ANNOTATORS[:annotators])]

@@ -1,6 +1,6 @@
 """Figure: how close are sampled masks to the annotators' masks? GED^2 against the number of samples, with baselines.
 
-After figure 6 of the study, with means and intervals instead of the distribution over images. Reads the table
+After figure 6 of the study, but with means and intervals instead of the distribution over images. Reads the table
 `summary`: metrics `ged_1`, `ged_4`, `ged_8`, `ged_16` (V-statistics) of models and baselines.
 """
 
@@ -15,22 +15,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from segunc.figures import style
+from segunc.figures.specs import FigureSpec
 from segunc.runtime.stage import Job, stage
 
 SIZES = (1, 4, 8, 16)
 PANEL = (1.95, 2.3)
-"""Inches: width and height of one dataset's panel."""
+"""Inches: width and height of a panel."""
 LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.92, 0.42, 0.65
-"""Inches: around the panels, with the baselines' names at the right of each, and between rows."""
-
-
+"""Inches: space around a panel, with the names of baselines on its right, and between rows."""
 HEADROOM = 1.35
-"""Baselines up to this many times the models' highest point are within the panel."""
+"""The y axis includes baselines up to this many times the models' highest point."""
 CEILING = 0.96
-"""Share of the panel's height below which the baselines' names begin."""
+"""Highest position of a baseline's name, as a share of the panel's height."""
 
 
 class Line(NamedTuple):
+    """The look of a baseline."""
+
     label: str
     colour: str
     dashes: str | tuple
@@ -39,24 +40,24 @@ class Line(NamedTuple):
 BASELINES = {
     "baseline_empty": Line("empty mask", "#9a9a9a", (0, (1, 1.2))),
     "baseline_annotator": Line("annotator vs.\nthe others", "#4d4d4d", (0, (6, 1.5))),
-    "baseline_blind": Line("blind masks", "#8a8a8a", (0, (3.5, 1.5))),
+    "baseline_blind": Line("image-agnostic\nmasks", "#8a8a8a", (0, (3.5, 1.5))),
     "baseline_threshold": Line("random\nthreshold", "#111111", (0, (5, 1.2, 1, 1.2))),
     "baseline_oracle": Line("perfect\nsampler", "#666666", "solid"),
 }
 
 
-def draw(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
-    """A panel per dataset, two in a row; labels: id -> label."""
+def plot(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """A panel per dataset, two in a row; labels: by dataset and model."""
     datasets, models = style.ordered(summary["dataset"], labels), style.models_among(summary["model"], labels)
     if not datasets:
-        return style.nothing("no data")
+        return style.empty_figure("no data")
     columns = min(len(datasets), 2)
     rows = -(-len(datasets) // columns)
     width = columns * (LEFT + PANEL[0] + RIGHT)
     handles = [_model_line(model, models, labels) for model in models]
     rows_of = summary.set_index(["model", "metric"])
     values = {dataset: rows_of[rows_of["dataset"] == dataset] for dataset in datasets}
-    missing = {dataset: style.missing(_missing(values[dataset], models, labels), PANEL[0]) for dataset in datasets}
+    missing = {dataset: style.missing_note(_missing(values[dataset], models, labels), PANEL[0]) for dataset in datasets}
     head = style.LINE * max(map(len, missing.values()))
     top = 0.34 + head + style.legend_height(handles, width - LEFT)
     height = top + rows * PANEL[1] + (rows - 1) * (GAP + head) + BOTTOM
@@ -82,9 +83,10 @@ def draw(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
 
 
 def _missing(values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, str]) -> str:
-    """Labels of the models and baselines that have nothing in a panel; none if there is nothing at all.
+    """The models and baselines without data in a panel, as text; empty if the whole panel has no data.
 
-    `baseline_annotator` is undefined where there is one annotator, but what is missing has no seed.
+    A baseline is missing if it has no seed. `baseline_annotator` of a dataset with one annotator is not missing: it has
+    a seed, but its mean is undefined.
     """
     lost = [labels.get(model, model) for model in models if _curve(values, model)["mean"].isna().all()]
     for name, line in BASELINES.items():
@@ -94,7 +96,7 @@ def _missing(values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, s
 
 
 def _model_line(model: str, models: Sequence[str], labels: Mapping[str, str]) -> Line2D:
-    """A line without points in the look of the model."""
+    """A line without points in the look of a model."""
     return Line2D(
         [],
         [],
@@ -110,10 +112,10 @@ def _model_line(model: str, models: Sequence[str], labels: Mapping[str, str]) ->
 
 
 def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, str]) -> None:
-    """One dataset; values: mean, ci_low, ci_high and n_seeds, indexed by model and metric."""
+    """Plots one dataset; values: its rows of `summary`, indexed by model and metric."""
     for m, model in enumerate(models):
         curve = _curve(values, model)
-        # Side by side, so that intervals at the same number of samples do not cover each other.
+        # Shifted, so that intervals at the same number of samples do not overlap.
         x = np.array(SIZES) * 2 ** (0.11 * (m - (len(models) - 1) / 2))
         line = _model_line(model, models, labels)
         line.set_data(x, curve["mean"])
@@ -123,21 +125,21 @@ def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], labels: Mapp
     axes.set_xticks(SIZES, [str(n) for n in SIZES])
     axes.minorticks_off()
     axes.set(xlim=(0.72, 22), xlabel="samples")
-    drawn = values.reindex([(model, f"ged_{n}") for model in models for n in SIZES])
-    highest = np.nanmax(drawn[["mean", "ci_low", "ci_high"]].to_numpy(dtype=float), initial=0) or 1.0
-    # A baseline far above the models would squeeze them; it is named with its value instead.
+    of_models = values.reindex([(model, f"ged_{n}") for model in models for n in SIZES])
+    highest = np.nanmax(of_models[["mean", "ci_low", "ci_high"]].to_numpy(dtype=float), initial=0) or 1.0
+    # A baseline far above the models would compress them; its value is printed instead.
     near = [v for name in BASELINES if (v := _end(values, name)) <= HEADROOM * highest]
     highest = max(highest, *near, 0)
     axes.set_ylim(-0.03 * highest, 1.08 * highest)
     axes.locator_params(axis="y", nbins=6)
     axes.grid(axis="y")
     if values["mean"].isna().all():
-        style.empty(axes)
+        style.mark_empty(axes)
     _baselines(axes, values)
 
 
 def _baselines(axes: Axes, values: pd.DataFrame) -> None:
-    """Thin lines with their names at the right; those above the panel are named at its top with their value."""
+    """Plots thin lines with their names on the right; a baseline above the panel has its value printed at the top."""
     low, high = axes.get_ylim()
     for name, line in BASELINES.items():
         axes.plot(SIZES, _curve(values, name)["mean"], color=line.colour, ls=line.dashes, lw=0.9, zorder=1)
@@ -157,17 +159,17 @@ def _baselines(axes: Axes, values: pd.DataFrame) -> None:
 
 
 def _curve(values: pd.DataFrame, model: str) -> pd.DataFrame:
-    """The values of one model at each of SIZES; NaN where the table has none."""
+    """The rows of one model in the order of SIZES; NaN where the table has none."""
     return values.reindex([(model, f"ged_{n}") for n in SIZES])
 
 
 def _end(values: pd.DataFrame, model: str) -> float:
-    """GED^2 with the most samples."""
+    """Mean GED^2 with the largest number of samples."""
     return float(_curve(values, model)["mean"].iloc[-1])
 
 
 def _apart(positions: np.ndarray, gap: float) -> np.ndarray:
-    """Ascending positions, moved as little as needed to lie `gap` apart below CEILING."""
+    """Ascending positions (K,), shifted so that they are at least `gap` apart and below CEILING."""
     moved = positions.copy()
     for i in range(1, len(moved)):
         moved[i] = max(moved[i], moved[i - 1] + gap)
@@ -186,8 +188,8 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    labels = job.spec["labels"]
-    style.save(draw(style.read_table(summary), labels), png, pdf)
+    spec: FigureSpec = job.spec
+    style.save(plot(style.read_table(summary), spec["labels"]), png, pdf)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Figure: which strategy learns fastest? Test scores against the number of labelled images.
 
-After figure 8 of the study, with several seeds. Reads the table `active_learning` and, for the level of the models that
-were trained on the whole training split, the table `summary`.
+After figure 8 of the study, but with several seeds. Reads the table `active_learning` and, for the line of the models
+that were trained on the whole training split, the table `summary`.
 """
 
 from pathlib import Path
@@ -12,50 +12,49 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segunc.evaluation.seed_statistics import mean_over_seeds
-from segunc.figures import strategy_style as strategies
-from segunc.figures import style
+from segunc.figures import strategy_style, style
+from segunc.figures.specs import ActiveLabels, ActiveSpec
+from segunc.metrics.registry import METRICS
 from segunc.runtime.stage import Job, stage
 
-METRICS = {"cross_entropy": "test cross-entropy (nats)", "dice": "test Dice", "ged_16": "test GED² (16 samples)"}
 COLUMNS = 4
-"""Most models in a row."""
+"""Largest number of models in a row."""
 MARGIN = 0.07
-"""Share of the range of all runs that is left free above and below."""
+"""Space above and below the runs, as a share of their range."""
 SMALLEST = 0.01
-"""Smallest range of a panel: below it, differences are none that matter, and ticks need too many digits."""
+"""Smallest range of the y axis: smaller differences do not matter, and ticks would need too many digits."""
 
 
-def draw(
-    table: pd.DataFrame, full_data: pd.Series, metric: str, confidence: float, labels: strategies.Labels
-) -> Figure:
-    """A panel per dataset and model, a line per strategy: mean over seeds, with a band of Student's t interval.
+def plot(table: pd.DataFrame, full_data: pd.Series, metric: str, confidence: float, labels: ActiveLabels) -> Figure:
+    """A panel per dataset and model, a line per strategy: mean over seeds, with Student's t interval as a band.
 
-    table: `active_learning`; full_data: score by dataset and model, where it is known. A panel is as high as its runs
-    are apart, and cuts off a band that is wider: with two or three seeds the interval may span several panels. Where
-    there is no data, a line has a gap, a panel says so, and above its panels a row names the strategies.
+    table: `active_learning`; full_data: score by dataset and model, where it is known; confidence: of the intervals, in
+    (0, 1). The y axis spans the runs and cuts off wider bands, as with two or three seeds an interval may be several
+    times as wide. Where data is missing, a line has a gap, an empty panel says so, and a note above the panels names
+    the strategies.
     """
     if table.empty:
-        return style.nothing("no data")
-    datasets, models, names = strategies.every(table, labels)
+        return style.empty_figure("no data")
+    datasets, models, names = strategy_style.ids_in_order(table, labels)
     cells = [(dataset, models[i : i + COLUMNS]) for dataset in datasets for i in range(0, len(models), COLUMNS)]
     headings = [labels["datasets"].get(d, d) if shown[0] == models[0] else "" for d, shown in cells]
-    handles = [strategies.line(name, names, labels) for name in names]
+    handles = [strategy_style.line(name, names, labels) for name in names]
     if full_data.index.isin(table.set_index(["dataset", "model"]).index).any():
-        handles.append(strategies.level_handle("trained on all images", "dotted"))
+        handles.append(strategy_style.reference_handle("trained on all images", "dotted"))
     seeds = table["seed"].nunique()
-    most = strategies.at_most(table, ["dataset", "model", "strategy", "round"])
+    most = strategy_style.at_most(table, ["dataset", "model", "strategy", "round"])
     mean = f"mean of {most}{seeds} seeds with {100 * confidence:g}% t interval"
-    note = mean if seeds > 1 else "one seed: no interval"
+    note = f"{mean if seeds > 1 else 'one seed: no interval'}{_direction(metric)}"
     rows = [
-        strategies.Row(heading, len(shown), _missing(table[table["dataset"] == dataset], shown, names, labels))
+        strategy_style.Row(heading, len(shown), _missing(table[table["dataset"] == dataset], shown, names, labels))
         for heading, (dataset, shown) in zip(headings, cells, strict=True)
     ]
-    figure, axes = strategies.panels(rows, handles, note)
+    figure, axes = strategy_style.panels(rows, handles, note)
     for row, (dataset, shown) in zip(axes, cells, strict=True):
-        row[0].set_ylabel(METRICS[metric])
+        row[0].set_ylabel(f"test {METRICS[metric].label}")
         for panel, model in zip(row, shown, strict=True):
             panel.set_title(labels["models"].get(model, model), loc="left", fontsize=8)
-            strategies.budget_axis(panel, table["images"])
+            strategy_style.budget_axis(panel, table["images"])
             runs = table[(table["dataset"] == dataset) & (table["model"] == model)]
             _panel(panel, runs, full_data.get((dataset, model), np.nan), metric, confidence, names, labels)
     for panel in axes[-1]:
@@ -63,9 +62,17 @@ def draw(
     return figure
 
 
-def _missing(runs: pd.DataFrame, models: list[str], names: list[str], labels: strategies.Labels) -> str:
-    """The strategies that panels of a row lack, and which panels if not all with data; runs: of the row's dataset."""
-    lost = {model: strategies.missing(own, names) for model in models if len(own := runs[runs["model"] == model])}
+def _direction(metric: str) -> str:
+    """`; higher is better`, or nothing where neither direction is."""
+    higher_is_better = METRICS[metric].higher_is_better
+    return "" if higher_is_better is None else f"; {'higher' if higher_is_better else 'lower'} is better"
+
+
+def _missing(runs: pd.DataFrame, models: list[str], names: list[str], labels: ActiveLabels) -> str:
+    """The strategies without data in panels of a row, and in which, if not in all with data; runs: of one dataset."""
+    lost = {
+        model: strategy_style.without_picks(own, names) for model in models if len(own := runs[runs["model"] == model])
+    }
     parts = []
     for name in names:
         without = [labels["models"].get(model, model) for model in lost if name in lost[model]]
@@ -82,33 +89,34 @@ def _panel(
     metric: str,
     confidence: float,
     names: list[str],
-    labels: strategies.Labels,
+    labels: ActiveLabels,
 ) -> None:
-    """One dataset and model."""
+    """Plots one dataset and model."""
     if not np.isfinite(runs[metric]).any():
-        style.empty(axes)
+        style.mark_empty(axes)
         return
     for name in names:
         own = runs[runs["strategy"] == name]
         if own.empty:
             continue
-        # With the missing rounds in between, where lines have gaps.
+        # Includes missing rounds, at which lines have gaps.
         rounds = range(own["round"].max() + 1)
         images = own.groupby("round")["images"].first().reindex(rounds).to_numpy()
         curves = own.pivot(index="round", columns="seed", values=metric).reindex(rounds)
         means = [mean_over_seeds(values, confidence) for values in curves.to_numpy()]
-        line = strategies.line(name, names, labels)
+        line = strategy_style.line(name, names, labels)
         line.set_data(images, [mean.mean for mean in means])
         axes.add_line(line)
         low, high = [mean.low for mean in means], [mean.high for mean in means]
         axes.fill_between(images, low, high, color=line.get_color(), alpha=min(0.14, 0.5 / len(names)), lw=0, zorder=1)
     if np.isfinite(full_data):
-        strategies.level(axes, full_data, "dotted")
+        strategy_style.reference_line(axes, full_data, "dotted")
     values = np.append(runs[metric].to_numpy(dtype=float), full_data)
     low, high = np.nanmin(values), np.nanmax(values)
     half = max((0.5 + MARGIN) * (high - low), SMALLEST / 2)
-    # No metric is negative.
-    axes.set_ylim(max((low + high) / 2 - half, 0), (low + high) / 2 + half)
+    lowest = METRICS[metric].low
+    bottom = (low + high) / 2 - half
+    axes.set_ylim(bottom if lowest is None else max(bottom, lowest), (low + high) / 2 + half)
 
 
 @stage
@@ -116,17 +124,17 @@ def main(
     job: Job,
     *,
     table: Path,  # active_learning.csv
-    metric: str,
-    summary: Path | None = None,  # summary.csv, for the line of the full-data models
+    metric: str,  # column of the table
+    summary: Path | None = None,  # summary.csv, for the line of models trained on all images
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    labels = job.spec["labels"]
+    spec: ActiveSpec = job.spec
     full_data = pd.Series(index=pd.MultiIndex.from_arrays([[], []]), dtype=float)
     if summary:
         scores = style.read_table(summary)
         full_data = scores[scores["metric"] == metric].set_index(["dataset", "model"])["mean"].dropna()
-    figure = draw(style.read_table(table), full_data, metric, job.spec["confidence"], labels)
+    figure = plot(style.read_table(table), full_data, metric, spec["confidence"], spec["labels"])
     style.save(figure, png, pdf)
 
 

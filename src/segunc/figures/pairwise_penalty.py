@@ -1,4 +1,4 @@
-"""Figure: which strategy loses to which? Shares of significant defeats, as a matrix per dataset.
+"""Figure: which strategy is worse than which? Shares of significant differences, as a matrix per dataset.
 
 After Ash et al. 2020 (BADGE), figure 4. Reads the table `pairwise_penalty`.
 """
@@ -10,51 +10,51 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.figures import strategy_style as strategies
 from segunc.figures import style
+from segunc.figures.specs import ActiveLabels, ActiveSpec
 from segunc.runtime.stage import Job, stage
 
 METRIC = "cross_entropy"
 MAP = "Reds"
 DARK = 60
-"""Percentage from which the background is so dark that white is read better."""
+"""Percentage above which numbers are white, as the background is dark."""
 CELL, GAP, TOP = 0.42, 0.3, 0.42
-"""Inches: side of a cell at most, space beside and below a matrix, and above it for its title."""
+"""Inches: largest width of a cell, space around a matrix, and above it for its title."""
 LETTER, AXIS = 0.061, 0.25
-"""Inches: a letter of the strategies' names, and an axis label."""
+"""Inches: width of a letter of the strategies' names, and height of an axis label."""
 COLUMNS = 2
-"""Most matrices in a row."""
+"""Largest number of matrices in a row."""
 
 
-def draw(table: pd.DataFrame, labels: strategies.Labels) -> Figure:
-    """A matrix per dataset: in how many comparisons, in percent, the row's strategy is worse than the column's.
+def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
+    """A matrix per dataset: percentage of comparisons in which the row's strategy is worse than the column's.
 
-    table: `pairwise_penalty`, of which METRIC is drawn; a dash is where nothing was compared.
+    table: `pairwise_penalty`, of which the rows of METRIC are plotted. A dash stands for no comparison.
     """
     table = table[table["metric"] == METRIC]
     if table.empty:
-        return style.nothing("one strategy: nothing to compare")
+        return style.empty_figure("one strategy: nothing to compare")
     datasets = style.ordered([*labels["datasets"], *table["dataset"]], labels["datasets"])
     names = style.ordered([*labels["strategies"], *table["strategy_a"]], labels["strategies"])
     words = [labels["strategies"].get(name, name) for name in names]
     room = AXIS + LETTER * max(map(len, words))
     columns = min(len(datasets), COLUMNS)
     rows = -(-len(datasets) // columns)
-    side = len(names) * min(CELL, ((style.WIDTH - room) / columns - GAP) / len(names))
+    size = len(names) * min(CELL, ((style.WIDTH - room) / columns - GAP) / len(names))
     # A matrix may be narrower than its title.
-    apart = max(side, 1.3) + GAP
+    step = max(size, 1.3) + GAP
     notes = [_note(table.loc[table["dataset"] == dataset, "n_comparisons"]) for dataset in datasets]
     above = TOP + style.LINE * max(note.count("\n") for note in notes)
-    figure = Figure(figsize=(room + columns * apart, rows * (above + side + room + GAP) - GAP + 0.1))
+    figure = Figure(figsize=(room + columns * step, rows * (above + size + room + GAP) - GAP + 0.1))
     width, height = figure.get_size_inches()
     for i, dataset in enumerate(datasets):
         row, column = divmod(i, columns)
-        left, top = room + column * apart, row * (above + side + room + GAP)
+        left, top = room + column * step, row * (above + size + room + GAP)
         of_dataset = table[table["dataset"] == dataset]
         title = labels["datasets"].get(dataset, dataset)
         figure.text(left / width, 1 - (top + 0.06) / height, title, fontweight="bold", fontsize=9, va="top")
         figure.text(left / width, 1 - (top + 0.23) / height, notes[i], color=style.GREY, fontsize=style.SMALL, va="top")
-        axes = style.place(figure, left, top + above, side, side)
+        axes = style.place(figure, left, top + above, size, size)
         _matrix(axes, of_dataset.set_index(["strategy_a", "strategy_b"])["penalty"], names)
         axes.set_xticks(range(len(names)), words, rotation=90)
         axes.set_yticks(range(len(names)), words if column == 0 else [""] * len(names))
@@ -64,16 +64,16 @@ def draw(table: pd.DataFrame, labels: strategies.Labels) -> Figure:
 
 
 def _note(comparisons: pd.Series) -> str:
-    """Of how many comparisons the shares are. They may differ, since single rounds may be missing."""
+    """The number of comparisons, as text. It differs between the cells of a matrix if single rounds are missing."""
     fewest, most = comparisons.min(), comparisons.max()
     if not most > 0:
         return "fewer than 2 seeds: no test"
-    note = f"of {'≤ ' if fewest < most else ''}{strategies.count(most, 'comparison')}, in %"
+    note = f"of {'≤ ' if fewest < most else ''}{style.count(most, 'comparison')}, in %"
     return note if fewest else f"{note}\n–: fewer than 2 seeds"
 
 
 def _matrix(axes: Axes, penalties: pd.Series, names: list[str]) -> None:
-    """penalties: in [0, 1] by strategies a and b, NaN where nothing was compared."""
+    """Plots one matrix; penalties: in [0, 1], indexed by strategies a and b, NaN without a comparison."""
     percent = 100 * penalties.unstack().reindex(index=names, columns=names).to_numpy(dtype=float)
     axes.imshow(percent, cmap=MAP, vmin=0, vmax=100)
     axes.tick_params(length=0)
@@ -94,8 +94,8 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    labels = job.spec["labels"]
-    style.save(draw(style.read_table(table), labels), png, pdf)
+    spec: ActiveSpec = job.spec
+    style.save(plot(style.read_table(table), spec["labels"]), png, pdf)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Figure: what does each model draw? Sampled masks of single test images, beside the annotators' masks.
+"""Figure: what do samples of each model look like? Sampled masks of single test images, below the annotators' masks.
 
-After figure 7 of the study. Reads the data store and the samples of one dataset with one seed, and the diversity of
-each model from the table `summary`. The images are spread
-over the votes and sizes in the test split (`segunc.figures.examples.chosen`); each is cropped to what is marked.
+After figure 7 of the study. Reads the store of one dataset, the samples of all models with one seed, and the diversity
+of each model from the table `summary`. The images are spread over the test split (`segunc.figures.examples.choose`).
+Each is cropped to the foreground of the masks.
 """
 
 import textwrap
@@ -15,27 +15,28 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from segunc.figures import examples, style
+from segunc.figures.specs import SamplesSpec
 from segunc.runtime.stage import Job, stage
 
 IMAGES = 3
 GRID = (2, 4)
 """Rows and columns of the masks of one model on one image."""
-PAPER = "#f0f0f0"
+BACKGROUND = "#f0f0f0"
 THUMB, GAP, BETWEEN, LEFT = 0.42, 0.03, 0.14, 1.15
-"""Inches: side of a mask, space between masks, between images and models, and room for the models' names."""
+"""Inches: width and height of a mask, space between masks, between images and models, and for the names of models."""
 
 
-def draw(
+def plot(
     shown: Sequence[examples.Example],
     models: Sequence[str],
     diversity: Mapping[str, float],
     labels: Mapping[str, str],
     title: str,
 ) -> Figure:
-    """Images side by side, a row per model below that of the annotators.
+    """A column per image; a row of annotators, then one per model.
 
-    diversity: mean over the test split, by model and for `baseline_oracle`; labels: id -> label. A model of which the
-    examples have no prediction has a row that says so.
+    diversity: mean over the test split, by model and for `baseline_oracle`; labels: by model. A model without
+    predictions gets a row that says `no data`.
     """
     colours = style.colours(models)
     rows, columns = GRID
@@ -53,13 +54,13 @@ def draw(
         middle = top + (m + 1) * (block[1] + BETWEEN) + block[1] / 2
         _name(figure, middle, labels.get(model, model), colours[model], note)
     for i, example in enumerate(shown):
-        drawn = {model: prediction.masks[: rows * columns] for model, prediction in example.predictions.items()}
-        part = examples.window([*example.annotations, *(mask for masks in drawn.values() for mask in masks)])
+        samples_of = {model: prediction.masks[: rows * columns] for model, prediction in example.predictions.items()}
+        part = examples.window([*example.annotations, *(mask for masks in samples_of.values() for mask in masks)])
         left = LEFT + i * (block[0] + BETWEEN)
         axes = style.place(figure, left, top, block[1], block[1])
-        style.bare(axes)
+        style.hide_axis(axes)
         axes.annotate(
-            " ".join(filter(None, example.description)),
+            ", ".join(filter(None, example.description)),
             (0, 1),
             (0, 3),
             xycoords="axes fraction",
@@ -73,12 +74,12 @@ def draw(
         _masks(figure, masks, part, (left + block[1] + GAP, top), block[1], across, style.INK)
         for m, model in enumerate(models):
             place = (left, top + (m + 1) * (block[1] + BETWEEN))
-            if model in drawn:
-                _masks(figure, drawn[model], part, place, block[0], columns, colours[model])
+            if model in samples_of:
+                _masks(figure, samples_of[model], part, place, block[0], columns, colours[model])
             else:
                 axes = style.place(figure, *place, *block)
-                style.bare(axes)
-                style.empty(axes)
+                style.hide_axis(axes)
+                style.mark_empty(axes)
     return figure
 
 
@@ -88,7 +89,7 @@ def _diversity(values: Mapping[str, float], name: str) -> str:
 
 
 def _name(figure: Figure, middle: float, name: str, colour: str, note: str) -> None:
-    """The name of a row, left of it, with a note below; middle: inches from the top."""
+    """Writes the name of a row to its left, with a note below; middle: of the row, in inches from the top."""
     width, height = figure.get_size_inches()
     text = textwrap.fill(name, 16, break_long_words=False)
     figure.text(0.08 / width, 1 - middle / height, text, color=colour, va="bottom" if note else "center", fontsize=8.5)
@@ -104,23 +105,23 @@ def _masks(
     across: int,
     colour: str,
 ) -> None:
-    """Masks in rows of `across`, from the top left corner `place`, together as wide as `width` (inches)."""
-    side = (width + GAP) / across - GAP
+    """Shows masks (K, H, W) in rows of `across`; place: the top left corner; all lengths are in inches."""
+    size = (width + GAP) / across - GAP
     rows = -(-len(masks) // across)
-    height = rows * (side + GAP) - GAP
-    # One pair of axes for all, in inches: making axes takes longer than drawing in them.
+    height = rows * (size + GAP) - GAP
+    # One axes for all masks, with inches as units: creating axes takes longer than plotting.
     axes = style.place(figure, *place, width, height)
-    style.bare(axes)
+    style.hide_axis(axes)
     for i, mask in enumerate(masks):
         row, column = divmod(i, across)
-        left, top = column * (side + GAP), row * (side + GAP)
+        left, top = column * (size + GAP), row * (size + GAP)
         axes.imshow(
             mask[part].astype(float),
-            cmap=ListedColormap([PAPER, colour]),
+            cmap=ListedColormap([BACKGROUND, colour]),
             vmin=0,
             vmax=1,
             interpolation="nearest",
-            extent=(left, left + side, top + side, top),
+            extent=(left, left + size, top + size, top),
         )
     axes.set(xlim=(0, width), ylim=(height, 0))
 
@@ -136,19 +137,13 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    labels = job.spec["labels"]
-    of_models = dict(zip(job.spec["models"], samples, strict=True))
+    spec: SamplesSpec = job.spec
+    labels = spec["labels"]
     table = style.read_table(summary)
     rows = table[(table["dataset"] == dataset) & (table["metric"] == "diversity")]
-    shown = examples.load(data, of_models, IMAGES)
-    figure = draw(
-        shown,
-        style.models_among([*of_models, *job.spec["missing"]], labels),
-        dict(zip(rows["model"], rows["mean"], strict=True)),
-        labels,
-        labels.get(dataset, dataset),
-    )
-    style.save(figure, png, pdf)
+    diversity = dict(zip(rows["model"], rows["mean"], strict=True))
+    shown, models = examples.load_specified(data, samples, spec, IMAGES)
+    style.save(plot(shown, models, diversity, labels, labels.get(dataset, dataset)), png, pdf)
 
 
 if __name__ == "__main__":

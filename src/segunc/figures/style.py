@@ -1,6 +1,6 @@
-"""The look that all figures share: sizes, colours, order and names of things, and how a figure becomes files.
+"""The look that all figures share: sizes, colours, the order of ids, text in place of missing data, and saving.
 
-Importing it sets matplotlib up for the whole process, which makes figures and does nothing else.
+Importing this module sets matplotlib's defaults for the whole process.
 """
 
 import textwrap
@@ -19,15 +19,15 @@ from segunc.runtime.files import write_atomically
 WIDTH = 6.9
 """Inches: the text width of a page with two columns."""
 SMALL = 7.0
-"""Points: the smallest type in any figure."""
+"""Points: the smallest font size in any figure."""
 LETTER, LINE = 0.06, 0.125
-"""Inches: a letter and a line of it."""
+"""Inches: width of a letter and height of a line of that size."""
 INK, GREY, PALE = "#222222", "#6b6b6b", "#d9d9d9"
 
 BASELINE = "baseline_"
-"""Ids that begin so are baselines: they are on the models' scale, but no models."""
+"""Prefix of the ids of baselines, which share the `model` column of the tables with the models."""
 
-# Okabe and Ito 2008, tellable apart with any colour vision, without yellow, which is too pale for lines on white.
+# Okabe and Ito 2008, distinguishable with any colour vision. Without yellow, which is too pale for lines on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D3A9B", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "p", "X", "h")
 
@@ -56,19 +56,22 @@ matplotlib.rcParams.update(
         "axes.axisbelow": True,
         "grid.color": PALE,
         "grid.linewidth": 0.5,
-        "text.parse_math": False,  # a label may hold a $
-        "pdf.fonttype": 42,  # TrueType: journals refuse the default, Type 3
+        "text.parse_math": False,  # a label may contain a $
+        "pdf.fonttype": 42,  # TrueType: some journals reject the default, Type 3
     }
 )
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table of the stage `tables`; only empty fields are missing, so that a model may be called `null`."""
+    """A table of the stages `tabulate` and `active_tabulate`.
+
+    Only empty fields are read as missing, so that a model may be called `null`.
+    """
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def ordered(ids: Iterable[str], labels: Mapping[str, str]) -> list[str]:
-    """Each id once: those with a label in the order of the labels, then the others in their own order."""
+    """The different ids: those with a label in the order of the labels, then the others in their own order."""
     present = list(dict.fromkeys(ids))
     return [name for name in labels if name in present] + [name for name in present if name not in labels]
 
@@ -78,54 +81,59 @@ def models_among(ids: Iterable[str], labels: Mapping[str, str]) -> list[str]:
     return [name for name in ordered(ids, labels) if not name.startswith(BASELINE)]
 
 
+def count(number: int, what: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
+
 def colours(models: Sequence[str]) -> dict[str, str]:
-    """One colour per model by its place among all models, so that it is the same in every figure of a grid."""
+    """A colour by model, from its place among all models, so that it is the same in all figures of a grid."""
     return {model: PALETTE[i % len(PALETTE)] for i, model in enumerate(models)}
 
 
 def markers(models: Sequence[str]) -> dict[str, str]:
-    """One marker per model, likewise."""
+    """A marker by model, chosen like its colour."""
     return {model: MARKERS[i % len(MARKERS)] for i, model in enumerate(models)}
 
 
 def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place in inches from the figure's top left corner."""
+    """Adds axes to a figure; all lengths are in inches, from the figure's top left corner."""
     full_width, full_height = figure.get_size_inches()
     box = (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
     return figure.add_axes(box)
 
 
-def bare(axes: Axes) -> None:
-    """Takes ticks and frame from axes that hold a picture."""
+def hide_axis(axes: Axes) -> None:
+    """Removes ticks and frame from axes that show a picture."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
-def no_data(axes: Axes, x: float, y: float) -> None:
-    """Says in data coordinates that something is missing, so that nobody takes the gap for a zero."""
+def mark_missing(axes: Axes, x: float, y: float) -> None:
+    """Writes `no data` at a point in data coordinates, so that the gap is not read as zero."""
     axes.text(x, y, "no data", rotation=90, ha="center", va="center", color=GREY, fontsize=SMALL)
 
 
-def empty(axes: Axes, reason: str = "no data") -> None:
-    """Says in the middle of axes why there is nothing in them, so that there is nothing to measure."""
+def mark_empty(axes: Axes, reason: str = "no data") -> None:
+    """Writes in the middle of empty axes why they are empty, and removes the ticks of y."""
     axes.set(yticks=[])
     axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
-def missing(what: str, width: float) -> list[str]:
-    """Lines of the smallest type, `width` inches wide, that say of what there is no data; none if `what` is empty."""
+def missing_note(what: str, width: float) -> list[str]:
+    """Lines of SMALL text, at most `width` inches wide: `no data: ` and what has none. No lines if `what` is empty."""
     return textwrap.wrap(f"no data: {what}", int(width / LETTER), break_on_hyphens=False) if what else []
 
 
-def nothing(reason: str) -> Figure:
-    """A figure that only says why there is nothing to show."""
+def empty_figure(reason: str) -> Figure:
+    """A figure with nothing but the reason why it is empty."""
     figure = Figure(figsize=(WIDTH, 0.8))
     figure.text(0.5, 0.5, reason, ha="center", va="center", color=GREY, wrap=True)
     return figure
 
 
 def legend(figure: Figure, handles: Sequence[Artist], left: float, top: float, width: float) -> None:
-    """A legend of as many columns as fit, its top left corner and largest width in inches."""
+    """Adds a legend with as many columns as fit into `width`; lengths are in inches, from the top left corner."""
     full_width, full_height = figure.get_size_inches()
     figure.legend(
         handles=handles,
@@ -141,23 +149,23 @@ def legend(figure: Figure, handles: Sequence[Artist], left: float, top: float, w
 
 
 def legend_height(handles: Sequence[Artist], width: float) -> float:
-    """Inches that `legend` takes."""
+    """Height of such a legend in inches."""
     return 0.16 * -(-len(handles) // _columns(handles, width))
 
 
 def _columns(handles: Sequence[Artist], width: float) -> int:
-    """Columns of a legend, filled one after the other; 0.06 inches per character and 0.43 for a handle and space."""
-    sizes = [0.43 + 0.06 * len(str(handle.get_label())) for handle in handles]
+    """Columns of a legend. An entry is as wide as its letters and 0.43 inches for its handle and space."""
+    sizes = [0.43 + LETTER * len(str(handle.get_label())) for handle in handles]
     for columns in range(len(sizes), 1, -1):
-        parts = np.array_split(sizes, columns)  # longer ones first, as in matplotlib
+        parts = np.array_split(sizes, columns)  # matplotlib, too, fills the first columns with more entries
         if sum(part.max() for part in parts) <= width:
             lines = -(-len(sizes) // columns)
-            return -(-len(sizes) // lines)  # no more columns than the lines need, so that they are full
+            return -(-len(sizes) // lines)  # as few columns as this number of lines needs
     return 1
 
 
 def save(figure: Figure, png: Path, pdf: Path) -> None:
-    """Writes both files; the same figure gives the same bytes, as no file says when or by what it was made."""
+    """Writes the figure to both files. They contain no date and no program, so the same figure gives the same bytes."""
     with write_atomically(png) as path:
         figure.savefig(path, dpi=300, metadata={"Software": None})
     with write_atomically(pdf) as path:

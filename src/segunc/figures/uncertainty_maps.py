@@ -1,8 +1,8 @@
-"""Figure: where is each model uncertain? Predictive entropy on single test images, beside the annotators' outlines.
+"""Figure: where is each model uncertain? Predictive entropy on single test images, next to the annotators' outlines.
 
-After figure 3 of the study. Reads the data store and the samples of one dataset with one seed. The images are spread
-over the votes and sizes in the test split (`segunc.figures.examples.chosen`); each is cropped to what an annotator
-or a prediction marked and what a model doubts by more than half a bit.
+After figure 3 of the study. Reads the store of one dataset and the samples of all models with one seed. The images are
+spread over the test split (`segunc.figures.examples.choose`). Each is cropped to the foreground of annotators and
+predictions and to the pixels with an entropy above half a bit.
 """
 
 import textwrap
@@ -17,20 +17,21 @@ from numpy.typing import NDArray
 
 from segunc.evaluation.predictions import Prediction
 from segunc.figures import examples, style
-from segunc.figures.examples import SOLID_HALO, TRUTH, Look
+from segunc.figures.examples import MAJORITY, SOLID_HALO, Look
+from segunc.figures.specs import SamplesSpec
 from segunc.runtime.stage import Job, stage
 
 ROWS = 5
 PREDICTION = Look("#FFFFFF", (0, (2.5, 2)), SOLID_HALO)
 MAP = "inferno"
 LEFT, RIGHT, GAP = 0.42, 0.6, 0.05
-"""Inches: room for the rows' names, for the colour bar, and between pictures."""
+"""Inches: space for the names of rows, for the colour bar, and between pictures."""
 
 
-def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mapping[str, str], title: str) -> Figure:
-    """A row per image, a column per model after that of the annotators; labels: id -> label.
+def plot(shown: Sequence[examples.Example], models: Sequence[str], labels: Mapping[str, str], title: str) -> Figure:
+    """A row per image; a column of annotators, then one per model.
 
-    A model of which the examples have no prediction has a column that says so.
+    labels: by model. A model without predictions gets a column that says `no data`.
     """
     columns = 1 + len(models)
     side = min(1.25, (style.WIDTH - LEFT - RIGHT) / columns - GAP)
@@ -47,7 +48,7 @@ def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
         part = examples.window(_interest(example))
         for column in range(columns):
             axes = style.place(figure, LEFT + column * (side + GAP), top + row * (side + GAP), side, side)
-            style.bare(axes)
+            style.hide_axis(axes)
             if row == 0:
                 axes.set_title(heads[column], fontsize=8, pad=3)
             if column == 0:
@@ -59,10 +60,10 @@ def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
                 continue
             prediction = example.predictions.get(models[column - 1])
             if prediction is None:
-                style.empty(axes)
+                style.mark_empty(axes)
                 continue
             axes.imshow(_entropy(prediction)[part], cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
-            examples.outline(axes, example.truth, part, TRUTH)
+            examples.outline(axes, example.majority, part, MAJORITY)
             examples.outline(axes, prediction.probability > 0.5, part, PREDICTION)
     tall = min(2.2, len(shown) * (side + GAP) - GAP)
     scale = style.place(figure, width - RIGHT + 0.05, top, 0.1, tall)
@@ -75,12 +76,12 @@ def draw(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
 
 def _entropy(prediction: Prediction) -> NDArray:
     """Predictive entropy in bits, (H, W)."""
-    assert prediction.uncertainty is not None, "only baselines have no uncertainty, and they have no samples file"
+    assert prediction.uncertainty is not None, "every samples file has uncertainties; only baselines have none"
     return prediction.uncertainty
 
 
 def _interest(example: examples.Example) -> Iterator[NDArray]:
-    """What the row must show: all that an annotator or a prediction marks, and all that a model doubts."""
+    """What the row must show, as masks (H, W): foreground of annotators and predictions, and uncertain pixels."""
     yield from example.annotations > 0
     for prediction in example.predictions.values():
         yield prediction.probability > 0.5
@@ -88,11 +89,11 @@ def _interest(example: examples.Example) -> Iterator[NDArray]:
 
 
 def _legend(annotators: int) -> list[Artist]:
-    """Handles for the outlines."""
+    """Legend entries of the outlines."""
     several = annotators > 1
     return [
         *(examples.annotator_handles(annotators) if several else []),
-        examples.handle("majority of the annotators" if several else "annotator", TRUTH),
+        examples.handle("majority of the annotators" if several else "annotator", MAJORITY),
         examples.handle("prediction (mean > 0.5)", PREDICTION),
     ]
 
@@ -107,12 +108,10 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    labels = job.spec["labels"]
-    of_models = dict(zip(job.spec["models"], samples, strict=True))
-    shown = examples.load(data, of_models, ROWS)
-    title = labels.get(dataset, dataset)
-    models = style.models_among([*of_models, *job.spec["missing"]], labels)
-    style.save(draw(shown, models, labels, title), png, pdf)
+    spec: SamplesSpec = job.spec
+    labels = spec["labels"]
+    shown, models = examples.load_specified(data, samples, spec, ROWS)
+    style.save(plot(shown, models, labels, labels.get(dataset, dataset)), png, pdf)
 
 
 if __name__ == "__main__":

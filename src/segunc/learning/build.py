@@ -1,4 +1,4 @@
-"""From a training spec or trained weights to a network, by name, so that a cell depends on its own method alone."""
+"""Networks from a training spec or from trained weights, by the name of their method."""
 
 import importlib
 import json
@@ -9,19 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segunc.networks.backbone import Backbone, Data
+from segunc.learning.train_spec import TrainSpec
+from segunc.networks.shape import Backbone, DataStatistics
 
 
-def build(spec: Mapping[str, Any], data: Data) -> Any:
-    """The untrained network of a training spec (`method`, `options`, `backbone`): a module as in `segunc.models`."""
+def build(spec: TrainSpec, data: DataStatistics) -> Any:
+    """The untrained network of a training spec (its `method`, `options` and `backbone`), as `segunc.models` describes.
+
+    Imports the method by name, so that the code of a cell is that of its own method alone.
+    """
     method = importlib.import_module(f"segunc.models.{spec['method']}")
     return method.build(data, Backbone(**spec["backbone"]), **spec["options"])
 
 
-def restore(weights: Mapping[str, Any], device: torch.device) -> tuple[Any, dict[str, Any]]:
+def restore(weights: Mapping[str, Any], device: torch.device) -> tuple[Any, TrainSpec]:
     """The trained network of a `weights.pt` on the device, in evaluation mode, and its training spec."""
     spec = json.loads(weights["spec"])
-    model = build(spec, Data(**weights["data"]))
+    model = build(spec, DataStatistics(**weights["data"]))
     model.load_state_dict(weights["state"])
     return model.to(device, memory_format=torch.channels_last).eval(), spec
 

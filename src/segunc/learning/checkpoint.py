@@ -1,98 +1,108 @@
-"""Checkpoints: a training that is killed goes on from its last one and ends with the weights of an undisturbed one.
+"""Checkpoints: an interrupted training run resumes from its last one and yields the weights of an uninterrupted one.
 
-A checkpoint is one file in a folder. It is named after all that the weights depend on, so no training goes on from
-another's, and one whose settings are changed back finds its own again.
+A checkpoint is one file in a folder. Its name is a digest of everything that the weights depend on, so no run resumes
+from another's checkpoint, and a run whose settings are changed and changed back resumes from its own.
 """
 
 import copy
 import hashlib
 import io
 import json
+import math
 import re
 import signal
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from segunc.data.store import Images
+from segunc.learning.train_spec import TrainSpec
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 
 CHECKPOINT_SECONDS = 60.0
-"""Least seconds between two checkpoints, but for the one of a training that is told to stop."""
+"""Least seconds between two checkpoints, except for the one of a run that is told to stop."""
 OWN_FILES = re.compile(r"[0-9a-f]{16}\.pt|\.[0-9a-f]{16}\.\d+\.partial\.pt")
-"""Checkpoints, and what a process that was killed while it wrote one leaves."""
+"""Checkpoints, and the files left by a process that was killed while it wrote one."""
 
 
 @dataclass
 class State:
-    """What a training carries from step to step, besides network, optimiser and random generators."""
+    """Progress of a training run, apart from network, optimiser and random generators."""
 
-    step: int
+    step: int = 0
     """Steps done."""
-    rest: NDArray[np.int64]
+    rest: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Indices of the images that are left of the shuffled pass."""
-    losses: list[Tensor]
-    """Training losses since the last validation, scalars on the training's device."""
-    history: list[list[float]]
-    best: float
-    """Lowest validation loss so far, infinite before the first."""
-    best_weights: dict[str, Tensor] | None
+    losses: list[Tensor] = field(default_factory=list)
+    """Training losses since the last validation, scalars on the device."""
+    history: list[list[float]] = field(default_factory=list)
+    best: float = math.inf
+    """Lowest validation loss so far, infinite before the first validation."""
+    best_weights: dict[str, Tensor] | None = None
     """The network's state at `best`."""
-    since_best: int
+    since_best: int = 0
     """Validations since then."""
-    seconds: float
-    """Time spent so far, in all the processes that took part."""
+    seconds: float = 0.0
+    """Time spent so far, by all processes that took part."""
 
 
-def name(spec: Mapping[str, Any], code: str, sides: Iterable[Images], device: torch.device) -> str:
-    """File name of a training's checkpoint: a digest of all that its weights depend on.
+@dataclass
+class Run:
+    """A training run: everything that a step changes."""
 
-    `code` stands for the source code, in any form; `sides` are the training and validation images as they are trained
-    on. Versions and threads belong to it, since other ones round differently.
+    model: Any
+    """As `segunc.models` describes, on the device."""
+    optimiser: torch.optim.Optimizer
+    generator: torch.Generator
+    """For everything on the device."""
+    rng: np.random.Generator
+    """For the order of the images."""
+    state: State = field(default_factory=State)
+
+
+def name(spec: TrainSpec, code: str, splits: Iterable[Images], device: torch.device) -> str:
+    """File name of a run's checkpoint: a digest of everything that its weights depend on.
+
+    `code` stands for the source code, in any form; `splits` are the training and validation images as they are used.
+    The digest includes version and threads of torch, since others round differently.
     """
     facts = [spec, code, torch.__version__, torch.get_num_threads(), device.type]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for side in sides:
-        for array in (side.images, side.masks, side.annotated):
+    for split in splits:
+        for array in (split.images, split.masks, split.annotated):
             digest.update(f"{array.shape} {array.dtype}".encode())
             digest.update(np.ascontiguousarray(array).data)
-        digest.update(json.dumps(side.image_id.tolist()).encode())
+        digest.update(json.dumps(split.image_id.tolist()).encode())
     return f"{digest.hexdigest()[:16]}.pt"
 
 
-def save(
-    path: Path,
-    state: State,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    generator: torch.Generator,
-    rng: np.random.Generator,
-) -> None:
-    """Writes a checkpoint. If that fails, the training is none the worse, and stderr says so in a line.
+def save(path: Path, run: Run) -> None:
+    """Writes a checkpoint. A failed write is logged to stderr, and training continues.
 
-    It may be that the disk is full, or that another process has trained the same to its end and clears the folder.
+    The disk may be full, or another process may have finished the same run and be removing the folder.
     """
+    state = run.state
     content = {
         **vars(state),
         "rest": state.rest.tolist(),
         "losses": [float(loss) for loss in state.losses],
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "generator": generator.get_state(),
+        "model": run.model.state_dict(),
+        "optimiser": run.optimiser.state_dict(),
+        "generator": run.generator.get_state(),
         "global_generator": torch.get_rng_state(),
-        "rng": json.dumps(rng.bit_generator.state),
+        "rng": json.dumps(run.rng.bit_generator.state),
     }
-    # Through memory, since torch hides why a file cannot be written.
+    # Written to memory first, since torch hides why a file cannot be written.
     buffer = io.BytesIO()
     torch.save(content, buffer)
     try:
@@ -100,52 +110,48 @@ def save(
             beside.write_bytes(buffer.getbuffer())
     except (OSError, UserError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        print(f"{path} cannot be written ({reason}); training goes on", file=sys.stderr, flush=True)
+        print(f"{path} cannot be written ({reason}); training continues", file=sys.stderr, flush=True)
 
 
-def load(
-    path: Path,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    generator: torch.Generator,
-    rng: np.random.Generator,
-) -> State | None:
-    """Puts everything back to where it was, and returns the rest of the checkpoint.
+def load(path: Path, run: Run) -> bool:
+    """Restores a run from its checkpoint; returns whether there was one.
 
-    None, and nothing is touched, if there is no checkpoint, or one that cannot be read, which is said on stderr.
+    A checkpoint that cannot be read is reported on stderr and ignored; then, `run` is unchanged.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            # torch does not look at the checksums.
+            # torch does not check the checksums.
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(damaged)
         content = torch.load(path, map_location="cpu", weights_only=True)
         parts = {part: content.pop(part) for part in ("model", "optimiser", "generator", "global_generator", "rng")}
         state = State(**content)
     except FileNotFoundError:
-        return None
-    except Exception as error:  # What damaged bytes raise is anything.
-        print(f"{path} cannot be read ({type(error).__name__}); training starts anew", file=sys.stderr, flush=True)
-        return None
+        return False
+    except Exception as error:  # Damaged bytes may raise anything.
+        print(f"{path} cannot be read ({type(error).__name__}); training starts over", file=sys.stderr, flush=True)
+        return False
 
     state.rest = np.array(state.rest, dtype=np.int64)
-    state.losses = [torch.tensor(loss, device=generator.device) for loss in state.losses]
+    state.losses = [torch.tensor(loss, device=run.generator.device) for loss in state.losses]
     if state.best_weights is not None:
-        # Through the network, which puts them on its device.
-        model.load_state_dict(state.best_weights)
-        state.best_weights = copy.deepcopy(model.state_dict())
-    model.load_state_dict(parts["model"])
-    optimiser.load_state_dict(parts["optimiser"])
-    generator.set_state(parts["generator"])
+        # Loaded into the network first, which moves them to its device.
+        run.model.load_state_dict(state.best_weights)
+        state.best_weights = copy.deepcopy(run.model.state_dict())
+    run.model.load_state_dict(parts["model"])
+    run.optimiser.load_state_dict(parts["optimiser"])
+    run.generator.set_state(parts["generator"])
     torch.set_rng_state(parts["global_generator"])
-    rng.bit_generator.state = json.loads(parts["rng"])
-    return state
+    run.rng.bit_generator.state = json.loads(parts["rng"])
+    run.state = state
+    return True
 
 
 def remove(folder: Path) -> None:
-    """Removes all checkpoints in the folder, and the folder if nothing else is in it.
+    """Removes all checkpoints in the folder, and the folder if it contains nothing else.
 
-    Another process may be at it too, or still train with the folder: an orphan of a run that was killed.
+    Another process may be removing them at the same time, or still be training with the folder: an orphan of a killed
+    run.
     """
     with suppress(FileNotFoundError):
         for path in list(folder.iterdir()):
@@ -157,7 +163,10 @@ def remove(folder: Path) -> None:
 
 @contextmanager
 def postponed(numbers: Iterable[int]) -> Iterator[list[int]]:
-    """Yields a list that gets the number of each of these signals as it arrives; nothing else happens until the end."""
+    """Collects the numbers of these signals, in the order in which they arrive, in the list that it yields.
+
+    The signals have no other effect until the end of the context.
+    """
     received: list[int] = []
     before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in numbers}
     try:

@@ -1,4 +1,4 @@
-"""Where networks run and how precisely: device, threads, mixed precision."""
+"""Device, threads and numerical precision of networks."""
 
 import fcntl
 import os
@@ -13,9 +13,12 @@ from segunc.runtime.errors import UserError
 
 
 def select_device(device: str, threads: int) -> torch.device:
-    """Sets the CPU threads and returns the device for `auto`, `cpu` or `cuda`; UserError if there is no GPU to use."""
+    """Sets the number of CPU threads and returns the device for `auto`, `cpu` or `cuda`.
+
+    Raises UserError for `cuda` if torch finds no GPU. With several GPUs, the process claims one of them.
+    """
     torch.set_num_threads(threads)
-    # Some backward passes on GPUs have no deterministic form; they warn instead of failing.
+    # Some backward passes have no deterministic form on GPUs; those warn instead of failing.
     torch.use_deterministic_algorithms(True, warn_only=True)
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("config key device is 'cuda', but torch finds no GPU here; use 'auto' or 'cpu'.")
@@ -28,13 +31,14 @@ def select_device(device: str, threads: int) -> torch.device:
 
 
 def claim_gpu(ids: Sequence[str], folder: Path) -> int:
-    """The index of a GPU that no other job of this user on this machine has taken; it is taken until this program ends.
+    """Index of a GPU that no other job of this user on this machine has claimed; it is claimed until this process ends.
 
-    Snakemake counts how many jobs use a GPU (`--resources gpu=2`), but does not say which. A locked file in `folder`
-    says so: the lock goes with its program, however that ends. If all are taken, jobs share, and process ids decide.
+    Snakemake limits how many jobs use a GPU (`--resources gpu=2`), but does not assign one to each. So each job locks a
+    file in `folder`, named after the GPU's id; the lock is released when the process exits, in whatever way. If all are
+    claimed, jobs share GPUs, assigned by process id.
     """
     for index, name in enumerate(ids):
-        # Never closed: closing lets go of the lock.
+        # Never closed, since that would release the lock.
         file = os.open(folder / f"segunc-{os.getuid()}-gpu-{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,7 +50,7 @@ def claim_gpu(ids: Sequence[str], folder: Path) -> int:
 
 
 def mixed_precision(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Autocast to bfloat16 for `bfloat16`, or for `auto` where the hardware multiplies in it; else nothing."""
+    """Autocast to bfloat16 for `bfloat16`, and for `auto` if the hardware multiplies in it; otherwise float32."""
     native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
     enabled = precision == "bfloat16" or (precision == "auto" and native)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

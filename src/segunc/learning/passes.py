@@ -1,8 +1,34 @@
-"""How many images go through a network at a time, and how often. Without torch, so that costs can be estimated."""
+"""How many images go through a network at a time, and how many steps a training run takes.
+
+Imports no torch, so that costs can be estimated from the same numbers.
+"""
+
+import math
+
+from segunc.learning.train_spec import TrainingSpec
 
 SAMPLING_BATCH = 32
 """Images per pass of sampling."""
 VALIDATION_BATCH = 64
-"""Images per pass of a validation."""
+"""Images per pass of validation."""
 VALIDATION_DRAWS = 8
 """Samples per image whose mean is validated."""
+
+
+def steps_per_epoch(training: TrainingSpec, images: int) -> int:
+    """Gradient steps of a pass through so many training images."""
+    return math.ceil(images / training["batch_size"])
+
+
+def step_budget(training: TrainingSpec, images: int) -> int:
+    """The most gradient steps that a training run on so many images takes."""
+    if training["steps"] is not None:
+        return training["steps"]
+    assert training["epochs"] is not None
+    return training["epochs"] * steps_per_epoch(training, images)
+
+
+def validation_interval(training: TrainingSpec, images: int) -> int:
+    """Gradient steps between two validations, at most the budget."""
+    every = training["validate_every"] or steps_per_epoch(training, images)
+    return min(every, step_budget(training, images))

@@ -3,21 +3,55 @@
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["CLIP", "cross_entropy", "truth_rmse"]
+
 CLIP = float(np.finfo(np.float32).eps)
-"""Probabilities are clipped to [CLIP, 1 - CLIP] before the logarithm, about 1.2e-7."""
+"""Probabilities are clipped to [CLIP, 1 - CLIP] before the logarithm; about 1.2e-7."""
 
 
 def cross_entropy(probability: NDArray, annotations: NDArray) -> float:
-    """Cross-entropy in nats, the mean over pixels and annotators: -mean(y log p + (1 - y) log(1 - p)).
+    """Cross-entropy, averaged over pixels and annotators: -mean(y log p + (1 - y) log(1 - p)).
 
-    probability: p, (H, W) in [0, 1], clipped as CLIP says; annotations: y, (A, H, W), bool or {0, 1}.
+    Parameters
+    ----------
+    probability
+        p, (H, W), float in [0, 1]; clipped to [CLIP, 1 - CLIP].
+    annotations
+        y, (A, H, W), bool or {0, 1}.
+
+    Returns
+    -------
+    float
+        In nats, in [0, -log(CLIP)].
+
+    Examples
+    --------
+    >>> round(cross_entropy(np.array([[0.5, 0.5]]), np.array([[[1, 0]], [[0, 0]]])), 6)
+    0.693147
     """
     p = np.clip(probability.astype(np.float64), CLIP, 1 - CLIP)
-    marked = annotations.mean(axis=0, dtype=np.float64)
-    return float(-(marked * np.log(p) + (1 - marked) * np.log1p(-p)).mean())
+    foreground = annotations.mean(axis=0, dtype=np.float64)
+    return float(-(foreground * np.log(p) + (1 - foreground) * np.log1p(-p)).mean())
 
 
 def truth_rmse(probability: NDArray, truth: NDArray) -> float:
-    """Root mean squared difference over pixels of two maps (H, W) in [0, 1]: the predicted probability and the true
-    probability that an annotator marks the pixel (known for phantoms only)."""
+    """Root mean squared difference, over pixels, between the predicted and the true foreground probability.
+
+    Parameters
+    ----------
+    probability
+        (H, W), float in [0, 1].
+    truth
+        (H, W), float in [0, 1]: the probability that an annotator marks the pixel, which only phantoms know.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Examples
+    --------
+    >>> truth_rmse(np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]]))
+    0.25
+    """
     return float(np.sqrt(np.mean((probability.astype(np.float64) - truth.astype(np.float64)) ** 2)))

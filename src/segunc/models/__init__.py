@@ -1,18 +1,34 @@
 """Probabilistic segmentation models, one file each.
 
-A file `<method>.py` has one entry function
+A file `<method>.py` has one entry function and one constant:
 
-    build(data: Data, backbone: Backbone, *, <options>) -> nn.Module
+    build(data: DataStatistics, backbone: Backbone, *, <options>) -> nn.Module
+    WORK = {"training": {...}, "image": {...}, "sample": {...}}
 
-whose keyword-only arguments are the method's options in the config, and the module that it returns has
+The keyword-only arguments of `build` are the method's options in the config.
 
-    loss(images, masks, annotated, generator) -> scalar
-        images: float32 (B, C, H, W) in [0, 1]; masks: float32 {0, 1} (B, A, H, W); annotated: bool (B, A).
-    sample(images, n, generator) -> (n, B, H, W)
-        float32 foreground probabilities; each draw is coherent: one image-wide opinion, not pixels drawn one by one.
+The module that `build` returns has
+
+    loss(images, masks, annotated, generator) -> scalar tensor
+        images: float32 (B, C, H, W) in [0, 1]
+        masks: float32 {0, 1} (B, A, H, W)
+        annotated: bool (B, A), which of the A masks exist, at least one per image
+    sample(images, n, generator) -> float32 (n, B, H, W)
+        Foreground probabilities in [0, 1] of n samples. Each sample is coherent: one opinion about the whole image, not
+        pixels sampled one by one.
     draws: "independent" or "exact"
-        "exact" says that n draws (n a multiple of 4) hold every outcome equally often, so that nothing is left to
-        chance and no estimator needs a correction.
+        "exact": n samples (n a multiple of 4) contain every outcome equally often, so estimators need no correction.
 
-Randomness comes from the generator alone, which lives on the images' device. Nothing else is asked of a model.
+All randomness comes from the generator, which is on the device of the images. Models need nothing else.
+
+WORK is a literal: how often the model uses which part of a network for one image, in three phases.
+
+    "training"  forward pass of a training step; the model has weights of its own for each part counted here
+    "image"     what `sample` does once per image
+    "sample"    what `sample` does for each sample
+
+Parts are "unet", a whole U-Net; "encoder", its encoder; "shallow" and "deep", what `UNet.shallow` and `UNet.deep` do;
+and "pointwise", a 1x1 convolution of as many channels as the finest level. A count is a number or the name of an
+option, such as {"unet": "members"}. The plan's hours and the requested memory and time depend on WORK
+(`segunc.networks.work`), results do not.
 """

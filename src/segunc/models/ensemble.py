@@ -1,4 +1,4 @@
-"""`ensemble`: independently initialised U-Nets (Lakshminarayanan et al. 2017). A draw is a member."""
+"""`ensemble`: independently initialised U-Nets (Lakshminarayanan et al. 2017). A sample is the output of a member."""
 
 from typing import Literal
 
@@ -7,14 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segunc.networks.annotator_sampling import label_sets, one_annotator
-from segunc.networks.backbone import Backbone, Data, UNet
+from segunc.networks.backbone import UNet
+from segunc.networks.shape import Backbone, DataStatistics
+
+WORK = {"training": {"unet": "members"}, "image": {"unet": "members"}, "sample": {}}
 
 
 def build(
-    data: Data,
+    data: DataStatistics,
     backbone: Backbone,
     *,
-    members: Literal[2, 4, 8] = 4,  # U-Nets; with several annotators each has a label set of its own
+    members: Literal[2, 4, 8] = 4,  # U-Nets; with several annotators each has its own label set
 ) -> nn.Module:
     """An untrained ensemble."""
     return Ensemble(data, backbone, members)
@@ -25,14 +28,14 @@ class Ensemble(nn.Module):
 
     draws = "exact"
 
-    def __init__(self, data: Data, backbone: Backbone, members: int) -> None:
+    def __init__(self, data: DataStatistics, backbone: Backbone, members: int) -> None:
         super().__init__()
         self.members = nn.ModuleList(UNet(data, backbone) for _ in range(members))
 
     def loss(self, images: Tensor, masks: Tensor, annotated: Tensor, generator: torch.Generator) -> Tensor:
-        """Sum of the members' binary cross-entropies: each member's gradient is that of a net trained alone.
+        """Sum of the members' binary cross-entropies: each member's gradient is that of a network trained alone.
 
-        (Only a `gradient_clip` sees them together.)
+        Only `gradient_clip` acts on all of them together.
         """
         sets = label_sets(annotated, len(self.members))
         total = images.new_zeros(())
@@ -42,9 +45,9 @@ class Ensemble(nn.Module):
         return total
 
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """Draw i is member i mod `members`: the mean of a multiple of `members` draws is the ensemble's, exactly.
+        """Sample i is of member i mod `members`: the mean of a multiple of `members` samples is exactly the ensemble's.
 
-        Eight draws, as many as validation takes, and sixteen hold every member equally often.
+        Validation takes 8 samples and evaluation a multiple of 16; both contain every member equally often.
         """
         outputs = torch.stack([member(images).float().sigmoid().squeeze(1) for member in self.members[:n]])
         return outputs[torch.arange(n, device=images.device) % len(outputs)]

@@ -1,6 +1,6 @@
 """`mc_dropout`: a U-Net whose dropout stays on when it is sampled (Gal and Ghahramani 2016).
 
-Only dropout stays on: normalisation uses its running statistics as in any other evaluation.
+Only dropout stays on; normalisation uses its running statistics, as in any other evaluation.
 """
 
 import torch
@@ -9,11 +9,14 @@ from torch import Tensor, nn
 
 from segunc.catalogue.option_types import Probability
 from segunc.networks.annotator_sampling import one_annotator
-from segunc.networks.backbone import Backbone, Data, UNet
+from segunc.networks.backbone import UNet
+from segunc.networks.shape import Backbone, DataStatistics
+
+WORK = {"training": {"unet": 1}, "image": {"shallow": 1}, "sample": {"deep": 1}}
 
 
 def build(
-    data: Data,
+    data: DataStatistics,
     backbone: Backbone,
     *,
     dropout: Probability = 0.5,  # probability with which a channel is zeroed
@@ -23,11 +26,11 @@ def build(
 
 
 class MCDropout(nn.Module):
-    """Where the dropout sits: `segunc.backbone.UNet`."""
+    """A U-Net with channel dropout, placed as `segunc.networks.backbone.UNet` describes."""
 
     draws = "independent"
 
-    def __init__(self, data: Data, backbone: Backbone, dropout: float) -> None:
+    def __init__(self, data: DataStatistics, backbone: Backbone, dropout: float) -> None:
         super().__init__()
         self.net = UNet(data, backbone, dropout)
 
@@ -37,7 +40,7 @@ class MCDropout(nn.Module):
         return F.binary_cross_entropy_with_logits(self.net(images, generator).float(), target)
 
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """n draws of the dropped channels; what lies before the first dropout is computed once."""
+        """n samples with independent dropout; the layers before the first dropout run once."""
         shallow = self.net.shallow(images)
-        # One draw at a time: all at once would take n times the memory of a large image's features.
+        # One sample at a time: all at once would take n times the memory of a large image's features.
         return torch.stack([self.net.deep(shallow, generator).float().sigmoid().squeeze(1) for _ in range(n)])

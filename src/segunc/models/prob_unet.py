@@ -8,11 +8,15 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from segunc.networks.annotator_sampling import one_annotator
-from segunc.networks.backbone import Backbone, Data, Encoder, UNet, output_layer
+from segunc.networks.backbone import Encoder, UNet, output_layer
+from segunc.networks.shape import Backbone, DataStatistics
+
+# Prior and posterior have encoders of their own. A sample runs the last 1x1 convolutions.
+WORK = {"training": {"unet": 1, "encoder": 2}, "image": {"unet": 1, "encoder": 1}, "sample": {"pointwise": 2}}
 
 
 def build(
-    data: Data,
+    data: DataStatistics,
     backbone: Backbone,
     *,
     latent: PositiveInt = 6,  # dimensions of the latent space
@@ -28,21 +32,22 @@ class Gaussian(NamedTuple):
     mean: Tensor
     log_std: Tensor
 
-    def draw(self, generator: torch.Generator) -> Tensor:
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """One sample per image, (B, latent), differentiable in mean and log_std."""
         noise = torch.randn(self.mean.shape, device=self.mean.device, generator=generator)
         return self.mean + self.log_std.exp() * noise
 
 
 def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
-    """KL(q || p) in nats, summed over latent dimensions, (B,)."""
+    """KL(q || p) in nats, at least 0, summed over latent dimensions, (B,)."""
     squared = (2 * (q.log_std - p.log_std)).exp() + ((q.mean - p.mean) / p.log_std.exp()) ** 2
     return (p.log_std - q.log_std + 0.5 * (squared - 1)).sum(dim=1)
 
 
 class LatentNet(nn.Module):
-    """Encoder and global average pooling to a Gaussian; the posterior's also sees a mask."""
+    """Encoder and global average pooling to a Gaussian; the posterior's input includes a mask."""
 
-    def __init__(self, data: Data, backbone: Backbone, latent: int, sees_mask: bool) -> None:
+    def __init__(self, data: DataStatistics, backbone: Backbone, latent: int, sees_mask: bool) -> None:
         super().__init__()
         self.encoder = Encoder(data, backbone, extra=int(sees_mask))
         self.to_gaussian = nn.Linear(backbone.filters[-1], 2 * latent)
@@ -52,16 +57,16 @@ class LatentNet(nn.Module):
         centred = None if mask is None else mask - 0.5
         pooled = self.encoder(images, centred)[-1].mean(dim=(2, 3))
         mean, log_std = self.to_gaussian(pooled).float().chunk(2, dim=1)
-        # Bounds that no useful net reaches; without them a stray batch can make the variance overflow.
+        # No useful network reaches these bounds; without them a single batch can make the variance overflow.
         return Gaussian(mean, log_std.clamp(-8, 4))
 
 
 class ProbUNet(nn.Module):
-    """A U-Net whose last 1x1 convolutions also see a latent sample, from the prior or, in training, the posterior."""
+    """A U-Net whose last 1x1 convolutions also take a latent sample, from the prior or, in training, the posterior."""
 
     draws = "independent"
 
-    def __init__(self, data: Data, backbone: Backbone, latent: int, beta: float) -> None:
+    def __init__(self, data: DataStatistics, backbone: Backbone, latent: int, beta: float) -> None:
         super().__init__()
         self.beta = beta
         self.net = UNet(data, backbone, head=False)
@@ -85,12 +90,12 @@ class ProbUNet(nn.Module):
         """Negative evidence lower bound (Kohl et al., eq. 4), cross-entropy averaged over pixels."""
         target = one_annotator(masks, annotated, generator)
         prior, posterior = self.prior(images), self.posterior(images, target)
-        logits = self.logits(self.net(images), posterior.draw(generator))
+        logits = self.logits(self.net(images), posterior.sample(generator))
         divergence = kl_divergence(posterior, prior).mean()
         return F.binary_cross_entropy_with_logits(logits, target) + self.beta * divergence
 
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """n draws from the prior; the features are computed once."""
+        """n samples from the prior; the features are computed once."""
         features, prior = self.net(images), self.prior(images)
-        draws = [self.logits(features, prior.draw(generator)).sigmoid().squeeze(1) for _ in range(n)]
-        return torch.stack(draws)
+        samples = [self.logits(features, prior.sample(generator)).sigmoid().squeeze(1) for _ in range(n)]
+        return torch.stack(samples)

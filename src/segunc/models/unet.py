@@ -1,14 +1,17 @@
-"""`unet`: the plain U-Net. Its uncertainty is the entropy of its own output; all draws are the same."""
+"""`unet`: the plain U-Net. Its uncertainty is the entropy of its own output; all samples are the same."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segunc.networks.annotator_sampling import one_annotator
-from segunc.networks.backbone import Backbone, Data, UNet
+from segunc.networks.backbone import UNet
+from segunc.networks.shape import Backbone, DataStatistics
+
+WORK = {"training": {"unet": 1}, "image": {"unet": 1}, "sample": {}}
 
 
-def build(data: Data, backbone: Backbone) -> nn.Module:
+def build(data: DataStatistics, backbone: Backbone) -> nn.Module:
     """An untrained network."""
     return SoftmaxUNet(data, backbone)
 
@@ -18,7 +21,7 @@ class SoftmaxUNet(nn.Module):
 
     draws = "exact"
 
-    def __init__(self, data: Data, backbone: Backbone) -> None:
+    def __init__(self, data: DataStatistics, backbone: Backbone) -> None:
         super().__init__()
         self.net = UNet(data, backbone)
 
@@ -28,5 +31,5 @@ class SoftmaxUNet(nn.Module):
         return F.binary_cross_entropy_with_logits(self.net(images).float(), target)
 
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """n equal draws; see `segunc.models`."""
+        """n equal samples; see `segunc.models`."""
         return self.net(images).float().sigmoid().squeeze(1).expand(n, -1, -1, -1)

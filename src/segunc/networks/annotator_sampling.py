@@ -1,11 +1,11 @@
-"""Which annotator a network learns from."""
+"""Annotator sampling: which annotator's mask a network learns from in a training step."""
 
 import torch
 from torch import Tensor
 
 
 def one_annotator(masks: Tensor, annotated: Tensor, generator: torch.Generator) -> Tensor:
-    """One existing mask per image, drawn at random for each image by itself (the study draws one per batch).
+    """One existing mask per image, sampled uniformly for each image on its own (the study samples one per batch).
 
     masks: (B, A, H, W); annotated: bool (B, A), at least one per image. Returns (B, 1, H, W) of the masks' dtype.
     """
@@ -14,12 +14,11 @@ def one_annotator(masks: Tensor, annotated: Tensor, generator: torch.Generator) 
 
 
 def label_sets(annotated: Tensor, members: int) -> Tensor:
-    """Which slots each of `members` networks learns from: disjoint sets wherever there are enough annotators.
+    """Which slots each of `members` networks learns from: disjoint sets if there are enough annotators.
 
     annotated: bool (B, A). Returns bool (members, B, A). The j-th existing annotator of an image belongs to member
-    j mod `members`; with fewer annotators than members, member m has the (m mod annotators)-th alone.
+    j mod `members`; with fewer annotators than members, member m learns from the (m mod annotators)-th alone.
     """
     position = annotated.long().cumsum(dim=1) - 1
     sets = annotated.sum(dim=1, keepdim=True).clamp(max=members)
-    mine = [annotated & (position % sets == m % sets) for m in range(members)]
-    return torch.stack(mine)
+    return torch.stack([annotated & (position % sets == m % sets) for m in range(members)])

@@ -1,32 +1,13 @@
-"""The U-Net that all models share, so that a comparison of models is no comparison of networks."""
+"""The U-Net that all models share, so that models differ only in how they represent uncertainty."""
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class Data(NamedTuple):
-    """What a network needs to know of its training data."""
-
-    mean: Sequence[float]
-    """Mean per channel of the training images in [0, 1]; its length is the number of channels."""
-    std: Sequence[float]
-    """Standard deviation per channel, same units."""
-    foreground: float
-    """Share of foreground pixels in the training masks, in (0, 1)."""
-
-
-class Backbone(NamedTuple):
-    """Shape of the U-Net: the config's `backbone`."""
-
-    filters: Sequence[int]
-    convolutions: int
-    normalisation: str
+from segunc.networks.shape import Backbone, DataStatistics
 
 
 class Block(nn.Sequential):
@@ -43,12 +24,12 @@ class Block(nn.Sequential):
 
 
 class Encoder(nn.Module):
-    """Standardised images to features of every level, halved in resolution by average pooling from level to level.
+    """Standardised images to features of every level; average pooling halves the resolution from level to level.
 
-    `extra` input channels (a mask, for a posterior) are appended to the image's without being standardised.
+    `extra` input channels (a mask, for a posterior) are appended to those of the image and are not standardised.
     """
 
-    def __init__(self, data: Data, shape: Backbone, extra: int = 0) -> None:
+    def __init__(self, data: DataStatistics, shape: Backbone, extra: int = 0) -> None:
         super().__init__()
         self.mean: Tensor
         self.std: Tensor
@@ -62,6 +43,7 @@ class Encoder(nn.Module):
         return self.descend([self.first(images, extra)], len(self.blocks))
 
     def first(self, images: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] to the features of the finest level, (B, filters[0], H, W)."""
         x = (images - self.mean) / self.std
         if extra is not None:
             x = torch.cat([x, extra], dim=1)
@@ -70,7 +52,7 @@ class Encoder(nn.Module):
     def descend(
         self, features: list[Tensor], levels: int, dropout: float = 0.0, generator: torch.Generator | None = None
     ) -> list[Tensor]:
-        """Continues `features` down to `levels` levels, dropping channels of each new level where asked."""
+        """Continues `features` down to `levels` levels; drops channels of each new level if there is a generator."""
         for block in self.blocks[len(features) : levels]:
             x = block(F.avg_pool2d(features[-1], 2))
             features = [*features, drop_channels(x, dropout, generator)]
@@ -80,11 +62,11 @@ class Encoder(nn.Module):
 class UNet(nn.Module):
     """U-Net (Ronneberger et al. 2015): average pooling down, bilinear interpolation up, skip connections.
 
-    Channel dropout sits behind the blocks of the deeper half of the encoder and of the decoder, never on the input
-    image. It acts where, and only where, a generator is passed.
+    Channel dropout follows the blocks of the deeper half of the encoder and of the decoder; the input image is never
+    dropped. It is active if and only if a generator is passed.
     """
 
-    def __init__(self, data: Data, shape: Backbone, dropout: float = 0.0, head: bool = True) -> None:
+    def __init__(self, data: DataStatistics, shape: Backbone, dropout: float = 0.0, head: bool = True) -> None:
         super().__init__()
         self.dropout = dropout
         self.encoder = Encoder(data, shape)
@@ -96,7 +78,7 @@ class UNet(nn.Module):
         self.head = output_layer(filters[0], data.foreground) if head else nn.Identity()
 
     def shallow(self, images: Tensor) -> list[Tensor]:
-        """Images (B, C, H, W) in [0, 1] to the features of the finer levels: all that no dropout touches."""
+        """Images (B, C, H, W) in [0, 1] to the features of the finer levels, which dropout does not affect."""
         return self.encoder.descend([self.encoder.first(images)], self.shallow_levels)
 
     def deep(self, features: list[Tensor], generator: torch.Generator | None = None) -> Tensor:
@@ -115,9 +97,9 @@ class UNet(nn.Module):
 
 
 def output_layer(features: int, foreground: float) -> nn.Conv2d:
-    """1x1 convolution to one logit whose bias is the logit of the training foreground share.
+    """1x1 convolution to one logit; its bias starts at the logit of the foreground fraction in (0, 1).
 
-    Without that bias short trainings on small lesions end at the empty mask.
+    Without that bias, short training runs on small lesions end at the empty mask.
     """
     layer = nn.Conv2d(features, 1, 1)
     nn.init.normal_(layer.weight, std=0.01)
@@ -126,7 +108,7 @@ def output_layer(features: int, foreground: float) -> nn.Conv2d:
 
 
 def drop_channels(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
-    """Zeroes whole channels of (B, C, H, W) with probability p and scales the rest; nothing without a generator."""
+    """Zeroes whole channels of (B, C, H, W) with probability p and scales the rest; returns x without a generator."""
     if generator is None or p == 0:
         return x
     kept = torch.rand(*x.shape[:2], 1, 1, device=x.device, generator=generator) >= p

@@ -127,8 +127,8 @@ def _canonical(node: Any) -> str:
         return repr(node.value)
     if isinstance(node, ast.AST):
         fields = ((name, value) for name, value in ast.iter_fields(node) if name not in ("ctx", "type_comment"))
-        given = [f"{name}={_canonical(value)}" for name, value in fields if value not in (None, [])]
-        return f"{type(node).__name__}({','.join(given)})"
+        texts = ((name, _canonical(value)) for name, value in fields if value is not None)
+        return f"{type(node).__name__}({','.join(f'{name}={text}' for name, text in texts if text != '[]')})"
     return repr(node)
 
 

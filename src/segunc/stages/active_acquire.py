@@ -1,4 +1,4 @@
-"""Stage `active_acquire`: which training images are labelled next, by a strategy that needs no model."""
+"""Stage `active_acquire`: chooses the images that a round labels, with a strategy that needs no model."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ def main(
     job: Job,
     *,
     data: Path,  # the dataset's store
-    before: Path,  # labelled.csv of the round before
-    needed: int = 0,  # images that are labelled by the last round
+    before: Path,  # labelled.csv of the previous round
+    needed: int = 0,  # images that are labelled in the last round
     labelled: Path,  # CSV to write
 ) -> None:
     train = read_pool(data, needed)

@@ -1,5 +1,4 @@
-"""Stage `active_acquire_with_model`: which training images are labelled next, by a strategy that needs the model of
-the round before."""
+"""Stage `active_acquire_with_model`: chooses the images that a round labels, with the previous round's model."""
 
 from pathlib import Path
 
@@ -15,9 +14,9 @@ def main(
     job: Job,
     *,
     data: Path,  # the dataset's store
-    before: Path,  # labelled.csv of the round before
-    weights: Path,  # of the round before
-    needed: int = 0,  # images that are labelled by the last round
+    before: Path,  # labelled.csv of the previous round
+    weights: Path,  # of the previous round
+    needed: int = 0,  # images that are labelled in the last round
     device: str,  # auto, cpu or cuda
     threads: int,  # CPU cores
     labelled: Path,  # CSV to write

@@ -1,4 +1,4 @@
-"""Stage `active_evaluate`: test scores of a round's network, and the composition of the labelled images."""
+"""Stage `active_evaluate`: test scores of a round's network, and statistics of the labelled images."""
 
 import csv
 from pathlib import Path

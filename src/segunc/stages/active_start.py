@@ -14,7 +14,7 @@ def main(
     job: Job,
     *,
     data: Path,  # the dataset's store
-    needed: int = 0,  # images that are labelled by the last round
+    needed: int = 0,  # images that are labelled in the last round
     labelled: Path,  # CSV to write
 ) -> None:
     train = read_pool(data, max(needed, job.spec["start"]))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from segunc import cells
-from segunc.active.tables import RANDOM, ROUND, learning, penalty, summary
+from segunc.active.tables import RANDOM, ROUND, ActiveTabulateSpec, learning, penalty, summary
 from segunc.cells import Cell
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
@@ -15,13 +15,13 @@ from segunc.runtime.stage import Job, stage
 def main(
     job: Job,
     *,
-    scores: dict[str, Path],  # pattern of the rounds' scores, by rule: a command line could not hold all files
+    scores: dict[str, Path],  # pattern of the rounds' scores, by rule; all files would not fit on a command line
     tables: list[Path],  # CSV files to write, named after their tables
 ) -> None:
-    spec = job.spec
-    grid = tuple(spec[name] for name in ("datasets", "models", "strategies", "seeds", "rounds"))
+    spec: ActiveTabulateSpec = job.spec
+    grid = spec["datasets"], spec["models"], spec["strategies"], spec["seeds"], spec["rounds"]
     missing = pd.DataFrame(spec["missing"], columns=[*ROUND, "why"])
-    # Files of missing rounds may exist, from an earlier run; they are not read.
+    # Files of missing rounds may be left from an earlier run; they are not read.
     skipped = {Cell(*row[:-1]) for row in missing.itertuples(index=False)}
     rounds = [cell for cell in cells.rounds(*grid) if cell not in skipped]
     table = learning([Path(cell.fill(str(scores["active_evaluate"]))) for cell in rounds], *grid)
@@ -35,11 +35,11 @@ def main(
         with write_atomically(file) as path:
             contents[file.stem].to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
     if RANDOM not in spec["strategies"]:
-        print("The strategy random is not in the grid: no differences; these fields are empty.")
+        print("The strategy random is not in the grid, so there are no differences; these fields are empty.")
     if len(spec["seeds"]) < 2:
-        print("One seed: no intervals and no tests; these fields are empty.")
+        print("One seed, so there are no intervals and no tests; these fields are empty.")
     if len(missing):
-        print(f"Scores of {len(missing)} rounds are missing (active_missing.csv): their curves have no area.")
+        print(f"Scores of {len(missing)} rounds are missing (active_missing.csv), so their curves have no area.")
 
 
 if __name__ == "__main__":

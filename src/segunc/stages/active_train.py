@@ -1,4 +1,4 @@
-"""Stage `active_train`: one network on the labelled images alone, for a fixed number of gradient steps.
+"""Stage `active_train`: trains one network on the labelled images alone, for a fixed number of gradient steps.
 
 No validation set is held out: with few labels, all are used for training, and the last weights are kept. All rounds and
 strategies of a seed start from the same initial weights, except for the output bias, which depends on the foreground.
@@ -24,16 +24,16 @@ def main(
     *,
     data: Path,  # the dataset's store
     labelled: Path,  # labelled.csv of this round
-    name: str,  # what to call this training in progress lines
+    name: str,  # name of this run in progress lines
     device: str,  # auto, cpu or cuda
     threads: int,  # CPU cores
     weights: Path,  # file to write
-    checkpoints: Path | None = None,  # folder of this training alone; without it, there are no checkpoints
+    checkpoints: Path | None = None,  # folder of this run alone; without it, no checkpoints are written
 ) -> None:
     of_device = select_device(device, threads)
     images = read_split(data, "train")
     positions, _ = labelled_set.read(labelled, images.image_id)
-    # In the order of the store: which images are labelled matters, not in which order they were picked.
+    # In the order of the store, so that the order of picking does not matter.
     images, what = take(images, np.sort(positions)), f"train {name}"
     trained, _ = train(job.spec, images, None, of_device, what, checkpoints, json.dumps(job.code))
     if not all(value.isfinite().all() for value in trained["state"].values()):

@@ -1,4 +1,4 @@
-"""Stage `baseline_threshold`: scores of the U-Net's probability map cut at 16 levels."""
+"""Stage `baseline_threshold`: scores of the U-Net's probability map, thresholded at 16 levels."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: scores the samples of one trained model against the annotations. It never runs a network."""
+"""Stage `evaluate`: scores the samples of one trained model against the annotations, without running the network."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stage `sample`: draws all samples used by later stages, once."""
+"""Stage `sample`: samples masks from a trained network, for all later stages."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def main(
     *,
     data: Path,  # the dataset's store
     weights: Path,  # of the trained network
-    name: str,  # what to call this job in progress lines
+    name: str,  # name of this job in progress lines
     device: str,  # auto, cpu or cuda
     threads: int,  # CPU cores
     samples: Path,  # HDF5 file to write

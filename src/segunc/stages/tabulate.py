@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from segunc import cells
-from segunc.evaluation import tables as study
+from segunc.evaluation import tables as of_grid
 from segunc.evaluation.summary_markdown import summary_markdown
 from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
 
 
-def score_files(spec: Mapping[str, Any], patterns: Mapping[str, Path]) -> list[Path]:
-    """One kind of score file of everything that is scored, without what is missing; a pattern per rule."""
+def score_files(spec: of_grid.TabulateSpec, patterns: Mapping[str, Path]) -> list[Path]:
+    """One kind of score file of everything that is scored, except what is missing; patterns: by rule."""
     scored = cells.scored(spec["datasets"], spec["models"], spec["seeds"], spec["threshold"])
     missing = {(entry["step"], entry["dataset"], entry["model"], entry["seed"]) for entry in spec["missing"]}
-    there = [(step, cell) for step, cell in scored if (step, cell.dataset, cell.model, cell.seed) not in missing]
-    return [Path(cell.fill(str(patterns[step]))) for step, cell in there]
+    present = [(step, cell) for step, cell in scored if (step, cell.dataset, cell.model, cell.seed) not in missing]
+    return [Path(cell.fill(str(patterns[step]))) for step, cell in present]
 
 
 @stage
@@ -25,24 +24,25 @@ def main(
     job: Job,
     *,
     data: list[Path],  # stores, in the order of the tables
-    images: dict[str, Path],  # pattern of the score files by rule: a command line could not hold all files
-    pixels: dict[str, Path],  # pattern of the histograms by rule
-    markdown: Path,  # file to write: the summary for people
+    images: dict[str, Path],  # pattern of the score files, by rule; all files would not fit on a command line
+    pixels: dict[str, Path],  # pattern of the histograms, by rule
+    markdown: Path,  # file to write: the summary for reading
     tables: list[Path],  # CSV files to write, named after their tables
 ) -> None:
-    spec, bootstrap = job.spec, job.spec["statistics"]
-    missing = study.missing_scores(spec["missing"])
-    found = study.read_cells(score_files(spec, images), spec["datasets"])
-    scored = study.with_empty_cells(found, missing, spec["datasets"], spec["models"])
-    summary = study.summary(scored, bootstrap)
+    spec: of_grid.TabulateSpec = job.spec
+    bootstrap = spec["statistics"]
+    missing = of_grid.missing_scores(spec["missing"])
+    found = of_grid.read_cells(score_files(spec, images), spec["datasets"])
+    scored = of_grid.with_empty_cells(found, missing, spec["datasets"], spec["models"])
+    summary = of_grid.summary(scored, bootstrap)
     contents = {
         "summary": summary,
-        "uncertainty_by_outcome": study.uncertainty_by("outcome", OUTCOMES, scored, bootstrap),
-        "uncertainty_by_agreement": study.uncertainty_by("agreement", AGREEMENTS, scored, bootstrap),
-        "entropy_histograms": study.entropy_histograms(score_files(spec, pixels), scored),
-        "ged_by_votes": study.ged_by_votes(scored, bootstrap),
-        "comparisons": study.comparisons(scored, bootstrap),
-        "exclusions": study.exclusions(data, scored),
+        "uncertainty_by_outcome": of_grid.uncertainty_by("outcome", OUTCOMES, scored, bootstrap),
+        "uncertainty_by_agreement": of_grid.uncertainty_by("agreement", AGREEMENTS, scored, bootstrap),
+        "entropy_histograms": of_grid.entropy_histograms(score_files(spec, pixels), scored),
+        "ged_by_votes": of_grid.ged_by_votes(scored, bootstrap),
+        "comparisons": of_grid.comparisons(scored, bootstrap),
+        "exclusions": of_grid.exclusions(data, scored),
         "missing": missing,
     }
     for table in tables:

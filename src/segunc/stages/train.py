@@ -1,4 +1,4 @@
-"""Stage `train`: one network, from a store to the weights with the lowest validation loss."""
+"""Stage `train`: trains one network on a dataset and keeps the weights with the lowest validation loss."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,10 @@ from pathlib import Path
 from segunc.data.store import read_split
 from segunc.learning import checkpoint
 from segunc.learning.device import select_device
-from segunc.learning.training import train, write_weights
+from segunc.learning.training import HISTORY, train, write_weights
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
-
-HISTORY = ["step", "epoch", "train_loss", "val_loss", "learning_rate", "seconds"]
 
 
 @stage
@@ -19,12 +17,12 @@ def main(
     job: Job,
     *,
     data: Path,  # the dataset's store
-    name: str,  # what to call this training in progress lines
+    name: str,  # name of this run in progress lines
     device: str,  # auto, cpu or cuda
     threads: int,  # CPU cores
     weights: Path,  # file to write
     history: Path,  # CSV to write: one row per validation
-    checkpoints: Path | None = None,  # folder of this training alone; without it, there are no checkpoints
+    checkpoints: Path | None = None,  # folder of this run alone; without it, no checkpoints are written
 ) -> None:
     of_device = select_device(device, threads)
     splits = {split: read_split(data, split) for split in ("train", "val")}

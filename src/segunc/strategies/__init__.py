@@ -1,24 +1,28 @@
 """Acquisition strategies of active learning, one file each.
 
-A file `<method>.py` has a constant and one entry function
+A file `<method>.py` has one constant and one entry function:
 
     NEEDS = "nothing" | "uncertainty" | "features" | "annotations"
     pick(pool: Pool, k: int, rng: np.random.Generator, *, <options>) -> NDArray[np.int64]
 
-`pick` returns k different positions in the pool; ties are broken by `rng` alone, never by the order of the files. NEEDS
-says which part of the pool beside its ids it reads: `uncertainty` and `features` come from the network of the round
-before, so that the next round waits for it; `nothing` and `annotations` do not.
-Keyword-only arguments are the strategy's options in the config.
+`pick` returns k different positions in the pool, (k,), each in [0, N). Ties are broken by `rng` alone, never by the
+order of the images. Its keyword-only arguments are the strategy's options in the config.
+
+NEEDS states which fields of the pool the strategy reads besides ids. `uncertainty` and `features` are predictions of
+the previous round's model, so each round waits for a training run; `nothing` and `annotations` need no model.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+Needs = Literal["nothing", "uncertainty", "features", "annotations"]
+"""Values of NEEDS."""
+
 
 class Pool(NamedTuple):
-    """The images that may be picked: the training split without what is labelled; N images, L labelled ones."""
+    """The images that may be picked: the N images of the training split that are not among the L labelled ones."""
 
     group_id: NDArray[np.str_]
     """(N,): the nodule or lesion."""
@@ -29,19 +33,23 @@ class Pool(NamedTuple):
     labelled_patient_id: NDArray[np.str_]
     """(L,)"""
     predictive_entropy: NDArray[np.float32] | None = None
-    """(N, H, W) in bits, for `uncertainty`."""
+    """(N, H, W) in bits, at least 0, for `uncertainty`."""
     mutual_information: NDArray[np.float32] | None = None
-    """(N, H, W) in bits, for `uncertainty`."""
+    """(N, H, W) in bits, at least 0, for `uncertainty`."""
     features: NDArray[np.float32] | None = None
     """(N, F): pooled bottleneck features, for `features`."""
     labelled_features: NDArray[np.float32] | None = None
     """(L, F): those of the labelled images, for `features`."""
     foreground: NDArray[np.float64] | None = None
-    """(N,): share of foreground pixels over the existing annotators, for `annotations`."""
+    """(N,) in [0, 1]: fraction of foreground pixels over the existing annotators, for `annotations`."""
     disagreement: NDArray[np.float64] | None = None
-    """(N,): mean IoU distance between two different annotators (0 with one annotator), for `annotations`."""
+    """(N,) in [0, 1]: mean IoU distance between two different annotators (0 with one annotator), for `annotations`."""
 
 
 def highest(scores: NDArray, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Positions of the k highest of the scores (N,), highest first; equal scores in random order."""
+    """Positions (k,) of the k highest of the scores (N,), highest first; equal scores in random order.
+
+    >>> highest(np.array([0.1, 0.9, 0.5]), 2, np.random.default_rng(0)).tolist()
+    [1, 2]
+    """
     return np.lexsort((rng.permutation(len(scores)), -scores))[:k]

@@ -1,7 +1,7 @@
-"""`bald`: largest mutual information between label and network (Houlsby et al. 2011, eq. 2; Gal et al. 2017).
+"""`bald`: largest mutual information between label and weights (Houlsby et al. 2011, eq. 2; Gal et al. 2017).
 
-Entropy of the mean draw minus mean entropy of the draws, summed over the pixels as if they were independent. A network
-whose draws are all the same, as the plain U-Net's, has none: there all images tie, and the picks are random.
+Entropy of the mean sample minus mean entropy of the samples, summed over the pixels as if they were independent. For a
+model whose samples are all the same, such as the plain U-Net, it is 0: all images tie, and the picks are random.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
-"""`coreset`: images that leave none far from a labelled one (Sener and Savarese 2018, algorithm 1: k-center greedy).
+"""`coreset`: k-center greedy (Sener and Savarese 2018, algorithm 1).
 
-Far is the Euclidean distance between the means of the network's deepest features. Uncertainty plays no part.
+Greedily minimises the largest distance of an image to its nearest labelled one. Distances are Euclidean, between the
+network's deepest features averaged over the image. Uncertainty plays no part.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ NEEDS = "features"
 
 
 def pick(pool: Pool, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """k times the image farthest from all that are labelled or picked."""
+    """k times the image that is farthest from its nearest labelled or picked image."""
     assert pool.features is not None and pool.labelled_features is not None
     nearest = np.full(len(pool.features), np.inf)
     for centre in pool.labelled_features:
@@ -21,6 +22,6 @@ def pick(pool: Pool, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
     for _ in range(k):
         picked.append(highest(nearest, 1, rng)[0])
         nearest = np.minimum(nearest, np.linalg.norm(pool.features - pool.features[picked[-1]], axis=1))
-        # Never again, not even where only duplicates of picked images are left.
+        # Never picked again, not even if only duplicates of picked images are left.
         nearest[picked[-1]] = -np.inf
     return np.array(picked)

@@ -1,6 +1,6 @@
-"""`disagreement`: what the annotators dispute most. An oracle: it reads the annotations that it asks for.
+"""`disagreement`: images on which annotators disagree most. An oracle: it reads the annotations that it requests.
 
-An explanation, not a method: if uncertainty helps by finding ambiguous images, this should help more.
+It is a control, not a method: if uncertainty helps by finding ambiguous images, this strategy should help more.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""`entropy`: largest predictive entropy, summed over the pixels. The study's (Czolbe et al. 2021, section 4.5).
+"""`entropy`: largest predictive entropy, summed over the pixels, as in the study (Czolbe et al. 2021, section 4.5).
 
-Uncertainty sampling by entropy: Settles 2009, section 3.1. The sum favours images with long borders, so large lesions;
-`entropy_mean` takes the size out.
+Uncertainty sampling by entropy: Settles 2009, section 3.1. The sum favours images with long boundaries, that is, large
+lesions; `entropy_mean` corrects for the size.
 """
 
 import numpy as np

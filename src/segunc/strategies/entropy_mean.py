@@ -1,7 +1,7 @@
-"""`entropy_mean`: largest predictive entropy, averaged over those pixels that are uncertain at all.
+"""`entropy_mean`: largest predictive entropy, averaged over the uncertain pixels.
 
-All images have one size, so that a mean over all pixels would rank them as the sum does. A mean over the uncertain
-pixels takes out how many they are, and with that the size of the lesion.
+All images have the same size, so a mean over all pixels would rank them as the sum does. A mean over the uncertain
+pixels does not depend on their number, and so hardly on the size of the lesion.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ def pick(
     k: int,
     rng: np.random.Generator,
     *,
-    threshold: float = 0.05,  # entropy in bits above which a pixel is uncertain
+    threshold: float = 0.05,  # entropy in bits above which a pixel counts as uncertain
 ) -> NDArray[np.int64]:
     """The k images with the largest mean over their pixels above the threshold; 0 for an image without any."""
     assert pool.predictive_entropy is not None

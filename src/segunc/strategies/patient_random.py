@@ -1,7 +1,7 @@
-"""`patient_random`: random, but spread evenly over patients, and over the nodules or lesions of each.
+"""`patient_random`: random, but spread evenly over patients, and over the nodules or lesions of each patient.
 
-Neighbouring slices of one nodule are near-duplicates, which uniform draws keep buying. Needs no annotation, no network:
-the plainest diversity there is (as stratified sampling; no source).
+Neighbouring slices of one nodule are near-duplicates, which uniform sampling selects repeatedly. A minimal diversity
+baseline that needs neither annotations nor a model: stratified sampling. No published source.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ NEEDS = "nothing"
 
 
 def pick(pool: Pool, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Each image from the patient, and there from the group, with the fewest labelled or picked images so far.
+    """k positions, each from the patient, and there from the group, with the fewest labelled or picked images.
 
     Ties between patients, then between groups, then between images are broken at random.
     """
@@ -33,6 +33,6 @@ def pick(pool: Pool, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _counts(pool: NDArray[np.str_], labelled: NDArray[np.str_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of the pool's ids (N,), and how many labelled images each number has."""
+    """The pool's ids as integers, (N,), and the number of labelled images of each integer, (ids,)."""
     names, numbers = np.unique(np.concatenate([pool, labelled]), return_inverse=True)
     return numbers[: len(pool)], np.bincount(numbers[len(pool) :], minlength=len(names))

@@ -1,7 +1,7 @@
-"""`power_bald`: BALD with noise, against picking near-duplicates (Kirsch et al. 2023, arXiv:2106.12059).
+"""`power_bald`: BALD with noise, to avoid near-duplicates (Kirsch et al. 2023, arXiv:2106.12059).
 
-Power acquisition: the k largest of log s + Gumbel(0, 1 / beta), which draws k images one after the other with
-probability proportional to s^beta, where s is the score of `bald`. Without any mutual information the picks are random.
+Power acquisition: the k largest of log s + Gumbel(0, 1 / beta), which samples k images one after the other with
+probability proportional to s^beta, where s is the score of `bald`. If all scores are 0, the picks are random.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ def pick(
     *,
     beta: float = 1.0,  # coldness, above 0: small is near random, large near `bald`
 ) -> NDArray[np.int64]:
-    """k images; those without mutual information only when there are no others."""
+    """k images; those without mutual information only if no others are left."""
     assert pool.mutual_information is not None
     score = pool.mutual_information.sum(axis=(1, 2), dtype=np.float64)
     with np.errstate(divide="ignore"):

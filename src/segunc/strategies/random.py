@@ -1,4 +1,4 @@
-"""`random`: every image is as likely as any other. What the other strategies have to beat."""
+"""`random`: uniform sampling, the baseline of all other strategies."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,5 +9,5 @@ NEEDS = "nothing"
 
 
 def pick(pool: Pool, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """k positions, drawn without replacement."""
+    """k positions, sampled without replacement."""
     return rng.choice(len(pool.patient_id), k, replace=False)

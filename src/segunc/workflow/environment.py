@@ -4,11 +4,13 @@ import os
 import sys
 from pathlib import Path
 
+DRIVER = Path("/dev/nvidiactl")
+"""Exists where there is an NVIDIA GPU."""
+
 
 def gpus(device: str) -> int:
     """GPUs that one job with a network requests: 1 for `cuda`, and for `auto` if this machine has one."""
-    present = Path("/dev/nvidiactl").exists()
-    return int(device == "cuda" or (device == "auto" and present))
+    return int(device == "cuda" or (device == "auto" and DRIVER.exists()))
 
 
 def job_environment(checkout: str) -> dict[str, str]:

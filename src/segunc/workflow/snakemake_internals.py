@@ -5,10 +5,12 @@ changes what it relies on. Links are to the sources of Snakemake 9.
 """
 
 import inspect
+import io
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,28 +103,32 @@ class PendingJob:
     wildcards: dict[str, str]
     outputs: list[str]
     """Paths in the folder in which Snakemake works."""
-    record: str
+    record: Path
     reason: str
     """Why Snakemake would run it."""
     spec: str
     code: str
+    folder: Path
+    """In which Snakemake works."""
 
 
 def pending_jobs(arguments: Sequence[str]) -> list[PendingJob]:
     """The jobs of `snakemake --dry-run <arguments>`, without targets; SystemExit if Snakemake fails, and says why."""
-    workflow = _run_quietly(["--dry-run", *arguments])
-    dag = workflow.dag
+    dag = _run_quietly(["--dry-run", *arguments]).dag
+    folder = _parse_arguments(arguments)[1]
     return [
         PendingJob(
             job.rule.name,
             dict(job.wildcards.items()),
             [str(path) for path in job.output],
-            str(job.output.record),
-            str(dag.reason(job)),
+            folder / job.output.record,
+            # The dry run has marked it: `Finished (was: Missing output files: ...)`.
+            str(dag.reason(job)).removeprefix("Finished (was: ").removesuffix(")"),
             job.params.spec,
             job.params.code,
+            folder,
         )
-        for job in dag.needrun_jobs()
+        for job in dag.needrun_jobs(exclude_finished=False)
         if hasattr(job.output, "record")
     ]
 
@@ -134,21 +140,21 @@ class Rules:
     """
 
     def __init__(self, workflow: Any) -> None:
-        self._workflow = workflow
         self.names = [rule.name for rule in workflow.rules]
         self._rules = {rule.name: rule for rule in workflow.rules}
-        patterns = [
-            (re.compile(path.regex()), path.prefix(), rule.name) for rule in workflow.rules for path in rule.output
+        # Most paths differ in their first characters, which is cheaper to find out than by a regular expression.
+        self._patterns = [
+            (str(path).partition("{")[0], re.compile(path.regex()).fullmatch, rule.name)
+            for rule in workflow.rules
+            for path in rule.output
         ]
-        # Most paths fail at the first characters, which is cheaper to find out than by a regular expression.
-        self._patterns = [(pattern.fullmatch, str(prefix), name) for pattern, prefix, name in patterns]
+        self._benchmarks = [
+            (re.compile(rule.benchmark.regex()).fullmatch, rule.name) for rule in workflow.rules if rule.benchmark
+        ]
+        # `rules.X.output` as in a Snakefile: without the constraints that Snakemake writes into the braces.
+        self._outputs = {rule.name: getattr(workflow.globals["rules"], rule.name).output for rule in workflow.rules}
         self._targets = {rule.name for rule in workflow.rules if not rule.output}
         self.default_target = workflow.default_target
-
-    @property
-    def globals(self) -> dict[str, Any]:
-        """The names that the Snakefile and its rules define."""
-        return self._workflow.globals
 
     @property
     def targets(self) -> list[str]:
@@ -161,6 +167,16 @@ class Rules:
             if path.startswith(prefix) and (found := match(path)):
                 return name, found.groupdict()
         return None
+
+    @property
+    def benchmarks(self) -> str:
+        """The folder of all benchmarks."""
+        return os.path.commonpath(str(self._rules[name].benchmark).partition("{")[0] for _, name in self._benchmarks)
+
+    def benchmarked(self, path: str) -> tuple[str, dict[str, str]] | None:
+        """Name and wildcards of the rule whose benchmark a file is; None if it is that of no rule."""
+        found = ((name, found.groupdict()) for match, name in self._benchmarks if (found := match(path)))
+        return next(found, None)
 
     def inputs(self, rule: str, wildcards: Mapping[str, str]) -> list[str]:
         """The files that a job reads."""
@@ -178,12 +194,11 @@ class Rules:
 
     def outputs(self, rule: str, wildcards: Mapping[str, str]) -> list[str]:
         """The files that a job writes, its record among them."""
-        return [str(path).format_map(wildcards) for path in self._rules[rule].output]
+        return [path.format_map(wildcards) for path in self._outputs[rule]]
 
     def pattern(self, rule: str, output: str) -> str:
-        """The pattern of a rule's output, or of its benchmark."""
-        of_rule = self._rules[rule]
-        return str(of_rule.benchmark if output == "benchmark" else getattr(of_rule.output, output))
+        """The pattern of a rule's output."""
+        return getattr(self._outputs[rule], output)
 
     def param(self, rule: str, name: str, wildcards: Mapping[str, str]) -> Any:
         """A param of a job, of those that need nothing but its wildcards."""
@@ -212,6 +227,10 @@ class Parsed:
     """What `snakemake <arguments>` would work on."""
 
     rules: Rules
+    config: Any
+    """Of segunc (`segunc.config.schema.Config`)."""
+    device: str
+    """Where networks run: auto, cpu or cuda."""
     targets: list[str]
     folder: Path
     """In which Snakemake would work."""
@@ -219,11 +238,19 @@ class Parsed:
 
 def parse(arguments: Sequence[str]) -> Parsed:
     """Reads the Snakefile with the config, directory and targets of a command line, and builds no DAG."""
+    workflow = _run_quietly(["--list-rules", *arguments])
+    names = workflow.globals
+    return Parsed(Rules(workflow), names["experiment"], names["device"], *_parse_arguments(arguments))
+
+
+def _parse_arguments(arguments: Sequence[str]) -> tuple[list[str], Path]:
+    """The targets of a command line that Snakemake has accepted, and the folder in which it works."""
     from snakemake import cli
 
-    workflow = _run_quietly(["--list-rules", *arguments])
-    _, args = cli.parse_args(list(arguments))
-    return Parsed(Rules(workflow), list(args.targets), Path(args.directory or "."))
+    # It reports which profile it reads, for a second time.
+    with redirect_stderr(io.StringIO()):
+        _, args = cli.parse_args(list(arguments))
+    return list(args.targets), Path(args.directory or ".")
 
 
 def _run_quietly(arguments: Sequence[str]) -> Any:
@@ -233,7 +260,7 @@ def _run_quietly(arguments: Sequence[str]) -> Any:
     """
     from snakemake import cli
 
-    with _only_warnings(logging.getLogger("snakemake.logging")):
+    with _only_warnings(logging.getLogger("snakemake.logging")), redirect_stdout(io.StringIO()):
         try:
             cli.main(list(arguments))
         except SystemExit as end:

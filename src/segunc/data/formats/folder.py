@@ -7,14 +7,14 @@ An image's id is its path below `images/` without the suffix: `images/ward-3/p01
     masks/<id>_<annotator>.png      the same, for names of annotators without `_` or `/`
     masks/<id>.png                  one annotator
 
-Slots are annotators in natural order of their names. Who has no mask for an image did not see it; an empty mask says
-that there is nothing to see. An image that nobody annotated is left out.
+Slots are annotators in natural order of their names. An annotator without a mask for an image did not see it; an empty
+mask means that they found nothing. An image that nobody annotated is left out.
 
-Pictures are PNG, JPEG, TIFF or BMP, arrays are NPY; `segunc.data.decode` says how they are read. Paths that have a part
-beginning with `.` are ignored.
+Pictures are PNG, JPEG, TIFF or BMP, arrays are NPY; `segunc.data.decode` documents how they are read. Paths that have a
+part beginning with `.` are ignored.
 
-A csv says which patient an image is of, so that all images of a patient end up on the same side of the split. Without
-one each image counts as a patient of its own, which makes results look better than they are if that is not true.
+A csv specifies the patient of each image, so that all images of a patient are in the same split. Without it, each image
+counts as its own patient, which makes results look better than they are if that is not true.
 """
 
 import unicodedata
@@ -26,7 +26,7 @@ from segunc.catalogue.option_types import Intensity
 from segunc.data import decode
 from segunc.data.archive import Files, natural, open_files
 from segunc.data.csv_table import read_table
-from segunc.data.store import Dropped, Record
+from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")
@@ -37,12 +37,13 @@ def read(
     data: Path,  # folder, zip or tar with `images` and `masks`
     channels: Literal[1, 3],  # 1: grey images, 3: RGB
     patients: Path | None = None,  # csv with columns image, patient and maybe group, split (train, val or test)
-    intensity: Intensity | None = None,  # what becomes black and white, [low, high] or minmax; null: 8-bit as it is
-) -> Iterator[Record | Dropped]:
+    intensity: Intensity
+    | None = None,  # values that become black and white, [low, high] or minmax; null: 8-bit as it is
+) -> Iterator[ImageRecord | Dropped]:
     """Images in natural order of their ids.
 
-    A `group` are images of one lesion, counted within its patient; without it, each image is its own.
-    Raises UserError if files are missing, damaged or do not fit together.
+    A `group` contains the images of one lesion of a patient; without it, each image is its own group.
+    Raises UserError if files are missing, damaged or contradict each other.
     """
     with open_files(data) as files:
         images, masks = _index(files, data)
@@ -57,11 +58,11 @@ def read(
             image = decode.image(files.read(name), name, channels, intensity)
             shape = (image.shape[1], image.shape[2])
             slots = [decode.mask(files.read(found[a]), found[a], shape) if a in found else None for a in annotators]
-            yield Record(image, slots, image_id=key, **about[key]._asdict())
+            yield ImageRecord(image, slots, image_id=key, **about[key]._asdict())
 
 
 class About(NamedTuple):
-    """What a csv says of an image."""
+    """What the csv specifies about an image."""
 
     group_id: str
     patient_id: str
@@ -80,7 +81,7 @@ def _index(files: Files, source: Path) -> tuple[dict[str, str], dict[str, str]]:
         kind, inside = parts[place], PurePosixPath(*parts[place + 1 :])
         root = parts[:place] if root is None else root
         if root != parts[:place]:
-            raise UserError(f"{source} has `{kind}` in several places; give the one folder that holds both.")
+            raise UserError(f"{source} has `{kind}` in several places; give the folder that contains both.")
         if inside.suffix.lower() not in SUFFIXES:
             raise UserError(f"{name} in {source} is not one of {' '.join(SUFFIXES)}; convert or remove it.")
         key = _without_suffix(str(inside))

@@ -20,14 +20,14 @@ from typing import TypeVar
 
 from segunc.data import decode
 from segunc.data.archive import Files, open_files
-from segunc.data.store import Record
+from segunc.data.store import ImageRecord
 from segunc.runtime.errors import UserError
 
 Key = TypeVar("Key", int, str)
 
 IMAGE = re.compile(r"(?:.*/)?(?P<id>[^/]+)\.(?:jpe?g|png)", re.IGNORECASE)
 MASK = re.compile(r"(?:.*/)?(?P<id>[^/]+?)_segmentation(?:_(?P<annotator>[1-9]\d?))?\.png", re.IGNORECASE)
-NO_IMAGE = re.compile(r"_(segmentation(_\d+)?|superpixels|attribute_\w+)\.", re.IGNORECASE)
+NOT_AN_IMAGE = re.compile(r"_(segmentation(_\d+)?|superpixels|attribute_\w+)\.", re.IGNORECASE)
 
 
 def read(
@@ -38,11 +38,11 @@ def read(
     val_masks: Path | None = None,  # its masks
     test_images: Path | None = None,  # the same of the published test part
     test_masks: Path | None = None,  # its masks
-) -> Iterator[Record]:
+) -> Iterator[ImageRecord]:
     """RGB images in natural order of their ids; an annotator who has no file for an image did not see it.
 
-    With all six, first the training, then the validation, then the test part, and each image on its side.
-    Raises UserError if files are missing, damaged or do not fit together.
+    With all six options, the training part comes first, then validation, then test, and each image has its split.
+    Raises UserError if files are missing, damaged or contradict each other.
     """
     published = (val_images, val_masks, test_images, test_masks)
     if not any(published):
@@ -58,7 +58,7 @@ def read(
     yield from _part(test_images, test_masks, "test")
 
 
-def _part(images: Path, masks: Path, side: str | None) -> Iterator[Record]:
+def _part(images: Path, masks: Path, split: str | None) -> Iterator[ImageRecord]:
     with open_files(images) as pictures, open_files(masks) as outlines:
         image_names = _images(pictures, images)
         mask_names = _masks(outlines, masks)
@@ -78,7 +78,7 @@ def _part(images: Path, masks: Path, side: str | None) -> Iterator[Record]:
                 else None
                 for slot in range(max(by_annotator) + 1)
             ]
-            yield Record(image, slots, image_id=key, group_id=key, patient_id=key, split=side)
+            yield ImageRecord(image, slots, image_id=key, group_id=key, patient_id=key, split=split)
 
 
 def _images(files: Files, source: Path) -> dict[str, str]:
@@ -86,7 +86,7 @@ def _images(files: Files, source: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in files.names:
         match = IMAGE.fullmatch(name)
-        if match and not NO_IMAGE.search(name):
+        if match and not NOT_AN_IMAGE.search(name):
             _add(found, match["id"], name, source)
     if not found:
         raise UserError(f"{source} has no <id>.jpg; give the folder or zip that has the images.")

@@ -1,18 +1,19 @@
 """Images of the ISIC archive with masks by several annotators, listed in a csv, as in IMA++.
 
-`images` has `<image id>.jpg`, `masks` the files that the csv names. Every row of the csv is one mask:
+`images` has `<image id>.jpg`, `masks` the files that the csv lists. Each row of the csv is one mask:
 
     image_id (or isic_id), annotator, mask_path (or seg_filename)
 
-An annotator without a row for an image did not see it. A second mask by the same annotator is another opinion and has a
-slot of its own; the names MV and ST stand for consensus masks, which are nobody's opinion and left out.
+An annotator without a row for an image did not see it. A second mask by the same annotator is another opinion and has
+its own slot. The names MV and ST denote consensus masks, which are not an annotator's opinion and are left out.
 
-The slots are the annotators in natural order of their names, each as often as they annotated any single image. With
-`compact`, an image's masks fill the slots from the first one on, in the same order: a slot is no annotator then, but
-there are only as many as any image has masks (in IMA++ 5, and not one or more for each of 16 annotators).
+The slots are the annotators in natural order of their names, each repeated for the most masks that they made of one
+image. With `compact`, an image's masks fill the slots from the first one on, in the same order. Then a slot does not
+identify an annotator, but there are only as many slots as an image has masks (5 in IMA++, instead of at least one for
+each of its 16 annotators).
 
-A csv says which images are of one patient (isic_id, patient_id) or one lesion (lesion_id), where that is known; they
-stay on one side of the split. Images of one lesion are of one patient; otherwise an image is a patient of its own.
+A csv specifies which images show the same patient (isic_id, patient_id) or lesion (lesion_id), where that is known;
+they are kept in one split. Images of one lesion belong to one patient; otherwise an image is its own patient.
 
 Abhishek et al. 2025, "IMA++: ISIC Archive Multi-Annotator Dermoscopic Skin Lesion Segmentation Dataset",
 arXiv:2512.21472.
@@ -26,7 +27,7 @@ from pathlib import Path, PurePosixPath
 from segunc.data import decode
 from segunc.data.archive import Files, natural, open_files
 from segunc.data.csv_table import read_table
-from segunc.data.store import Dropped, Record
+from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
 IMAGE = re.compile(r"(?:.*/)?(?P<id>[^/]+)\.(?:jpe?g|png)", re.IGNORECASE)
@@ -41,22 +42,22 @@ Opinion = tuple[str, int]
 def read(
     *,
     images: Path,  # folder or archive with <image id>.jpg
-    masks: Path,  # folder or archive with the masks that the csv names
+    masks: Path,  # folder or archive with the masks that the csv lists
     annotations: Path,  # csv: image_id, annotator, mask_path
     patients: Path | None = None,  # csv: isic_id, patient_id, lesion_id; without it, each image is its own patient
-    compact: bool = False,  # true: fill the slots from the first one on; false: one slot is one annotator
-) -> Iterator[Record | Dropped]:
+    compact: bool = False,  # true: fill the slots from the first one on; false: each slot is one annotator
+) -> Iterator[ImageRecord | Dropped]:
     """RGB images in natural order of their ids.
 
-    Images without a row and rows without an image are left out, and so counted.
-    Raises UserError if files are missing, damaged or do not fit together.
+    Images without a row and rows without an image are left out and counted.
+    Raises UserError if files are missing, damaged or contradict each other.
     """
     with open_files(images) as pictures, open_files(masks) as outlines:
         image_names = _images(pictures, images)
         mask_names = _opinions(annotations, outlines, masks)
         if not set(image_names) & set(mask_names):
             raise UserError(
-                f"{annotations} names no image of {images}; give the csv and the images that belong together."
+                f"{annotations} lists none of the images in {images}; give a csv and images that belong together."
             )
         slots = _slots(mask_names[key] for key in image_names if key in mask_names)
         about = _patients(patients) if patients else {}
@@ -76,7 +77,7 @@ def read(
                 }
                 patient, lesion = about.get(key, (key, key))
                 every = list(found.values()) if compact else [found.get(slot) for slot in slots]
-                yield Record(image, every, image_id=key, group_id=lesion, patient_id=patient)
+                yield ImageRecord(image, every, image_id=key, group_id=lesion, patient_id=patient)
 
 
 def _images(files: Files, source: Path) -> dict[str, str]:
@@ -121,11 +122,11 @@ def _slots(all_opinions: Iterator[dict[Opinion, str]]) -> list[Opinion]:
 
 
 def _patients(path: Path) -> dict[str, tuple[str, str]]:
-    """Patient and lesion by image id, as far as one of them is known."""
+    """Patient and lesion by image id, where at least one of them is known."""
     columns = {"patient": ("patient_id", "patient"), "lesion": ("lesion_id", "lesion")}
     rows = list(read_table(path, {"image": IMAGE_ID}, columns))
     if not any(row["patient"] or row["lesion"] for _, row in rows):
-        raise UserError(f"{path} names no patient in a column patient_id; give the csv that does, or none.")
+        raise UserError(f"{path} has no patient in a column patient_id; give a csv that has some, or none.")
     of_lesion = {row["lesion"]: row["patient"] for _, row in rows if row["lesion"] and row["patient"]}
     found: dict[str, tuple[str, str]] = {}
     for line, row in rows:

@@ -1,13 +1,13 @@
 """LIDC-IDRI as TCIA distributes it: CT series as DICOM, and the radiologists' XML.
 
-Files are told apart by what is in them, so they may have any names and lie in any folders: an XML belongs to the series
-that it names, an outline to the slice that it names, or else to the one at its height (some XML names slices that no
+Files are recognised by content, so they may have any names and lie in any folders: an XML belongs to the series that it
+names, an outline to the slice that it names, or otherwise to the one at its height (some XML names slices that no
 longer exist). Chest x-rays, their XML (`IdriReadMessage`) and other modalities than CT are not used.
 
 Each slice that a radiologist outlined becomes one image: a square around the nodule's centre, which is the middle of
 the box of all its outlines, rounded down to a pixel. Every radiologist who read the scan has a mask, an empty one where
-they outlined nothing; its number is that of the reading session and no person. Slices are cut in their own plane, so a
-tilted gantry or missing slices in between change nothing.
+they outlined nothing. Its number is that of the reading session and does not identify a person. Slices are cut in their
+own plane, so a tilted gantry or missing slices in between do not matter.
 
 Ids are `<PatientID>/nodule-<n>/slice-<k>`: the nodules of a patient are counted from 0 by series instance UID and then
 by the first z, row and column of their boxes, the slices of a nodule from 0 by z.
@@ -33,23 +33,23 @@ from segunc.data.archive import Files, natural, open_files
 from segunc.data.dicom import Image, Series
 from segunc.data.intensity import to_bytes
 from segunc.data.lidc_xml import Markup, Outline, Reading
-from segunc.data.store import Dropped, Record
+from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
 
 def read(
     *,
     scans: Path,  # folder or archive `LIDC-IDRI` with the CT series as DICOM
-    xml: Path | None = None,  # folder or archive with the radiologists' XML; null: it lies among the scans
+    xml: Path | None = None,  # folder or archive with the radiologists' XML; null: it is among the scans
     spacing_mm: PositiveFloat | None = 0.5,  # millimetres per pixel to resample to, within slices; null: as scanned
     crop: PositiveInt = 128,  # side in pixels of the square around a nodule, after resampling
-    intensity: Intensity = "minmax",  # what becomes black and white: [low, high] in HU, or minmax of each square
-) -> Iterator[Record | Dropped]:
+    intensity: Intensity = "minmax",  # values that become black and white: [low, high] in HU, or minmax of each square
+) -> Iterator[ImageRecord | Dropped]:
     """Grey images in natural order of patient, then by nodule and slice.
 
-    What an incomplete download lacks is dropped, and so counted: outlined slices that are not there, and each CT series
-    without XML as one entry. Dropped as well are slices on which no pixel of the square is outlined. Beyond the edge of
-    a slice, all has its smallest value.
+    What an incomplete download lacks is dropped and counted: outlined slices that are not there, and each CT series
+    without XML as one entry. Slices with no outlined pixel in the square are dropped too. Beyond the edge of a slice,
+    pixels have its smallest value.
 
     Raises UserError if a file is damaged, if files contradict each other, or if there is no XML or no CT at all.
     """
@@ -57,7 +57,7 @@ def read(
         markups = _markups(texts, xml or scans)
         found = dicom.ct_series(files)
         if not found:
-            raise UserError(f"{scans} has no CT series in DICOM; give the folder or archive that has.")
+            raise UserError(f"{scans} has no CT series in DICOM; give the folder or archive that contains them.")
         for uid, series in found.items():
             if uid not in markups:
                 yield Dropped(f"{series.patient_id}/{uid}", "CT series without XML")
@@ -104,7 +104,7 @@ def _markups(files: Files, source: Path) -> dict[str, Markup]:
             continue
         known = found.setdefault(markup.series_uid, markup)
         if known is not markup and files.read(known.name) != data:
-            raise UserError(f"{known.name} and {name} are of one series, but differ; remove the outdated one.")
+            raise UserError(f"{known.name} and {name} belong to one series, but differ; remove the outdated one.")
     if not found:
         raise UserError(f"{source} has no XML of radiologists (LidcReadMessage); put it there, in any folder.")
     return found
@@ -128,7 +128,7 @@ def _drawings(markup: Markup, series: Series, first: int) -> list[Drawing]:
 
 
 def _placed(reading: Reading, series: Series) -> Reading:
-    """The reading with UID and z of the slices that there are, as the XML has some UIDs wrong and z rounded."""
+    """The reading with UID and z of existing slices, because some UIDs in the XML are wrong and its z is rounded."""
     placed = []
     for outline in reading.outlines:
         uid = dicom.find(series, outline.sop_uid, outline.z)
@@ -146,7 +146,7 @@ def _square(
     spacing_mm: float | None,
     size: int,
     intensity: Intensity,
-) -> Record | Dropped:
+) -> ImageRecord | Dropped:
     """The square around the nodule's centre."""
     steps = [1.0 if spacing_mm is None else spacing_mm / native for native in image.spacing]
     rows, columns = (
@@ -154,21 +154,21 @@ def _square(
         for length, centre, step in zip(image.hounsfield.shape, drawing.centre, steps, strict=True)
     )
     inside = np.outer(rows.any(1), columns.any(1))
-    used = np.ix_(rows.any(0), columns.any(0))  # the pixels that matter; the slice has many more
+    used = np.ix_(rows.any(0), columns.any(0))  # only the pixels that matter; the slice has many more
     rows, columns = rows[:, rows.any(0)], columns[:, columns.any(0)]
     marked = [(rows @ mask[used].astype(np.float64) @ columns.T >= 0.5).astype(np.uint8) for mask in masks]
     if not any(mask.any() for mask in marked):
         return Dropped(drawing.image_id, "no pixel of the square is outlined")
     hounsfield = np.where(inside, rows @ image.hounsfield[used] @ columns.T, image.hounsfield.min())
     grey = to_bytes(hounsfield, intensity)[None]
-    return Record(grey, marked, drawing.image_id, drawing.group_id, drawing.patient_id)
+    return ImageRecord(grey, marked, drawing.image_id, drawing.group_id, drawing.patient_id)
 
 
 def _weights(length: int, centre: int, step: float, size: int) -> NDArray[np.float64]:
     """(size, length): weights with which `length` pixels make `size` new ones, `step` apart around pixel `centre`.
 
-    Linear interpolation, over a wider range where pixels become larger; whole pixels are taken as they are. A new pixel
-    beyond the old ones has no weights.
+    Linear interpolation, with a wider kernel when downsampling; at `step` 1, pixels are copied. A new pixel beyond the
+    old ones has no weights.
     """
     at = centre + (np.arange(size) - size // 2) * step
     weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(length)) / max(step, 1))

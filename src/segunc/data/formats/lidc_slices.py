@@ -1,8 +1,8 @@
-"""LIDC-IDRI as 2D slices around nodules, in the layout that the field passes around.
+"""LIDC-IDRI as 2D slices around nodules, in a layout that is widely used.
 
-`LIDC-IDRI-slices/<patient>/nodule-<n>/images/slice-<k>.png` and, for each annotator a,
-`.../mask-<a>/slice-<k>.png`. An empty mask is an annotator's vote for "nothing here". The number of an annotator is no
-person: the first radiologist of one nodule is not the first one of the next.
+`LIDC-IDRI-slices/<patient>/nodule-<n>/images/slice-<k>.png` and, for each annotator a, `.../mask-<a>/slice-<k>.png`. An
+empty mask is an annotator's vote for "nothing here". The number of an annotator does not identify a person: the first
+radiologist of one nodule is not the first one of the next.
 
 Armato et al. 2011, "The Lung Image Database Consortium (LIDC) and Image Database Resource Initiative (IDRI)".
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from segunc.data import decode
 from segunc.data.archive import Files, open_files
-from segunc.data.store import Dropped, Record
+from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
 PATH = re.compile(
@@ -24,10 +24,10 @@ PATH = re.compile(
 def read(
     *,
     slices: Path,  # folder or zip `LIDC-IDRI-slices`
-) -> Iterator[Record | Dropped]:
-    """Grey slices in natural order of patient, nodule and slice; those that nobody marked are dropped.
+) -> Iterator[ImageRecord | Dropped]:
+    """Grey slices in natural order of patient, nodule and slice; those without foreground are dropped.
 
-    Raises UserError if files are missing, damaged or do not fit together.
+    Raises UserError if files are missing, damaged or contradict each other.
     """
     with open_files(slices) as files:
         images, masks = _index(files, slices)
@@ -62,15 +62,17 @@ def _index(files: Files, source: Path) -> tuple[dict[str, str], dict[tuple[int, 
         if known != name:
             raise UserError(f"{known} and {name} in {source} have the same id; remove one of them.")
     if not images:
-        raise UserError(f"{source} has no <patient>/nodule-<n>/images/slice-<k>.png; give the folder or zip that has.")
+        raise UserError(
+            f"{source} has no <patient>/nodule-<n>/images/slice-<k>.png; give the folder or zip that contains them."
+        )
     return images, masks
 
 
-def _record(files: Files, key: str, image_name: str, mask_names: list[str]) -> Record | Dropped:
+def _record(files: Files, key: str, image_name: str, mask_names: list[str]) -> ImageRecord | Dropped:
     image = decode.image(files.read(image_name), image_name, channels=1)
     masks = [decode.mask(files.read(name), name, (image.shape[1], image.shape[2])) for name in mask_names]
     if not any(mask.any() for mask in masks):
         return Dropped(key, "nobody marked anything")
     group, _, _ = key.rpartition("/")
     patient, _, _ = group.rpartition("/")
-    return Record(image, masks, image_id=key, group_id=group, patient_id=patient)
+    return ImageRecord(image, masks, image_id=key, group_id=group, patient_id=patient)

@@ -9,7 +9,7 @@ from pydantic import PositiveInt
 from segunc.data.phantoms import lung, skin
 from segunc.data.phantoms.canvas import canvas
 from segunc.data.phantoms.lesion import annotators, outline, probability
-from segunc.data.store import Dropped, Record
+from segunc.data.store import Dropped, ImageRecord
 
 LUNG_ANNOTATORS = 4
 SLICES = 8
@@ -22,16 +22,16 @@ def read(
     patients: PositiveInt,  # number of patients
     images_per_patient: PositiveInt,  # lung: slices, of one nodule for every 8 begun; skin: lesions
     size: PositiveInt,  # height and width in pixels
-    seed: int = 0,  # patient k depends on nothing but this and k
-) -> Iterator[Record | Dropped]:
-    """Images with masks and the true probability that an annotator marks a pixel; what nobody marked is dropped."""
+    seed: int = 0,  # patient k depends only on this and k
+) -> Iterator[ImageRecord | Dropped]:
+    """Images with masks and the true probability that an annotator marks a pixel; empty ones are dropped."""
     of_patient = {"lung": _lung_patient, "skin": _skin_patient}[kind]
     for number in range(patients):
         rng = np.random.default_rng([seed, number])
         yield from of_patient(rng, f"phantom-{kind}-{number:04}", images_per_patient, size)
 
 
-def _lung_patient(rng: np.random.Generator, patient: str, images: int, size: int) -> Iterator[Record | Dropped]:
+def _lung_patient(rng: np.random.Generator, patient: str, images: int, size: int) -> Iterator[ImageRecord | Dropped]:
     on, machine = canvas(size), lung.scanner(rng)
     for number in range(-(-images // SLICES)):
         group = f"{patient}/nodule-{number}"
@@ -46,15 +46,17 @@ def _lung_patient(rng: np.random.Generator, patient: str, images: int, size: int
             key = f"{group}/slice-{position}"
             if any(mask.any() for mask in masks):
                 truth = probability(lesion, LUNG_ANNOTATORS)
-                yield Record(image, masks, image_id=key, group_id=group, patient_id=patient, probability=truth)
+                yield ImageRecord(image, masks, image_id=key, group_id=group, patient_id=patient, probability=truth)
             else:
                 yield Dropped(key, "nobody marked anything")
 
 
-def _skin_patient(rng: np.random.Generator, patient: str, images: int, size: int) -> Iterator[Record]:
+def _skin_patient(rng: np.random.Generator, patient: str, images: int, size: int) -> Iterator[ImageRecord]:
     on, tone = canvas(size), skin.tone(rng)
     for number in range(images):
         image, lesion = skin.paint(rng, on, tone)
         key = f"{patient}/lesion-{number}"
         mask = outline(lesion, annotators(rng, 1)[0])
-        yield Record(image, [mask], image_id=key, group_id=key, patient_id=patient, probability=probability(lesion, 1))
+        yield ImageRecord(
+            image, [mask], image_id=key, group_id=key, patient_id=patient, probability=probability(lesion, 1)
+        )

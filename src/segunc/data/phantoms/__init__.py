@@ -1,4 +1,6 @@
-"""Images that are computed, with annotators whose disagreement is known exactly.
+"""Phantoms: computed images, with annotators whose disagreement is known in closed form.
 
-All lengths are in 64ths of the image's side, so that a phantom looks the same at any size.
+Here belongs what paints them: a canvas, lesions and their annotators, and one file per kind of image. The raw format
+`phantom` makes a dataset of them. All lengths are in 64ths of the image's width, so that a phantom looks the same at
+any size.
 """

@@ -1,4 +1,4 @@
-"""What phantoms are painted with: a coordinate grid, smooth noise, soft curves."""
+"""Tools for painting phantoms: a coordinate grid, smooth noise, soft curves."""
 
 from typing import NamedTuple
 
@@ -29,12 +29,12 @@ def canvas(size: int) -> Canvas:
 
 
 def smooth_noise(rng: np.random.Generator, on: Canvas, length: float) -> NDArray:
-    """(H, W) Gaussian noise of mean 0 and variance 1 that is alike over about `length`; wraps around at the edges."""
+    """(H, W) Gaussian noise of mean 0 and variance 1, correlated over about `length`; wraps around at the edges."""
     frequency = np.fft.fftfreq(on.size) * on.size / SIDE
     gain = np.exp(-2 * (np.pi * length * frequency) ** 2)
     gain2d = gain[:, None] * gain[None, : on.size // 2 + 1]
     field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((on.size, on.size))) * gain2d, s=(on.size, on.size))
-    # The variance that is left of white noise, by Parseval's theorem over the whole spectrum.
+    # The remaining variance of white noise, by Parseval's theorem over the whole spectrum.
     return field / np.sqrt(np.mean(np.outer(gain, gain) ** 2))
 
 
@@ -47,7 +47,7 @@ def curve(on: Canvas, points: NDArray, width: tuple[float, float]) -> NDArray:
     t = np.linspace(0, 1, 2 + int(1.5 * length / min(width)))[:, None]
     path = (1 - t) ** 2 * points[0] + 2 * t * (1 - t) * points[1] + t**2 * points[2]
     widths = width[0] + t * (width[1] - width[0])
-    # Only the pixels near the path are touched: many thin lines would otherwise cost more than all the rest.
+    # Only pixels near the path are computed: many thin lines would otherwise dominate the run time.
     reach = int(np.ceil(3 * max(width) * on.size / SIDE))
     window = np.arange(-reach, reach + 1)
     place = np.floor((path + SIDE / 2) * on.size / SIDE).astype(int)
@@ -55,7 +55,7 @@ def curve(on: Canvas, points: NDArray, width: tuple[float, float]) -> NDArray:
     dy = ((rows + 0.5) * SIDE / on.size - SIDE / 2 - path[:, :1]) / widths
     dx = ((columns + 0.5) * SIDE / on.size - SIDE / 2 - path[:, 1:]) / widths
     profile = np.exp(-0.5 * dy**2)[:, :, None] * np.exp(-0.5 * dx**2)[:, None, :]
-    # A margin takes what falls outside the image.
+    # A margin collects what falls outside the image.
     margin = np.zeros((on.size + 2, on.size + 2))
     rows, columns = np.clip(rows, -1, on.size) + 1, np.clip(columns, -1, on.size) + 1
     np.maximum.at(margin, (rows[:, :, None], columns[:, None, :]), profile)

@@ -1,4 +1,4 @@
-"""Lesions and the annotators who outline them, made so that the probability of every mark is known in closed form.
+"""Lesions and the annotators who outline them, with the probability of every mask in closed form.
 
 An annotator (1) marks the lesion at all with probability `visible`; (2) picks one of its possible borders, such as the
 solid core or the pale rim around it, with the probabilities `preference`; (3) draws that border displaced by a
@@ -17,7 +17,7 @@ from segunc.data.phantoms.canvas import Canvas
 
 AMPLITUDES = np.array([0.7, 0.45, 0.4, 0.3, 0.2, 0.12])
 AMPLITUDES = AMPLITUDES / np.linalg.norm(AMPLITUDES)
-"""Of the harmonics of an annotator's offset around the lesion: mostly they are generous or tight all over."""
+"""Of the harmonics of an annotator's offset around the lesion: mostly, the whole outline is generous or tight."""
 
 
 class Lesion(NamedTuple):
@@ -47,7 +47,7 @@ class Annotator(NamedTuple):
 
 
 def annotators(rng: np.random.Generator, n: int) -> list[Annotator]:
-    """n independent annotators, none different from the others."""
+    """n independent annotators, identically distributed."""
     return [Annotator(rng.random(), rng.random(), _complex_normal(rng, len(AMPLITUDES))) for _ in range(n)]
 
 
@@ -70,7 +70,7 @@ def outline(lesion: Lesion, annotator: Annotator) -> NDArray[np.uint8]:
 def probability(lesion: Lesion, n: int) -> NDArray:
     """(H, W): probability that an annotator marks the pixel, given that at least one of n marks the lesion.
 
-    The condition belongs to it because images that nobody marked are left out of the data.
+    The condition is needed because images without foreground are left out of the data.
     """
     somebody = 1 - (1 - lesion.visible) ** n
     inside = [np.where(_core(depth), 1.0, ndtr(depth / lesion.spread)) for depth in lesion.depths]
@@ -78,7 +78,7 @@ def probability(lesion: Lesion, n: int) -> NDArray:
 
 
 def _core(depth: NDArray) -> NDArray[np.bool_]:
-    """The deepest pixel: whoever marks a lesion marks that, however tightly, so that a vote is never an empty mask."""
+    """The deepest pixel: everyone who marks a lesion marks it, however tightly, so that their mask is never empty."""
     return depth == depth.max()
 
 

@@ -37,7 +37,7 @@ class Scanner(NamedTuple):
     """Grey value of the lung."""
     noise: float
     grain: float
-    """Length over which the noise is alike."""
+    """Correlation length of the noise."""
 
 
 class Nodule(NamedTuple):
@@ -162,7 +162,7 @@ def _chest_wall(rng: np.random.Generator, on: Canvas, around: Nodule) -> tuple[N
 
 
 def _rib(rng: np.random.Generator, depth: NDArray, along: NDArray) -> NDArray:
-    """What a rib adds to the grey values: bright bone around marrow, rounded at its ends."""
+    """Grey values that a rib adds: bright bone around marrow, with rounded ends."""
     thick, half_length = rng.uniform(1.8, 3.5), rng.uniform(5, 40)
     beyond_end = np.maximum(np.abs(along - rng.normal(0, 14)) - half_length, 0)
     below = thick - np.hypot(depth - rng.uniform(4, 9) - thick, beyond_end)
@@ -185,7 +185,7 @@ def paint(
 
     section = np.sqrt(1 - height**2)
     radius, centre = cut.radius * section, cut.centre + height * cut.drift
-    # Near its poles a nodule fills only a part of the slice's thickness.
+    # Near its poles a nodule fills only part of the slice's thickness (partial volume).
     contrast = cut.contrast * np.sqrt(section)
     shape = np.cos(turn) * cut.shapes[0] + np.sin(turn) * cut.shapes[1]
     depth, direction = border(on, centre, radius, shape)

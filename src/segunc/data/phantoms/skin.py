@@ -1,7 +1,7 @@
 """Skin-like phantoms: dermoscopic colour images of a pigmented lesion, outlined by one annotator.
 
 The border is blurred and irregular to a varying degree; some lesions have a pale rim, which annotators may or may not
-take in. Hairs, rulers, air bubbles, stickers and dark corners lie about as they do in real images.
+include. Hairs, rulers, air bubbles, stickers and dark corners occur as in real images.
 """
 
 import numpy as np
@@ -75,7 +75,7 @@ def _lesion(rng: np.random.Generator, on: Canvas) -> tuple[Lesion, NDArray]:
     density = strength * body * np.exp(mottle)
     deep = soft_step(smooth_noise(rng, on, 0.35 * radius) - rng.uniform(0, 1), 0.5) if rng.random() < 0.25 else 0 * body
     tint = 1 + deep * _over(on, np.array([0.35, -0.05, -0.45]))
-    # Who outlines a faint or blurred border is less sure of it; a small lesion is outlined with smaller steps.
+    # A faint or blurred border is outlined less precisely, a small lesion more so.
     spread = min(0.3 + 0.45 * blur + 0.25 / strength, 0.25 * radius)
     return Lesion(depths, preference, direction, np.full(depth.shape, spread), visible=1.0), density * tint
 

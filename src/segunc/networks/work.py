@@ -1,0 +1,95 @@
+"""How much work a model's networks do, from their shape and from what the model states beside `build`.
+
+`segunc plan` turns work into time, `segunc.workflow.scheduler_resources` turns it into requested memory and time.
+Imports neither torch nor numpy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from segunc.catalogue.options import constant_of
+from segunc.networks.shape import Backbone
+from segunc.runtime.errors import UserError
+
+MODELS = "models"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work of a network, or of a part of it, for one image."""
+
+    multiply_adds: float = 0.0
+    values: float = 0.0
+    """Values that its convolutions write: its activations."""
+    weights: float = 0.0
+    """Weights of its convolutions."""
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(self.multiply_adds + other.multiply_adds, self.values + other.values, self.weights + other.weights)
+
+    def __mul__(self, count: float) -> "Work":
+        return Work(count * self.multiply_adds, count * self.values, count * self.weights)
+
+
+class ModelWork(NamedTuple):
+    """Work of a model for one image."""
+
+    training: Work
+    """The forward pass of a training step; its weights are all those that the model has."""
+    image: Work
+    """What sampling does once per image."""
+    sample: Work
+    """What sampling does for each sample."""
+    unet: Work
+    """A pass through one U-Net, to compare with."""
+
+
+def work_of(method: str, options: Mapping[str, Any], backbone: Backbone, channels: int, size: int) -> ModelWork:
+    """Work of a model for an image of `size` x `size` pixels with so many channels.
+
+    `options` are all options of the method, defaults included. Raises UserError if `models/<method>.py` does not state
+    its work as `segunc.models` describes.
+    """
+    try:
+        stated = constant_of(MODELS, method, "WORK")
+        parts = parts_of(backbone, channels, size)
+        training, image, sample = (_sum(stated[phase], parts, options) for phase in ("training", "image", "sample"))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{MODELS}/{method}.py does not state its work ({error}); "
+            "add a constant WORK as described in segunc/models/__init__.py."
+        ) from None
+    return ModelWork(training, image, sample, parts["unet"])
+
+
+def _sum(counts: Mapping[str, int | str], parts: Mapping[str, Work], options: Mapping[str, Any]) -> Work:
+    """Sum of the parts, each as often as its count: a number, or the name of an option."""
+    total = Work()
+    for part, count in counts.items():
+        total += parts[part] * (options[count] if isinstance(count, str) else count)
+    return total
+
+
+def parts_of(backbone: Backbone, channels: int, size: int) -> dict[str, Work]:
+    """Work of the parts of which models state how often they use them, by the names of `segunc.models`."""
+    filters, convolutions = backbone.filters, backbone.convolutions
+
+    def block(c_in: int, c_out: int, level: int) -> Work:
+        weights = 9 * (c_in * c_out + (convolutions - 1) * c_out**2)
+        pixels = size**2 / 4**level
+        return Work(pixels * weights, pixels * convolutions * c_out, weights)
+
+    down = [block(a, b, level) for level, (a, b) in enumerate(pairwise([channels, *filters]))]
+    up = [block(a + b, a, level) for level, (a, b) in enumerate(pairwise(filters))]
+    shallow = sum(down[: len(down) // 2], Work())
+    deep = sum([*down[len(down) // 2 :], *up], Work())
+    width = filters[0]
+    return {
+        "unet": shallow + deep,
+        "encoder": sum(down, Work()),
+        "shallow": shallow,
+        "deep": deep,
+        "pointwise": Work(size**2 * width**2, size**2 * width, width**2),
+    }

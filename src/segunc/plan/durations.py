@@ -1,0 +1,183 @@
+"""How long each job takes and what it leaves on the disk: assumed, and scaled by the benchmarks of earlier runs."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from segunc import cells
+from segunc.catalogue.options import constant_of
+from segunc.cells import Cell
+from segunc.config import specs
+from segunc.config.schema import Config
+from segunc.plan import costs
+from segunc.runtime import records
+from segunc.workflow.snakemake_internals import Parsed
+
+BEHIND = {
+    "train": "train",
+    "sample": "train",
+    "active_train": "active_train",
+    "active_evaluate": "active_train",
+    "active_acquire_with_model": "active_train",
+}
+"""The rules that run a network, on a GPU if there is one, and the rule that trains it."""
+Datasets = Mapping[str, costs.Data]
+
+
+def datasets_of(of: Parsed) -> Datasets:
+    """The images of each dataset of the grid: counted where its store is there, expected elsewhere."""
+    names = dict.fromkeys([*of.config.grid.datasets, *of.config.active.datasets])
+    return {name: costs.data_of(of.config.datasets[name], store_of(of, name)) for name in names}
+
+
+def store_of(of: Parsed, dataset: str) -> Path:
+    """The file of a dataset's store."""
+    return of.folder / Cell(dataset).fill(of.rules.pattern("prepare", "store"))
+
+
+def seconds(of: Parsed, rule: str, cell: Cell, data: Datasets, gpu: bool, spec: str, steps: int | None) -> float:
+    """What a job is assumed to take. `spec` is that of its network's training, whose `steps` may be known.
+
+    A rule that is not known here counts as a second.
+    """
+    config = of.config
+    if rule in BEHIND:
+        images, network = data[cell.dataset], json.loads(spec)
+        if rule in BEHIND.values():
+            work = costs.train_work(network, images, rule == "active_train", steps)
+        elif rule == "active_acquire_with_model":
+            work = costs.sample_work(network, images, images.train, _draws_of_strategy(config, cell.strategy))
+        else:
+            work = costs.sample_work(network, images, images.test, config.draws)
+        on_device = work @ costs.GPU if gpu else work @ costs.CPU / of.rules.threads(rule)
+        return costs.STARTUP["network"] + float(on_device)
+    if rule.startswith("plot_"):
+        return costs.STARTUP["figure"]
+    return costs.STARTUP["other"] + _seconds_on_cpu(config, rule, cell, data)
+
+
+def _draws_of_strategy(config: Config, strategy: str) -> int:
+    needs = constant_of("strategies", config.strategies[strategy].method, "NEEDS")
+    return config.draws if needs == "uncertainty" else 0
+
+
+def _seconds_on_cpu(config: Config, rule: str, cell: Cell, data: Datasets) -> float:
+    grid, active = config.grid, config.active
+    if rule == "prepare":
+        return data[cell.dataset].seconds
+    if rule in costs.PER_IMAGE:
+        images = data[cell.dataset]
+        return costs.PER_IMAGE[rule] * images.test * (images.size / 64) ** 2
+    if rule == "tabulate":
+        rows = sum(data[name].test for name in grid.datasets) * (len(grid.models) + 1) * len(grid.seeds)
+        return costs.PER_ROW[rule] * rows
+    if rule == "active_tabulate":
+        return costs.PER_ROW[rule] * len(cells.rounds_in(active))
+    return 0.0
+
+
+def network_spec(config: Config, rule: str, cell: Cell) -> str:
+    """The spec of the training behind a job that runs a network; empty for others."""
+    if rule not in BEHIND:
+        return ""
+    return getattr(specs, BEHIND[rule])(config, Cell(cell.dataset, cell.model, seed=0))
+
+
+def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -> float:
+    """What a job leaves on the disk."""
+    images = data.get(cell.dataset)
+    results = 0.0
+    if rule in BEHIND.values() and images:
+        results = costs.weights_bytes(json.loads(spec), images)
+    elif rule == "prepare" and images:
+        results = images.bytes
+    elif rule == "sample" and images:
+        results = costs.samples_bytes(config, images)
+    elif rule in costs.PER_IMAGE and images:
+        results = costs.SCORE_BYTES * images.test
+    elif rule.startswith("plot_"):
+        results = costs.FIGURE_BYTES
+    elif rule.endswith("tabulate"):
+        results = costs.TABLE_BYTES
+    return results + costs.JOB_BYTES
+
+
+class Scale(NamedTuple):
+    """How long a rule's jobs took in runs already made, as a multiple of what is assumed."""
+
+    factor: float
+    runs: int
+
+
+Scales = Mapping[tuple[str, str], Scale]
+"""By rule and model; model "" stands for all models together."""
+ENOUGH = 20
+"""Benchmarks of a rule and a model that are read; there may be tens of thousands."""
+
+
+def scales_of(of: Parsed, gpu: bool) -> Scales:
+    """The benchmarks of earlier runs, each compared with what is assumed for the settings in its record.
+
+    `gpu` is whether these runs had a GPU. Runs whose settings are not recorded or whose dataset is gone are left out.
+    """
+    taken: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for path in sorted((of.folder / of.rules.benchmarks).rglob("*.tsv")):
+        found = of.rules.benchmarked(path.relative_to(of.folder).as_posix())
+        if found is None:
+            continue
+        rule, cell = found[0], Cell.of(found[1])
+        key = (rule, cell.model)
+        if len(taken.get(key, [])) == ENOUGH:
+            continue
+        if pair := _measured_and_assumed(of, rule, cell, path, gpu):
+            taken.setdefault(key, []).append(pair)
+    for (rule, model), pairs in list(taken.items()):
+        if model:
+            taken.setdefault((rule, ""), []).extend(pairs)
+    return {key: Scale(sum(m for m, _ in pairs) / sum(a for _, a in pairs), len(pairs)) for key, pairs in taken.items()}
+
+
+def _measured_and_assumed(of: Parsed, rule: str, cell: Cell, benchmark: Path, gpu: bool) -> tuple[float, float] | None:
+    """Seconds that a run took and that it is assumed to have taken; None where that is not known."""
+    if rule in costs.PER_ROW:
+        return None
+    data = {}
+    if cell.dataset:
+        prepared = _record(of, "prepare", Cell(cell.dataset))
+        if prepared is None:
+            return None
+        images = costs.data_of(of.config.datasets[cell.dataset], store_of(of, cell.dataset))
+        if images.source:
+            return None
+        data = {cell.dataset: images._replace(size=prepared.spec["size"])}
+    spec, steps = "", None
+    if rule in BEHIND:
+        # All trainings of a dataset, model and seed in active learning have the settings of round 0.
+        start = cell if BEHIND[rule] == "train" else cell._replace(strategy=cells.START, round=0)
+        trained = _record(of, BEHIND[rule], start)
+        if trained is None:
+            return None
+        spec = json.dumps(trained.spec)
+        steps = _steps_taken(of.folder / cell.fill(of.rules.pattern(rule, "history"))) if rule == "train" else None
+    with benchmark.open(encoding="utf-8") as file:
+        times = [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
+    return sum(times) / len(times), seconds(of, rule, cell, data, gpu, spec, steps)
+
+
+def _record(of: Parsed, rule: str, cell: Cell) -> records.Record | None:
+    return records.read(of.folder / cell.fill(of.rules.pattern(rule, "record")))
+
+
+def _steps_taken(history: Path) -> int | None:
+    try:
+        with history.open(encoding="utf-8") as file:
+            return max(int(row["step"]) for row in csv.DictReader(file))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def scale(scales: Scales, rule: str, model: str) -> float:
+    """The factor of a rule and model, else of the rule with any model, else 1."""
+    return scales.get((rule, model), scales.get((rule, ""), Scale(1.0, 0))).factor

@@ -1,0 +1,116 @@
+"""The jobs of a grid: a walk from the targets through the rules' own outputs and input functions.
+
+Snakemake's own DAG needs the raw data, and minutes for a hundred thousand jobs. The walk needs neither, and it
+knows a new rule without an entry. `tests/plan/test_jobs.py` compares jobs, edges and outputs with Snakemake's.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from segunc.cells import Cell
+from segunc.config import specs
+from segunc.config.schema import Config
+from segunc.runtime import records
+from segunc.runtime.code_digest import closure, digest
+from segunc.runtime.errors import UserError
+from segunc.workflow.snakemake_internals import Rules
+
+FROM_RAW = "prepare"
+"""The rule that reads raw data. The walk ends there, so that the data may be missing, and is not read."""
+
+
+class Job(NamedTuple):
+    """A job of the grid."""
+
+    rule: str
+    cell: Cell
+    needs: Sequence[int]
+    """Positions of the jobs whose results it reads."""
+    outputs: Sequence[str]
+    """Files that it writes, without its record."""
+    record: str
+
+
+def jobs_of(rules: Rules, targets: Sequence[str]) -> list[Job]:
+    """The jobs that the targets (named ones, or files) need, in topological order.
+
+    Raises UserError for a target that is neither.
+    """
+    jobs: list[Job] = []
+    position: dict[str, int] = {}
+    """Of the job that writes a file."""
+
+    def visit(path: str) -> None:
+        """Appends the job that writes a file behind all jobs that it needs, without recursion: chains may be long."""
+        stack = [path]
+        inputs: dict[str, list[str]] = {}
+        while stack:
+            path = stack[-1]
+            found = None if path in position else rules.producer(path)
+            if found is None:
+                stack.pop()
+                continue
+            rule, wildcards = found
+            if path not in inputs:
+                inputs[path] = rules.inputs(rule, wildcards) if rule != FROM_RAW else []
+                waiting = [file for file in inputs[path] if file not in position]
+                if waiting:
+                    stack += waiting
+                    continue
+            stack.pop()
+            outputs = rules.outputs(rule, wildcards)
+            record = Cell.of(wildcards).fill(rules.pattern(rule, "record"))
+            needs = list(dict.fromkeys(position[file] for file in inputs[path] if file in position))
+            position.update(dict.fromkeys(outputs, len(jobs)))
+            jobs.append(Job(rule, Cell.of(wildcards), needs, [file for file in outputs if file != record], record))
+
+    for target in targets or [rules.default_target]:
+        if target in rules.targets:
+            files = rules.inputs(target, {})
+        elif rules.producer(target):
+            files = [target]
+        else:
+            raise UserError(
+                f"target {target} is neither {', '.join(sorted(rules.targets))} nor a file of the configured grid; "
+                "give one of these, or put its cell into the grid."
+            )
+        for file in files:
+            visit(file)
+    return jobs
+
+
+def done(rules: Rules, config: Config, jobs: Sequence[Job], folder: Path) -> list[bool]:
+    """For each job: whether its results exist and were made from today's settings and code, like those it reads.
+
+    Whether raw data changed is not checked, because that may take minutes: Snakemake does.
+    """
+    same_code = cache(lambda code: all(_digest(module) == recorded for module, recorded in code))
+    result: list[bool] = []
+    for job in jobs:
+        current = all(result[need] for need in job.needs)
+        record = records.read(folder / job.record) if current else None
+        if record is not None:
+            if job.rule == FROM_RAW:
+                spec = specs.prepare(config, job.cell, record.spec.get("raw", {}))
+            else:
+                spec = rules.param(job.rule, "spec", wildcards_of(job))
+            current = records.same_settings(record, spec) and same_code(tuple(record.code.items()))
+            current = current and all((folder / path).exists() for path in job.outputs)
+        result.append(record is not None and current)
+    return result
+
+
+def wildcards_of(job: Job) -> dict[str, str]:
+    """The wildcards of a job as Snakemake has them."""
+    return {name: str(value) for name, value in job.cell._asdict().items() if value != ""}
+
+
+def _digest(module: str) -> str | None:
+    """The digest of a module's code; None if the module does not exist any more."""
+    try:
+        closure(module)
+    except LookupError:
+        return None
+    return digest(module)

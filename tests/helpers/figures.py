@@ -1,0 +1,59 @@
+"""What a figure shows, and whether it can be read."""
+
+import itertools
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+from segunc.figures import style
+
+
+def texts_of(figure):
+    """All visible texts, with their boxes in pixels."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    hidden = {
+        label
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_major_ticks()
+        for label in (tick.label1, tick.label2)
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    }
+    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return [(text, text.get_window_extent(renderer)) for text in found if text not in hidden]
+
+
+def words(figure):
+    """The visible texts as strings."""
+    return [text.get_text() for text, _ in texts_of(figure)]
+
+
+def titles_of(figure):
+    """Titles of the panels."""
+    return [axes.get_title(loc="left") for axes in figure.axes]
+
+
+def legend_of(figure):
+    """Labels and colours of the legend."""
+    handles = figure.legends[0].legend_handles
+    return [(h.get_label(), h.get_color() if isinstance(h, Line2D) else h.get_facecolor()) for h in handles]
+
+
+def assert_readable(figures):
+    """No text is too small, cut off or overlaps another one, and the figures (by name) fit the page."""
+    for name, figure in figures.items():
+        width, height = figure.canvas.get_width_height()
+        assert figure.get_size_inches()[0] <= style.WIDTH + 0.01, name
+        boxes = texts_of(figure)
+        for text, box in boxes:
+            what = f"{name}: {text.get_text()!r}"
+            assert text.get_fontsize() >= 7, what
+            assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width + 0.5 and box.y1 <= height + 0.5, what
+        for (one, first), (other, second) in itertools.combinations(boxes, 2):
+            # Boxes have room for descenders that most words lack.
+            apart = min(first.x1, second.x1) - max(first.x0, second.x0) < 2
+            apart |= min(first.y1, second.y1) - max(first.y0, second.y0) < 2
+            assert apart, f"{name}: {one.get_text()!r} on {other.get_text()!r}"

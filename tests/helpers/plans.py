@@ -1,0 +1,61 @@
+"""Grids as `segunc plan` sees them, without running anything."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from helpers.workflow import TINY, where
+from segunc.plan.jobs import FROM_RAW, Job, jobs_of, wildcards_of
+from segunc.runtime import records
+from segunc.runtime.code_digest import code
+from segunc.workflow.snakemake_internals import Parsed, parse
+
+ACTIVE = {
+    "datasets": ["phantom_lung"],
+    "models": ["unet", "prob_unet"],
+    "strategies": ["random", "entropy", "coreset", "disagreement"],
+    "seeds": [3, 5],
+    "start": 4,
+    "add": 2,
+    "rounds": 2,
+    "training": {"steps": 6, "epochs": None},
+}
+
+
+def read(folder: Path, overlay: dict | None = None, *targets: str) -> tuple[Parsed, list[Job]]:
+    """What `snakemake <targets>` would work on in the folder, and its jobs."""
+    parsed = parse([*targets, *where(folder, TINY if overlay is None else overlay)])
+    return parsed, jobs_of(parsed.rules, parsed.targets)
+
+
+def make(folder: Path, overlay: dict) -> list[Job]:
+    """Empty results and true records of all jobs, as far as the plan reads them."""
+    parsed, jobs = read(folder, overlay)
+    for job in jobs:
+        for path in job.outputs:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).touch()
+        spec = parsed.rules.param(job.rule, "spec", wildcards_of(job))
+        assert job.rule != FROM_RAW or json.loads(spec)["raw"] == {}, "phantoms have no raw data"
+        records.write(folder / job.record, json.loads(spec), code("segunc.metrics.ged"))
+    return jobs
+
+
+def benchmark(folder: Path, name: str, seconds: float) -> None:
+    """The benchmark of a job that took so long, as Snakemake writes it."""
+    path = folder / f"results/benchmarks/{name}.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time"
+    path.write_text(f"{columns}\n{seconds}\t0:00:01\t1\t1\t1\t1\t1\t1\t1\t1\n")
+
+
+def store(folder: Path, name: str, images: int, size: int) -> None:
+    """A store of black images, 10 of them to validate and 10 to test."""
+    path = folder / f"results/data/{name}.h5"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file["images"] = np.zeros((images, 1, size, size), np.uint8)
+        file["masks"] = np.zeros((images, 4, size, size), np.uint8)
+        file["split"] = ["train"] * (images - 20) + ["val"] * 10 + ["test"] * 10

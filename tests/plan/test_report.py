@@ -1,0 +1,81 @@
+"""The plan as text: critical path, bounds, what is assumed and what is measured."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.plans import ACTIVE, benchmark, make, read, store
+from helpers.workflow import ROOT, TINY, where
+
+from segunc.plan.report import Plan, critical_path, report
+from segunc.workflow import environment
+
+
+def test_everything_is_said_to_be_assumed_before_anything_ran(tmp_path: Path) -> None:
+    overlay = yaml.safe_load((ROOT / "workflow/presets/paper.yaml").read_text())
+    overlay["raw_folders"] = [str(tmp_path / "nowhere")]
+    said = report(where(tmp_path, overlay))
+    assert re.search(r"^total +2,341 +0 ", said, re.MULTILINE)
+    assert "Measured: nothing yet" in said
+    assert "lidc: 12,816 images" in said and "(expected: the slices of the HPU-Net release" in said
+    assert "a GPU: 20 T multiply-adds/s" in said and "not measured" in said
+    assert "early stopping ends after 5 times its patience" in said
+
+
+def test_the_command_ends_in_one_sentence(tmp_path: Path) -> None:
+    def segunc(*words: str, overlay: dict) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, "-m", "segunc.commands.main", "plan", *words, *where(tmp_path, overlay)]
+        return subprocess.run(program, capture_output=True, text=True, cwd=ROOT)
+
+    wrong = segunc(overlay={"training": {"stepz": 3}})
+    assert wrong.returncode == 1 and "segunc: config key training.stepz is unknown" in wrong.stderr
+    wrong = segunc("tablez", overlay=TINY)
+    assert wrong.returncode == 1 and "segunc: target tablez is neither active, all, data," in wrong.stderr
+    assert not wrong.stdout and "Traceback" not in wrong.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_critical_path_by_hand(tmp_path: Path) -> None:
+    """Two rounds of a strategy that needs the model: each waits for the training before it."""
+    overlay = {**TINY, "active": {**ACTIVE, "strategies": ["entropy", "random"], "seeds": [3], "models": ["unet"]}}
+    _, jobs = read(tmp_path, overlay)
+    names = [job.rule for job in jobs]
+    # All jobs take a second, but active trainings take ten.
+    took = [10.0 if name == "active_train" else 1.0 for name in names]
+    chain = critical_path(Plan(jobs, [False] * len(jobs), took, took))
+    assert [(jobs[i].rule, jobs[i].cell.round) for i in chain[:-1]] == [
+        ("prepare", ""),
+        ("active_start", ""),
+        ("active_train", 0),
+        ("active_acquire_with_model", 1),
+        ("active_train", 1),
+        ("active_acquire_with_model", 2),
+        ("active_train", 2),
+        ("active_evaluate", 2),
+        ("active_tabulate", ""),
+    ]
+    assert jobs[chain[-1]].rule.startswith("plot_")
+    # Finished jobs take no time: with all trainings of that strategy finished, the other's path has one training.
+    finished = [job.rule == "active_train" and job.cell.strategy != "random" for job in jobs]
+    chain = critical_path(Plan(jobs, finished, took, took))
+    assert sum(took[i] for i in chain) == 1 + 1 + 2 + 10 + 1 + 1 + 1
+    assert critical_path(Plan(jobs, [True] * len(jobs), took, took)) == []
+
+
+def test_benchmarks_without_a_gpu_say_nothing_about_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "DRIVER", tmp_path / "no driver")
+    make(tmp_path, TINY)
+    store(tmp_path, "phantom_lung", 100, 32)
+    before = report(where(tmp_path, {**TINY, "training": {"steps": 600}}))
+    benchmark(tmp_path, "train/phantom_lung/unet/seed0", 1e6)
+    after = report(where(tmp_path, {**TINY, "training": {"steps": 600}}))
+
+    def line(said: str, begin: str) -> str:
+        return next(line for line in said.splitlines() if line.startswith(begin))
+
+    assert line(before, "train ") == line(after, "train ")
+    assert line(before, "  cores") != line(after, "  cores")
+    assert "Networks on a GPU are not measured: these runs had none." in after
