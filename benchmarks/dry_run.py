@@ -22,7 +22,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from segunc import provenance  # noqa: E402
+from segunc.runtime import records  # noqa: E402
+from segunc.runtime.code_digest import code_of  # noqa: E402
 
 ROUNDS = 10
 """With these, a seed has 464 jobs: 26 of the main grid and 438 of active learning."""
@@ -41,8 +42,8 @@ rule step:
 
 MAKE = """
 import json, sys
-from segunc.workflow.pending_jobs import jobs_to_run
-json.dump([[job.outputs, str(job.record), job.spec, job.code] for job in jobs_to_run(sys.argv[1:])], sys.stdout)
+from segunc.workflow.snakemake_internals import pending_jobs
+json.dump([[job.outputs, str(job.record), job.spec, job.code] for job in pending_jobs(sys.argv[1:])], sys.stdout)
 """
 
 
@@ -82,7 +83,7 @@ def make_everything(arguments: list[str]) -> None:
         for path in outputs:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).touch()
-        provenance.write(Path(record), json.loads(spec), provenance.code_of(code))
+        records.write(Path(record), json.loads(spec), code_of(code))
 
 
 def measure_grid(seeds: int, profile: Path | None, touch: bool) -> None:
@@ -100,10 +101,10 @@ def measure_grid(seeds: int, profile: Path | None, touch: bool) -> None:
         print(f"  = {jobs} jobs", flush=True)
         (folder / "bare.smk").write_text(BARE.format(chains=jobs // 10))
         measure("a bare workflow", snakemake("--dry-run", "--snakefile", str(folder / "bare.smk"), "--directory", name))
-        measure("segunc plan", [sys.executable, "-m", "segunc.cli", "plan", *arguments])
+        measure("segunc plan", [sys.executable, "-m", "segunc.commands.main", "plan", *arguments])
         make_everything(arguments)
         measure("everything made, no .snakemake", command)
-        measure("segunc plan", [sys.executable, "-m", "segunc.cli", "plan", *arguments])
+        measure("segunc plan", [sys.executable, "-m", "segunc.commands.main", "plan", *arguments])
         if touch:
             measure("(snakemake --touch)", snakemake("--touch", "--cores", "2", *arguments, "--forceall"))
             measure("everything made, with .snakemake", command)

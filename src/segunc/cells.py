@@ -34,6 +34,11 @@ class Cell(NamedTuple):
         """The cell of a job's wildcards, in which seed and round may be text."""
         return cls(**{name: int(v) if name in ("seed", "round") else str(v) for name, v in wildcards.items()})
 
+    @property
+    def wildcards(self) -> dict[str, str]:
+        """The wildcards of a job of this cell, as Snakemake has them."""
+        return {name: str(value) for name, value in self._asdict().items() if value != ""}
+
     def fill(self, pattern: str) -> str:
         """A path pattern such as `results/data/{dataset}.h5` with the cell's values in it."""
         return pattern.format_map(self._asdict())
@@ -46,8 +51,8 @@ class Cell(NamedTuple):
 
     def __str__(self) -> str:
         """`phantom_lung unet seed 0`"""
-        values = {name: value for name, value in self._asdict().items() if value != ""}
-        return " ".join(f"{name} {v}" if name in ("seed", "round") else v for name, v in values.items())
+        parts = self.wildcards.items()
+        return " ".join(f"{name} {value}" if name in ("seed", "round") else value for name, value in parts)
 
 
 Step = tuple[str, Cell]

@@ -4,16 +4,19 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
-from helpers.rounds import write_scores
+from helpers.rounds import pattern, score_files, write_scores
 from helpers.study import run
+from scipy import stats
 
+from segunc import cells
 from segunc.active import tables as active_tables
-from segunc.active.tables import area, learning, penalty, score_files, summary
-from segunc.evaluation.seed_statistics import mean_over_seeds
+from segunc.active.tables import area, learning, penalty, summary
 from segunc.evaluation.statistics import holm
+from segunc.metrics.registry import METRICS, ROUND_SCORES
+from segunc.stages import active_tabulate
 
 DATASETS, MODELS, STRATEGIES = ["lung", "skin"], ["unet", "nan"], ["random", "entropy", "bald"]
+NAMES = ["active_learning", "active_missing", "active_summary", "pairwise_penalty"]
 
 
 def made(folder, seeds=3, rounds=3, value=None, strategies=STRATEGIES, models=MODELS, datasets=DATASETS):
@@ -23,11 +26,11 @@ def made(folder, seeds=3, rounds=3, value=None, strategies=STRATEGIES, models=MO
     return learning(score_files(folder, *grid), *grid)
 
 
-def write_tables(monkeypatch, grid, output, missing=()):
-    """Runs the program; grid: what `write_scores` returns."""
-    cells = {name: value for name, value in grid.items() if name != "scores"}
-    spec = json.dumps({"confidence": 0.95, **cells, "missing": list(missing)})
-    run(active_tables, monkeypatch, spec=spec, scores=grid["scores"], output=output)
+def write_tables(monkeypatch, scores, grid, output, missing=()):
+    """Runs the stage; scores, grid: where `write_scores` wrote, and what it returned."""
+    spec = json.dumps({"confidence": 0.95, **grid, "missing": list(missing)})
+    tables = [output / f"{name}.csv" for name in NAMES]
+    run(active_tabulate, monkeypatch, spec=spec, scores={"active_evaluate": pattern(scores)}, tables=tables)
 
 
 def one(frame, **values):
@@ -55,24 +58,9 @@ def test_area_without_range_or_with_a_gap_is_undefined():
     assert np.isnan(area([20, 30, 40], [0.5, np.nan, 0.4]))
 
 
-def test_mean_over_seeds_is_students_t():
-    values = np.array([0.1, 0.4, 0.25, 0.2])
-    result = mean_over_seeds([*values, np.nan], 0.9)
-    expected = stats.t.interval(0.9, 3, loc=values.mean(), scale=stats.sem(values))
-    assert (result.low, result.high) == pytest.approx(expected)
-    assert result.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
-    assert (result.mean, result.n) == (pytest.approx(values.mean()), 4)
-
-
-def test_mean_of_one_or_no_seed_has_no_interval():
-    assert mean_over_seeds([0.5, np.nan], 0.95)[0::4] == (0.5, 1)
-    assert np.isnan(mean_over_seeds([0.5], 0.95)[1:4]).all()
-    assert mean_over_seeds([np.nan], 0.95).n == 0 and np.isnan(mean_over_seeds([], 0.95)[:4]).all()
-
-
-@pytest.mark.parametrize(("value", "p"), [(0.0, 1), (0.25, 0)])
-def test_mean_of_the_same_value_in_all_seeds(value, p):
-    assert mean_over_seeds([value] * 3, 0.95) == (value, value, value, p, 3)
+def test_learning_curves_are_of_metrics_that_rounds_have():
+    assert set(cells.LEARNING_CURVES) <= set(ROUND_SCORES)
+    assert all(METRICS[name].higher_is_better is not None for name in cells.LEARNING_CURVES)
 
 
 def test_round_0_is_repeated_for_each_strategy(tmp_path):
@@ -185,11 +173,11 @@ def test_penalty_counts_comparisons_in_which_both_have_two_seeds(tmp_path):
     assert set(penalty(made(tmp_path, value=value))["n_comparisons"]) == {3}
 
 
-def test_programs_tables_are_whole_and_the_same_each_time(tmp_path, monkeypatch, capsys):
+def test_stages_tables_are_whole_and_the_same_each_time(tmp_path, monkeypatch, capsys):
     grid = write_scores(tmp_path / "active", DATASETS, MODELS, STRATEGIES, 2, 2)
     for folder in ("first", "second"):
-        write_tables(monkeypatch, grid, tmp_path / folder)
-    names = ["active_learning.csv", "active_missing.csv", "active_summary.csv", "pairwise_penalty.csv"]
+        write_tables(monkeypatch, tmp_path / "active", grid, tmp_path / folder)
+    names = [f"{name}.csv" for name in NAMES]
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == names
     for name in names:
         text = (tmp_path / "first" / name).read_bytes()
@@ -201,9 +189,9 @@ def test_programs_tables_are_whole_and_the_same_each_time(tmp_path, monkeypatch,
     assert not capsys.readouterr().out
 
 
-def test_program_says_so_with_one_seed(tmp_path, monkeypatch, capsys):
+def test_stage_reports_one_seed(tmp_path, monkeypatch, capsys):
     grid = write_scores(tmp_path / "active", ["lung"], ["unet"], STRATEGIES, 1, 2)
-    write_tables(monkeypatch, grid, tmp_path)
+    write_tables(monkeypatch, tmp_path / "active", grid, tmp_path)
     assert "One seed" in capsys.readouterr().out
     header, first = (tmp_path / "active_summary.csv").read_text().splitlines()[:2]
     assert header.startswith("dataset,model,strategy,metric,aubc,aubc_low,aubc_high,n_seeds,difference")
@@ -214,7 +202,7 @@ ENTRY = ["dataset", "model", "strategy", "seed", "round"]
 
 
 def with_holes(folder, monkeypatch, lost, seeds=3, rounds=3):
-    """The program's tables of two runs: one of all rounds, and one without those for which `lost` is true."""
+    """The stage's tables of two runs: one of all rounds, and one without those for which `lost` is true."""
     grid = write_scores(folder / "active", DATASETS, MODELS, STRATEGIES, seeds, rounds)
     chain = [("start", 0), *itertools.product(STRATEGIES, range(1, rounds + 1))]
     missing = [
@@ -222,11 +210,11 @@ def with_holes(folder, monkeypatch, lost, seeds=3, rounds=3):
         for d, m, seed, (s, r) in itertools.product(DATASETS, MODELS, range(seeds), chain)
         if lost(d, m, s, seed, r)
     ]
-    write_tables(monkeypatch, grid, folder / "whole")
+    write_tables(monkeypatch, folder / "active", grid, folder / "whole")
     for entry in missing:
         names = [entry["dataset"], entry["model"], entry["strategy"], f"seed{entry['seed']}", f"round{entry['round']}"]
         (folder / "active").joinpath(*names, "scores.csv").unlink()
-    write_tables(monkeypatch, grid, folder / "holes", missing)
+    write_tables(monkeypatch, folder / "active", grid, folder / "holes", missing)
     paths = [{path.stem: path for path in (folder / name).iterdir()} for name in ("whole", "holes")]
     options = {"keep_default_na": False, "na_values": [""]}
     return missing, *({name: pd.read_csv(path, **options) for name, path in of.items()} for of in paths)
@@ -234,7 +222,7 @@ def with_holes(folder, monkeypatch, lost, seeds=3, rounds=3):
 
 def test_columns_of_scores_are_those_that_are_written(tmp_path):
     grid = write_scores(tmp_path, ["lung"], ["unet"], [], 1, 0)
-    (path,) = score_files(tmp_path, *(grid[name] for name in ("datasets", "models", "strategies", "seeds", "rounds")))
+    (path,) = score_files(tmp_path, **grid)
     assert path.read_text().splitlines()[0].split(",") == [*active_tables.ROUND, *active_tables.SCORES]
 
 
@@ -331,6 +319,6 @@ def test_all_rounds_missing(tmp_path, monkeypatch, capsys):
 def test_scores_of_an_earlier_run_are_not_read_if_they_are_listed_as_missing(tmp_path, monkeypatch):
     grid = write_scores(tmp_path / "active", ["lung"], ["unet"], ["random"], 2, 2)
     entry = {"dataset": "lung", "model": "unet", "strategy": "random", "seed": 1, "round": 2, "why": "stopped"}
-    write_tables(monkeypatch, grid, tmp_path, [entry])
+    write_tables(monkeypatch, tmp_path / "active", grid, tmp_path, [entry])
     table = pd.read_csv(tmp_path / "active_learning.csv")
     assert table[["seed", "round"]].values.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]

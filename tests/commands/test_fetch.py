@@ -11,6 +11,7 @@ from urllib.request import Request
 
 import numpy as np
 import pytest
+from helpers.workflow import ROOT
 
 from segunc.catalogue.options import available
 from segunc.commands import download as module
@@ -77,7 +78,7 @@ def sends(content=CONTENT, tag='"v1"', cut=None, ranges=True, compares=True, len
         if ranges and wanted and (not compares or handler.headers["If-Range"] == tag):
             start, status = int(wanted[1]), 206
             if start >= len(content):
-                return says(416)(handler)
+                return replies(416)(handler)
         handler.send_response(status)
         handler.send_header("Content-Type", kind)
         if tag:
@@ -91,7 +92,7 @@ def sends(content=CONTENT, tag='"v1"', cut=None, ranges=True, compares=True, len
     return answer
 
 
-def says(status: int, **headers: str):
+def replies(status: int, **headers: str):
     def answer(handler):
         handler.send_response(status)
         for name, value in {"Content-Length": "0", **headers}.items():
@@ -127,7 +128,7 @@ def test_a_cut_download_resumes(server, tmp_path, pauses, capsys):
 
 
 def test_the_next_call_resumes_too(server, tmp_path):
-    server.answers = [sends(cut=100_000), says(503)]
+    server.answers = [sends(cut=100_000), replies(503)]
     with pytest.raises(UserError, match=r"a.zip cannot be fetched now \(503 .*\); try again later, a.zip.part keeps"):
         download(server.url, tmp_path / "a.zip", SHA256)
     assert left(tmp_path) == ["a.zip.part", "a.zip.part.json"]
@@ -193,7 +194,7 @@ def test_an_answer_to_another_range_is_not_appended(server, tmp_path):
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
 
 
-def test_a_server_that_says_no_length(server, tmp_path):
+def test_a_server_that_sends_no_length(server, tmp_path):
     def chunked(handler):
         handler.send_response(200)
         handler.send_header("Transfer-Encoding", "chunked")
@@ -232,7 +233,13 @@ def test_a_length_that_never_comes_ends_after_some_attempts(server, tmp_path, pa
 
 
 def test_a_busy_server_is_asked_again(server, tmp_path, pauses):
-    server.answers = [says(503), says(503, Retry_After="7"), says(429, Retry_After="100000"), says(502), sends()]
+    server.answers = [
+        replies(503),
+        replies(503, Retry_After="7"),
+        replies(429, Retry_After="100000"),
+        replies(502),
+        sends(),
+    ]
     download(server.url, tmp_path / "a.zip", SHA256)
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
     assert pauses == [1, 7, module.LONGEST_PAUSE, 8]
@@ -240,7 +247,7 @@ def test_a_busy_server_is_asked_again(server, tmp_path, pauses):
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_a_file_that_is_not_there(server, tmp_path, monkeypatch, status):
-    server.answers = [says(status)]
+    server.answers = [replies(status)]
     dataset = fetch.Dataset("x", (fetch.File("a.zip", server.url, SHA256),), "CC0", "me", "https://example.org/page")
     monkeypatch.setitem(fetch.DATASETS, "mine", dataset)
     with pytest.raises(UserError) as error:
@@ -261,7 +268,7 @@ def test_a_web_page_is_not_the_file(server, tmp_path):
 
 
 def test_redirects_within_http_are_followed(server, tmp_path):
-    server.answers = [says(302, Location="/elsewhere.zip"), sends()]
+    server.answers = [replies(302, Location="/elsewhere.zip"), sends()]
     download(server.url, tmp_path / "a.zip", SHA256)
     assert [request["path"] for request in server.requests] == ["/a.zip", "/elsewhere.zip"]
 
@@ -270,7 +277,7 @@ def test_redirects_within_http_are_followed(server, tmp_path):
 def test_redirects_to_other_schemes_are_refused(server, tmp_path, scheme):
     secret = tmp_path / "secret"
     secret.write_text("secret")
-    server.answers = [says(302, Location=f"{scheme}://{secret}")]
+    server.answers = [replies(302, Location=f"{scheme}://{secret}")]
     with pytest.raises(GoneError):
         download(server.url, tmp_path / "store" / "a.zip")
     assert left(tmp_path / "store") == []
@@ -396,7 +403,7 @@ def test_the_catalogue():
 
 
 def test_the_documentation_knows_them_all():
-    text = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    text = (ROOT / "docs" / "data.md").read_text()
     for name, dataset in fetch.DATASETS.items():
         assert f"`{name}`" in text
         for reference in re.findall(r"(?:arXiv:|doi:)\S+[^\s,;]", dataset.citation)[:1]:

@@ -172,7 +172,7 @@ REFUSED = [
     *(
         pytest.param(
             turned(orientation, kind),
-            f"x.png asks to be turned for display (EXIF orientation {orientation}), and masks may be drawn either way; "
+            f"x.png has EXIF orientation {orientation}, and its masks may be drawn either way; "
             "rotate it to match its masks and remove the tag.",
             id=f"{kind} turned {orientation}",
         )

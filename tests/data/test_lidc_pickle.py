@@ -208,7 +208,7 @@ BAD = {
     "infinity": ({"a": crop(1, image=np.full((24, 24), np.inf))}, r"has values that are not in \[0, 1\]"),
     "negative": ({"a": crop(1, image=np.full((24, 24), -0.01))}, r"has values that are not in \[0, 1\]"),
     "to 255": ({"a": crop(1, image=np.full((24, 24), 255.0))}, r"has values that are not in \[0, 1\]"),
-    "bytes": ({"a": crop(1, image=SMALL)}, r"an array of uint8 with the shape \(24, 24\), but is to be of"),
+    "bytes": ({"a": crop(1, image=SMALL)}, r"an array of uint8 with the shape \(24, 24\), but must be floats"),
     "colour": (
         {"a": crop(1, image=np.zeros((24, 24, 3)))},
         r"an array of float64 with the shape \(24, 24, 3\), but is",
@@ -316,7 +316,10 @@ class TestMalice:
     @pytest.mark.parametrize(
         ("content", "sentence"),
         [
-            (b"cos\nsystem\n(V echo\ntR.", "imports os.system, which a pickle of plain values and arrays never needs; do not"),
+            (
+                b"cos\nsystem\n(V echo\ntR.",
+                "imports os.system, which a pickle of plain values and arrays never needs; do not",
+            ),
             (b"(V echo\nios\nsystem\n.", "imports os.system"),
             (b"(cos\nsystem\nV echo\no.", "imports os.system"),
             (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "imports os.system"),
@@ -332,7 +335,7 @@ class TestMalice:
             ),
             (b"\x80\x02U\x01aQ.", r"\(operation b'Q' at byte 5\)"),
             (b"Pid\n.", r"\(operation b'P' at byte 0\)"),
-            (b"PK\x03\x04", r"\(operation b'P' at byte 0\); give the file that is one, unpacked if it came in an"),
+            (b"PK\x03\x04", r"\(operation b'P' at byte 0\); give the pickle itself, unpacked if it came in an"),
             (b"\x1f\x8b\x08", r"\(operation b'\\x1f' at byte 0\)"),
             (b"<!DOCTYPE html>", r"\(operation b'<' at byte 0\)"),
             (b"\x97.", r"\(operation b'\\x97' at byte 0\)"),
@@ -401,7 +404,7 @@ class TestMalice:
 
     def test_more_operations_than_any_data(self, write, monkeypatch):
         monkeypatch.setattr(unpickle, "MOST_STEPS", 1000)
-        refused(write(b"N" * 2000 + b"."), "has more than 1000 operations, as no data of this kind")
+        refused(write(b"N" * 2000 + b"."), "has more than 1000 operations, too many for image crops")
 
     @pytest.mark.parametrize(
         "shape",
@@ -424,7 +427,7 @@ class TestMalice:
         path = write({"a": crop(1, image=Reduced(reconstruct, (np.ndarray, (0,), b"b"), state))})
         tracemalloc.start()
         try:
-            refused(path, "cut off or damaged|cannot be read|but is to be of floats")
+            refused(path, "cut off or damaged|cannot be read|but must be floats")
             assert tracemalloc.get_traced_memory()[1] < 2**21
         finally:
             tracemalloc.stop()
@@ -436,7 +439,7 @@ class TestMalice:
     def test_an_array_that_was_never_filled(self, write):
         reconstruct = np.zeros(1).__reduce__()[0]
         path = write({"a": crop(1, image=Reduced(reconstruct, (np.ndarray, (0,), b"b")))})
-        refused(path, r"^the image of 'a' in .* is an array of uint8 with the shape \(0,\), but is to be of")
+        refused(path, r"^the image of 'a' in .* is an array of uint8 with the shape \(0,\), but must be floats")
 
     @pytest.mark.parametrize("protocol", PROTOCOLS)
     def test_cut_off(self, write, protocol):

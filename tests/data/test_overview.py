@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from helpers.study import SHAPE, blob, write_dataset
 
-from segunc.commands import inspect_store
-from segunc.commands.inspect_store import describe, overview, read_images
+from segunc.data import overview as module
+from segunc.data.overview import describe, overview, read_images
 from segunc.data.store import ImageRecord, write_store
 from segunc.runtime.errors import UserError
 
@@ -16,8 +16,8 @@ def test_images_as_they_were_written(tmp_path, monkeypatch):
     for i in range(6):
         masks = [blob((1 + i / 2 + k / 2) if k < i else 0) for k in range(4) if (i, k) not in missing]
         expected.append((len(masks), sum(mask.any() for mask in masks), np.mean(masks)))
-    for block in (inspect_store.BLOCK, 1):
-        monkeypatch.setattr(inspect_store, "BLOCK", block)
+    for block in (module.BLOCK, 1):
+        monkeypatch.setattr(module, "BLOCK", block)
         images = read_images(tmp_path / "lung.h5")
         assert images["split"].tolist() == ["train"] * 6 + ["val"] * 6 + ["test"] * 6
         assert images["image_id"][1] == "NA" and images["patient_id"][17] == "test2"
@@ -27,7 +27,7 @@ def test_images_as_they_were_written(tmp_path, monkeypatch):
 
 def test_only_some_masks_are_in_memory(tmp_path, monkeypatch):
     write_dataset(tmp_path / "lung.h5", images=40)
-    monkeypatch.setattr(inspect_store, "BLOCK", 20 * 4 * SHAPE[0] * SHAPE[1])
+    monkeypatch.setattr(module, "BLOCK", 20 * 4 * SHAPE[0] * SHAPE[1])
     sizes = []
     read = h5py.Dataset.__getitem__
 
@@ -86,16 +86,7 @@ def test_a_torn_patient_is_named(tmp_path):
     assert "1 of the patients have images in several splits" in describe(tmp_path / "mine.h5")
 
 
-def test_as_a_program(tmp_path, capsys):
-    for name in ("lung", "skin"):
-        write_dataset(tmp_path / f"{name}.h5", annotators=4 if name == "lung" else 1)
-    inspect_store.main([str(tmp_path / "lung.h5"), str(tmp_path / "skin.h5")])
-    lung, skin = capsys.readouterr().out.split("\n\n")
-    assert lung.startswith("lung: grey images of 9x7 pixels, 4 slots for annotators\n")
-    assert skin.startswith("skin: grey images of 9x7 pixels, 1 slot for annotators\n")
-
-
-def test_what_is_no_store(tmp_path):
+def test_what_is_not_a_store(tmp_path):
     (tmp_path / "text.h5").write_text("not a store")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["masks"] = np.zeros(3)
@@ -106,4 +97,4 @@ def test_what_is_no_store(tmp_path):
             read_images(tmp_path / name)
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=r".*gone.h5 does not exist; prepare the dataset first."):
-        inspect_store.main([str(tmp_path / "gone.h5")])
+        read_images(tmp_path / "gone.h5")

@@ -14,7 +14,7 @@ import pytest
 from helpers.raw_data import save, zipped
 from helpers.workflow import NO_ACTIVE_LEARNING, snakemake
 
-from segunc.data import preparation as stage
+from segunc.data import preparation
 from segunc.data.archive import digest
 from segunc.data.preparation import prepare
 from segunc.data.store import CHUNK, ImageRecord, read_attributes, read_split
@@ -28,7 +28,16 @@ ISIC = {**SPEC, "format": "isic_challenge", "resize": "area"}
 
 def run(spec: dict, output: Path, **raw: Path) -> subprocess.CompletedProcess:
     raw_arguments = [part for name, path in raw.items() for part in ("--raw", f"{name}={path}")]
-    command = [sys.executable, "-m", "segunc.prepare", "--spec", json.dumps(spec), *raw_arguments, "--output", output]
+    command = [
+        sys.executable,
+        "-m",
+        "segunc.stages.prepare",
+        "--spec",
+        json.dumps(spec),
+        *raw_arguments,
+        "--store",
+        output,
+    ]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -85,7 +94,7 @@ def test_stopping_it_leaves_nothing(tmp_path, how):
     output = tmp_path / "phantom.h5"
     options = {"kind": "skin", "patients": 100_000, "images_per_patient": 1, "size": 16, "seed": 0}
     spec = {**SPEC, "format": "phantom", "options": options}
-    command = [sys.executable, "-m", "segunc.prepare", "--spec", json.dumps(spec), "--output", output]
+    command = [sys.executable, "-m", "segunc.stages.prepare", "--spec", json.dumps(spec), "--store", output]
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
@@ -130,7 +139,7 @@ def prepare_records(
     monkeypatch, output: Path, records: list[ImageRecord], size: int = 16, resize: str = "crop"
 ) -> None:
     fake = SimpleNamespace(read=lambda: iter(records))
-    monkeypatch.setattr(stage.importlib, "import_module", lambda name: fake)
+    monkeypatch.setattr(preparation.importlib, "import_module", lambda name: fake)
     prepare({**SPEC, "size": size, "resize": resize}, {}, output)
 
 
@@ -166,7 +175,7 @@ def test_a_published_split_is_used(monkeypatch, tmp_path):
 def test_a_published_split_without_validation_images_is_noted(monkeypatch, tmp_path):
     records = [record("a", "p", split="train"), record("b", "q", split="test"), record("c", "r", split="test")]
     prepare_records(monkeypatch, tmp_path / "data.h5", records)
-    assert stage.summary(tmp_path / "data.h5") == (
+    assert preparation.summary(tmp_path / "data.h5") == (
         "data: train 1 images of 1 patients; val 0 images of 0 patients; test 2 images of 2 patients; "
         "without val images, only active learning can train; "
         "1 annotator(s), 0% of masks empty; none dropped"
@@ -188,7 +197,7 @@ def test_the_summary_counts_existing_masks_and_holds_few(monkeypatch, tmp_path):
         return part
 
     monkeypatch.setattr(h5py.Dataset, "__getitem__", watched)
-    assert stage.summary(tmp_path / "data.h5") == (
+    assert preparation.summary(tmp_path / "data.h5") == (
         "data: train 20 images of 10 patients; val 20 images of 10 patients; test 20 images of 10 patients; "
         "3 annotator(s), 50% of masks empty; none dropped"
     )
@@ -258,7 +267,7 @@ def test_patients_decide_the_split(lidc_folder, tmp_path):
 
 def test_progress_reports_what_how_far_and_how_long(monkeypatch, capsys):
     now = [0.0]
-    monkeypatch.setattr("segunc.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("segunc.runtime.progress.time.monotonic", lambda: now[0])
     progress = Progress("train lidc unet seed 0", 2500)
     for seconds, done in ((0, 0), (4, 100), (20, 500), (21, 510), (30, 2500)):
         now[0] = seconds

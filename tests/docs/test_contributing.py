@@ -3,13 +3,15 @@
 The edits of a recipe are in the order of its numbered steps, one edit per step, so that the steps can be counted.
 """
 
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -47,7 +49,7 @@ MODEL = [
         "src/segunc/models/coin.py",
         (ROOT / "src/segunc/models/unet.py")
         .read_text()
-        .replace("backbone: Backbone) -> nn.Module:", "backbone: Backbone, *, bias: float = 0.5) -> nn.Module:"),
+        .replace("backbone: Backbone) -> nn.Module:", "backbone: Backbone, *, bias: float = 0.5) -> nn.Module:", 1),
     ),
     behind(CONFIG, "models:", "  coin: {label: Coin, method: coin, options: {bias: 0.3}}"),
     Edit(CONFIG, "  models: [unet, ensemble, mc_dropout, prob_unet]\n  seeds", "  models: [unet, coin]\n  seeds"),
@@ -87,7 +89,9 @@ def read(
         yield Record(np.zeros((1, 8, 8), np.uint8), [mask], f"{number}", f"{number}", f"{number}")
 ''',
     ),
-    behind(CONFIG, "  few:", "    label: Blank", "    format: blank", "    options: {count: 9}", "    size: 8", "  many:"),
+    behind(
+        CONFIG, "  few:", "    label: Blank", "    format: blank", "    options: {count: 9}", "    size: 8", "  many:"
+    ),
     Edit(CONFIG, "  datasets: [phantom_lung, few]\n", "  datasets: [phantom_lung, few, many]\n"),
     GENERATED,
 ]
@@ -159,7 +163,7 @@ if __name__ == "__main__":
     ),
     added(
         "workflow/rules/calibrate.smk",
-        '''rule calibrate:
+        """rule calibrate:
     input:
         samples=rules.sample.output.samples,
     output:
@@ -187,7 +191,7 @@ if __name__ == "__main__":
         " --samples {input.samples}"
         " --calibrated {output.samples}"
         " > {log} 2>&1"
-''',
+""",
     ),
     behind("Snakefile", 'include: "workflow/rules/sample.smk"', 'include: "workflow/rules/calibrate.smk"'),
     Edit("workflow/rules/evaluate.smk", "=rules.sample.output.samples", "=rules.calibrate.output.samples"),
@@ -202,28 +206,56 @@ if __name__ == "__main__":
     ),
     behind("profiles/slurm/config.yaml", "  sample: sample", "  calibrate: sample"),
 ]
-# `scores` names files by what they hold, so that the three stages that score pass a new one on unseen.
 OUTPUT = [
     Edit(
         "workflow/rules/evaluate.smk",
         '        pixels="<results>/scores/<cell>/pixels.csv.gz",\n',
-        '        pixels="<results>/scores/<cell>/pixels.csv.gz",\n'
-        '        agreement="<results>/scores/<cell>/agreement.csv",\n',
+        '        pixels="<results>/scores/<cell>/pixels.csv.gz",\n        votes="<results>/scores/<cell>/votes.csv",\n',
     ),
     Edit(
         "workflow/rules/evaluate.smk",
-        '        " --pixels {output.pixels}"\n',
-        '        " --pixels {output.pixels}"\n        " --agreement {output.agreement}"\n',
+        "{output.images} {output.pixels}",
+        "{output.images} {output.pixels} {output.votes}",
     ),
-    *(
-        Edit(
-            f"src/segunc/stages/{stage}.py",
-            "    pixels: Path,  # CSV to write, gzipped: histograms of entropy\n",
-            "    pixels: Path,  # CSV to write, gzipped: histograms of entropy\n    agreement: Path,  # CSV to write\n",
-        )
-        for stage in ("evaluate", "baselines", "baseline_threshold")
+    Edit(
+        "src/segunc/evaluation/scores.py",
+        "    by_name = {path.name: path for path in files}\n",
+        """    by_name = {path.name: path for path in files}
+    scored = list(scored)
+    with write_atomically(by_name["votes.csv"]) as path:
+        path.write_text("".join(f"{row['image_id']},{row['votes']}\\n" for row, _ in scored), encoding="utf-8")
+""",
     ),
-    # And what computes and writes it, in src/segunc/evaluation/scores.py.
+]
+METRIC = [
+    Edit(
+        "src/segunc/metrics/overlap.py",
+        "def dice(",
+        '''def foreground_share(mask: NDArray) -> float:
+    """Share of the pixels of a mask that are foreground."""
+    return float(mask.mean())
+
+
+def dice(''',
+    ),
+    Edit(
+        "src/segunc/metrics/registry.py",
+        """    Metric(
+        name="iou",""",
+        """    Metric(
+        name="foreground_share",
+        function=overlap.foreground_share,
+        needs=("prediction",),
+        meaning="share of the pixels that the thresholded mean marks",
+        label="foreground",
+        higher_is_better=None,
+        low=0,
+        high=1,
+        undefined=None,
+    ),
+    Metric(
+        name="iou",""",
+    ),
 ]
 FIGURE = [
     added(
@@ -259,7 +291,7 @@ if __name__ == "__main__":
     Edit(
         "workflow/rules/figures.smk",
         "use rule plot_contact_sheet as plot_ged_by_samples with:",
-        '''use rule plot_contact_sheet as plot_dice_by_model with:
+        """use rule plot_contact_sheet as plot_dice_by_model with:
     input:
         summary=rules.tabulate.output.summary,
     output:
@@ -275,7 +307,7 @@ if __name__ == "__main__":
         figure="dice_by_model",
 
 
-use rule plot_contact_sheet as plot_ged_by_samples with:''',
+use rule plot_contact_sheet as plot_ged_by_samples with:""",
     ),
     Edit("workflow/rules/targets.smk", '("ged_by_samples",)', '("ged_by_samples", "dice_by_model")'),
     added("workflow/report/dice_by_model.rst", "Dice by model.\n"),
@@ -284,7 +316,7 @@ TABLE = [
     Edit(
         "src/segunc/evaluation/tables.py",
         "def is_baseline(",
-        '''def images_per_cell(cells: Sequence[Cell]) -> pd.DataFrame:
+        '''def images_per_cell(cells: Sequence[CellScores]) -> pd.DataFrame:
     """`images_per_cell.csv`: test images of each model on each dataset."""
     rows = [(cell.dataset, cell.model, len(cell.images)) for cell in cells]
     return pd.DataFrame(rows, columns=["dataset", "model", "n_images"])
@@ -306,8 +338,223 @@ def is_baseline(''',
 COLUMN = [
     Edit(
         "src/segunc/evaluation/tables.py",
-        'rows = [(cell.dataset, cell.model, len(cell.images)) for cell in cells]',
-        'rows = [(cell.dataset, cell.model, len(cell.images)) for cell in cells]',
+        '"seed_sd": seed_means.std()}',
+        '"seed_sd": seed_means.std(), "seed_max": seed_means.max()}',
     ),
+    Edit("src/segunc/evaluation/tables.py", '"n_undefined", "seed_sd"]', '"n_undefined", "seed_sd", "seed_max"]'),
 ]
 RESULTS_FOLDER = [Edit("workflow/rules/common.smk", '    results="results",', '    results="elsewhere",')]
+# The fields of Cell keep their names; where wildcards become cells and cells wildcards, the new name is translated.
+WILDCARD = [
+    Edit("workflow/rules/common.smk", '    cell="{dataset}/{model}/', '    cell="{dataset}/{network}/'),
+    Edit("workflow/rules/common.smk", '    round="{dataset}/{model}/', '    round="{dataset}/{network}/'),
+    Edit("workflow/rules/common.smk", "experiment.models[wildcards.model]", "experiment.models[wildcards.network]"),
+    Edit("workflow/rules/common.smk", "(wildcards.dataset, wildcards.model,", "(wildcards.dataset, wildcards.network,"),
+    Edit(
+        "workflow/rules/active.smk",
+        'spec("active_train", "dataset", "model",',
+        'spec("active_train", "dataset", "network",',
+    ),
+    Edit("Snakefile", '    model="|".join(', '    network="|".join('),
+    Edit("src/segunc/cells.py", "cls(**{name: ", 'cls(**{{"network": "model"}.get(name, name): '),
+    Edit("src/segunc/cells.py", "format_map(self._asdict())", 'format_map({**self._asdict(), "network": self.model})'),
+    Edit(
+        "src/segunc/plan/jobs.py",
+        "{name: str(value) for name, value in job.cell._asdict()",
+        '{{"model": "network"}.get(name, name): str(value) for name, value in job.cell._asdict()',
+    ),
+    Edit(
+        "src/segunc/workflow/rule_functions.py",
+        'f"--{key} {value}" for key, value in wildcards.items()',
+        'f"--{key} {value}" for key, value in Cell.of(wildcards)._asdict().items() if value != ""',
+    ),
+]
+RECIPES = {
+    "A model": MODEL,
+    "A dataset in a known format": DATASET,
+    "A dataset format": FORMAT,
+    "An acquisition strategy": STRATEGY,
+    "A metric": METRIC,
+    "A stage between `sample` and `evaluate`": STAGE,
+    "An output file of `evaluate`": OUTPUT,
+    "A table": TABLE,
+    "A table column": COLUMN,
+    "A figure": FIGURE,
+    "Another results folder": RESULTS_FOLDER,
+    "Another name for a wildcard": WILDCARD,
+}
+MOST = {
+    "A stage between `sample` and `evaluate`": 10,
+    "An output file of `evaluate`": 7,
+    "A figure": 5,
+    "Another results folder": 1,
+    "Another name for a wildcard": 12,
+}
+"""Places that a recipe may need."""
+
+FACTS = """
+import importlib, json, shlex, sys
+from segunc.evaluation import tables
+from segunc.evaluation.scores import COLUMNS
+from segunc.plan.jobs import jobs_of
+from segunc.runtime.stage import _parser
+from segunc.workflow.snakemake_internals import parse
+
+for command in json.load(sys.stdin):
+    module, *options = shlex.split(command)
+    _parser(importlib.import_module(module).main.__wrapped__).parse_args(options)
+parsed = parse(sys.argv[1:])
+jobs = jobs_of(parsed.rules, parsed.targets)
+facts = {
+    "columns": COLUMNS,
+    "summary": list(tables.summary([], {})),
+    "edges": sorted({(jobs[need].rule, job.rule) for job in jobs for need in job.needs}),
+    "outputs": [[job.rule, path] for job in jobs for path in [*job.outputs, job.record]],
+}
+print(json.dumps(facts))
+"""
+"""Run in the copy: checks that each command fits its program, and prints what else the tests look at."""
+
+
+def change(checkout: Path, edits: list[Edit]) -> None:
+    for file, before, after, imports in edits:
+        path = checkout / file
+        if not before:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if after:
+                assert not path.exists(), f"{file} is not new"
+                path.write_text(after)
+            continue
+        text = path.read_text()
+        assert text.count(before) == 1, f"{file} has {text.count(before)} times: {before}"
+        text = text.replace(before, after)
+        path.write_text(text.replace("\nfrom segunc", f"\n{imports}\nfrom segunc", 1) if imports else text)
+
+
+def python(checkout: Path, *arguments: str, stdin: str = "") -> str:
+    """Output of this Python with the copy's segunc, in the folder of the copy."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, env=environment, input=stdin)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr if "snakemake" in arguments else done.stdout
+
+
+class Changed(NamedTuple):
+    """The copy after all recipes."""
+
+    checkout: Path
+    jobs: Counter[str]
+    """Per rule, of a dry run."""
+    facts: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Changed:
+    checkout = tmp_path_factory.mktemp("recipes")
+    copy(checkout)
+    for edits in RECIPES.values():
+        change(checkout, edits)
+    (checkout / SCHEMA).write_text(python(checkout, "-m", "segunc.config.schema"))
+    output = python(checkout, "-m", "snakemake", "--cores", "2", "--dry-run", "--printshellcmds")
+    table = re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)
+    # One command per rule, without what the shell does with its output.
+    commands = re.findall(r"^Shell command: python -m (.*?)(?: 2>&1 \| tee| > \S+ 2>&1)", output, flags=re.MULTILINE)
+    of_modules = {command.split()[0]: command for command in commands}
+    facts = python(checkout, "-c", FACTS, stdin=json.dumps(list(of_modules.values())))
+    return Changed(checkout, Counter({rule: int(count) for rule, count in table}), json.loads(facts))
+
+
+def copy(checkout: Path) -> None:
+    """What Snakemake and segunc read of the checkout."""
+    for name in ("src", "workflow", "profiles", "envs"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("Snakefile", CONFIG):
+        shutil.copy(ROOT / name, checkout / name)
+
+
+def steps_of(recipe: str) -> list[str]:
+    """The numbered steps of a recipe in CONTRIBUTING.md."""
+    section = CONTRIBUTING.read_text().split(f"\n### {recipe}\n")[1].split("\n##")[0]
+    return re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]
+
+
+def test_every_recipe_is_carried_out() -> None:
+    titles = re.findall(r"^### (.*)$", CONTRIBUTING.read_text(), flags=re.MULTILINE)
+    assert titles == list(RECIPES)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_steps_are_those_that_were_carried_out(recipe: str) -> None:
+    steps = steps_of(recipe)
+    assert len(steps) == len(RECIPES[recipe]) <= MOST.get(recipe, 5)
+    for step, edit in zip(steps, RECIPES[recipe], strict=True):
+        named = re.match(r"`([^`]+)`", step)
+        assert named, step
+        pattern = re.sub(r"<\w+>", r"\\w+", re.escape(named[1]).replace(r"\<", "<").replace(r"\>", ">"))
+        assert re.fullmatch(pattern, edit.file), (step, edit.file)
+
+
+def test_each_extension_has_its_jobs(changed: Changed) -> None:
+    """Datasets phantom_lung, few and many; models unet and coin."""
+    cells = 3 * 2
+    expected = {"prepare": 4, "train": cells, "sample": cells, "calibrate": cells, "evaluate": cells}
+    expected |= {"baselines": 3, "baseline_threshold": 3, "tabulate": 1, "plot_dice_by_model": 1}
+    # Strategies random and last, which need no model, on the phantoms.
+    expected |= {"active_start": 2, "active_acquire": 4, "active_acquire_with_model": 0}
+    assert {rule: changed.jobs[rule] for rule in expected} == expected
+
+
+def test_the_stage_is_between_sample_and_evaluate(changed: Changed) -> None:
+    edges = {(before, after) for before, after in changed.facts["edges"]}
+    readers = {after for before, after in edges if before == "calibrate"}
+    assert readers == {"evaluate", "baseline_threshold", "plot_uncertainty_maps", "plot_sampled_masks"}
+    assert {after for before, after in edges if before == "sample"} == {"calibrate"}
+
+
+def test_groups_of_the_cluster_have_no_gap(changed: Changed) -> None:
+    """Snakemake cannot run a group if a job outside of it stands between two of its members."""
+    group_of = yaml.safe_load((changed.checkout / "profiles/slurm/config.yaml").read_text())["groups"]
+    after: dict[str, set[str]] = {}
+    for before, following in changed.facts["edges"]:
+        after.setdefault(before, set()).add(following)
+
+    def reached(rules: set[str]) -> set[str]:
+        found: set[str] = set()
+        while rules:
+            found |= rules
+            rules = {following for rule in rules for following in after.get(rule, set())} - found
+        return found
+
+    for rule, group in group_of.items():
+        for outside in {following for following in after[rule] if group_of.get(following) != group}:
+            assert group not in {group_of.get(later) for later in reached({outside})}, f"{outside} is in no group"
+
+
+def test_files_of_the_extensions(changed: Changed) -> None:
+    outputs = [(rule, path) for rule, path in changed.facts["outputs"]]
+    assert all(path.startswith("elsewhere/") for _, path in outputs)
+    for scoring in ("evaluate", "baselines", "baseline_threshold"):
+        folders = [path.rpartition("/")[0] for rule, path in outputs if rule == scoring and "/scores/" in path]
+        assert set(Counter(folders).values()) == {3}
+        assert {f"{folder}/votes.csv" for folder in folders} <= {path for _, path in outputs}
+    assert ("tabulate", "elsewhere/tables/images_per_cell.csv") in outputs
+    assert ("plot_dice_by_model", "elsewhere/figures/dice_by_model.pdf") in outputs
+
+
+def test_the_metric_and_the_column_are_in_their_tables(changed: Changed) -> None:
+    columns = changed.facts["columns"]
+    assert columns[columns.index("foreground_share") + 1] == "iou"
+    assert changed.facts["summary"][-1] == "seed_max"
+
+
+def test_editors_know_the_options(changed: Changed) -> None:
+    schema = json.loads((changed.checkout / SCHEMA).read_text())
+    found = [
+        (rule["if"]["properties"], *rule["then"]["properties"]["options"]["properties"])
+        for owner in ("Dataset", "Model", "Strategy")
+        for rule in schema["$defs"][owner]["allOf"]
+    ]
+    assert ({"method": {"const": "coin"}}, "bias") in found
+    assert ({"format": {"const": "blank"}}, "count") in found
+    assert ({"method": {"const": "last"}}, "reverse") in found

@@ -2,18 +2,27 @@ from math import isnan
 
 import numpy as np
 import pytest
+from helpers.study import (
+    SHAPE,
+    blob,
+    energy_distances,
+    random_draws,
+    read_images,
+    read_pixels,
+    run,
+    write_dataset,
+    write_samples,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from helpers.study import SHAPE, blob, random_draws, read_images, read_pixels, run, write_dataset, write_samples
 
-from segunc.evaluation import baselines
 from segunc.evaluation.baselines import LEVELS, annotator, blind, empty, oracle, threshold
 from segunc.evaluation.predictions import Prediction
 from segunc.evaluation.scores import SCORES, score
-from segunc.metrics.ged import energy_distances
 from segunc.metrics.overlap import dice, pairwise_iou
 from segunc.metrics.probability import cross_entropy
+from segunc.stages import baseline_threshold, baselines
 
 
 def test_empty_set_by_hand():
@@ -151,7 +160,8 @@ def test_stage_with_the_unets_samples(tmp_path, monkeypatch):
     p = np.repeat(random_draws(6, draws=1), 16, axis=1)
     write_samples(tmp_path / "unet.h5", [r.image_id for r in records], p, "exact")
     out = {"images": tmp_path / "images.csv", "pixels": tmp_path / "pixels.csv.gz"}
-    run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", samples=tmp_path / "unet.h5", seed=2, **out)
+    named = {"data": tmp_path / "d.h5", "samples": tmp_path / "unet.h5", "dataset": "d", "seed": 2}
+    run(baseline_threshold, monkeypatch, **named, **out)
     rows = read_images(out["images"])
     assert {(row["model"], row["seed"]) for row in rows} == {("baseline_threshold", 2)}
     for row, record, draws in zip(rows, records, p, strict=True):
@@ -164,6 +174,10 @@ def test_stage_with_the_unets_samples(tmp_path, monkeypatch):
 
 
 def test_samples_and_seed_go_together(monkeypatch, capsys):
+    named = {"data": "d.h5", "dataset": "d", "images": "i.csv", "pixels": "p.csv.gz"}
     with pytest.raises(SystemExit):
-        run(baselines, monkeypatch, data="d.h5", dataset="d", samples="unet.h5", images="i.csv", pixels="p.csv.gz")
-    assert "--samples and --seed go together" in capsys.readouterr().err
+        run(baseline_threshold, monkeypatch, samples="unet.h5", **named)
+    assert "required: --seed" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(baselines, monkeypatch, samples="unet.h5", seed=2, **named)
+    assert "unrecognized arguments: --samples" in capsys.readouterr().err

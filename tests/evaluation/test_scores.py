@@ -5,13 +5,22 @@ from math import isnan
 import h5py
 import numpy as np
 import pytest
-from helpers.study import SHAPE, random_draws, read_images, read_pixels, run, write_dataset, write_samples
+from helpers.study import (
+    SHAPE,
+    energy_distances,
+    random_draws,
+    read_images,
+    read_pixels,
+    run,
+    write_dataset,
+    write_samples,
+)
 
 from segunc.evaluation.predictions import Prediction
-from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, entropy_histograms, score
-from segunc.metrics.ged import energy_distances
+from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, entropy_histograms, score
 from segunc.metrics.overlap import dice, iou, soft_dice_loss
 from segunc.metrics.probability import cross_entropy, truth_rmse
+from segunc.metrics.registry import METRICS
 from segunc.metrics.uncertainty import entropy, error_auroc
 from segunc.stages import evaluate
 
@@ -153,7 +162,7 @@ def broken_samples(path, records):
     yield "cannot be read as a samples file", lambda: h5py.File(path, "w").close()
     diverged = draws.copy()
     diverged[1] = np.nan
-    yield "of image NA that are not numbers", lambda: write_samples(path, ids, diverged)
+    yield "contains NaN probabilities for image NA", lambda: write_samples(path, ids, diverged)
 
 
 @pytest.mark.parametrize("case", range(6))
@@ -172,6 +181,7 @@ def test_samples_that_do_not_fit_get_one_sentence_and_leave_no_file(tmp_path, mo
 
 
 def test_it_imports_neither_torch_nor_pandas():
-    command = "import sys, segunc.evaluate, segunc.baselines; print({'torch', 'pandas', 'scipy'} & set(sys.modules))"
+    stages = ", ".join(f"segunc.stages.{name}" for name in ("evaluate", "baselines", "baseline_threshold"))
+    command = f"import sys, {stages}; print({{'torch', 'pandas', 'scipy'}} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

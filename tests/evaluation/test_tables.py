@@ -8,22 +8,35 @@ import pandas as pd
 import pytest
 from helpers.study import SHAPE, random_draws, run, write_dataset, write_samples
 
-from segunc.evaluation import baselines, tables
-from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, METRICS, SCORES
+from segunc.evaluation import tables
+from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, SCORES
 from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
-from segunc.evaluation.tables import MEANING, read_cells
+from segunc.evaluation.tables import read_cells
+from segunc.metrics.registry import METRICS
 from segunc.runtime.errors import UserError
-from segunc.stages import evaluate
+from segunc.stages import baseline_threshold, baselines, evaluate, tabulate
 
 SPEC = {"resamples": 200, "confidence": 0.9, "seed": 4}
 OF_DATA = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle"]
+TABLES = ["summary", "uncertainty_by_outcome", "uncertainty_by_agreement", "entropy_histograms", "ged_by_votes"]
+TABLES += ["comparisons", "exclusions", "missing"]
+WHERE = {
+    "evaluate": "{dataset}/{model}/seed{seed}",
+    "baselines": "{dataset}/baselines",
+    "baseline_threshold": "{dataset}/baseline_threshold/seed{seed}",
+}
 
 
 def write_tables(monkeypatch, data, scores, output, missing=(), **grid):
-    """Runs the program on two datasets with two models and seeds, or another grid."""
+    """Runs the stage on two datasets with two models and seeds, or another grid."""
     cells = {"datasets": ["phantom", "skin"], "models": ["unet", "prob_unet"], "seeds": [0, 1], "threshold": True}
     spec = json.dumps({"statistics": SPEC, **cells, **grid, "missing": list(missing)})
-    run(tables, monkeypatch, spec=spec, data=data, scores=scores, output=output)
+    patterns = {
+        option: {step: f"{scores}/{cell}/{file}" for step, cell in WHERE.items()}
+        for option, file in (("images", "images.csv"), ("pixels", "pixels.csv.gz"))
+    }
+    written = {"markdown": output / "summary.md", "tables": [output / f"{name}.csv" for name in TABLES]}
+    run(tabulate, monkeypatch, spec=spec, data=data, **patterns, **written)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +71,12 @@ def study(tmp_path_factory):
                     named = {"data": data, "samples": samples, "dataset": dataset, "seed": seed}
                     run(evaluate, monkeypatch, **named, model=model, **outputs(dataset, model, f"seed{seed}"))
                     if model == "unet":
-                        run(baselines, monkeypatch, **named, **outputs(dataset, "baseline_threshold", f"seed{seed}"))
+                        run(
+                            baseline_threshold,
+                            monkeypatch,
+                            **named,
+                            **outputs(dataset, "baseline_threshold", f"seed{seed}"),
+                        )
             run(baselines, monkeypatch, data=data, dataset=dataset, **outputs(dataset, "baselines"))
         write_tables(monkeypatch, files["data"], folder / "scores", folder / "tables")
     undefined = {score: ["nan"] for score in SCORES}
@@ -115,7 +133,7 @@ def test_order_is_that_of_the_files_then_the_baselines_and_of_the_metrics(study)
     assert list(dict.fromkeys(table["dataset"])) == ["phantom", "skin"]
     assert list(dict.fromkeys(table["model"])) == ["unet", "prob_unet", *OF_DATA, "baseline_threshold"]
     rows = table[(table["dataset"] == "phantom") & (table["model"] == "unet")]
-    assert tuple(rows["metric"]) == METRICS
+    assert tuple(rows["metric"]) == tuple(METRICS)
 
 
 def test_a_metric_without_a_truth_does_not_appear(study):
@@ -256,8 +274,9 @@ def test_markdown_has_every_number_of_the_summary(study):
     assert {line.count("|") for line in lines if line.startswith("|")} == {10, 9}
 
 
-def test_every_metric_has_a_meaning():
-    assert tuple(MEANING) == METRICS
+def test_markdown_describes_every_metric(study):
+    columns = (study[0] / "summary.md").read_text(encoding="utf-8").split("\n## Columns\n")[1].strip().splitlines()
+    assert columns == [f"- `{name}`: {metric.meaning}." for name, metric in METRICS.items()]
 
 
 def test_same_scores_same_bytes(study, tmp_path, monkeypatch):
@@ -303,14 +322,16 @@ def test_a_pixels_file_without_rows(tmp_path, study):
 
 
 def entries(dataset, model, seeds, why):
-    return [{"dataset": dataset, "model": model, "seed": seed, "why": why} for seed in seeds]
+    """Missing jobs as the spec lists them; `model` may be a baselines' step, whose jobs have no model."""
+    job = {"step": model, "model": ""} if model in WHERE else {"step": "evaluate", "model": model}
+    return [{**job, "dataset": dataset, "seed": seed, "why": why} for seed in seeds]
 
 
 HOLES = [
-    *entries("phantom", "unet", [0, 1], "train_model failed: segunc: the loss is nan <in step\n3>."),
+    *entries("phantom", "unet", [0, 1], "train failed: segunc: the loss is nan <in step\n3>."),
     *entries("phantom", "prob_unet", [1], "sample failed: out of memory"),
-    *entries("phantom", "baseline_threshold", [0, 1], "train_model failed: segunc: the loss is nan <in step\n3>."),
-    *entries("skin", "baselines", [None], "baselines failed: disk full"),
+    *entries("phantom", "baseline_threshold", [0, 1], "train failed: segunc: the loss is nan <in step\n3>."),
+    *entries("skin", "baselines", [""], "baselines failed: disk full"),
 ]
 
 
@@ -326,7 +347,7 @@ def holes(study, tmp_path_factory):
 
 def test_missing_table_lists_what_is_missing(study, holes):
     table = read_table(holes, "missing")
-    rows = [tuple(entry.values()) for entry in HOLES[:-1]]
+    rows = [(e["dataset"], e["model"] or e["step"], e["seed"], e["why"]) for e in HOLES[:-1]]
     rows += [("skin", model, None, "baselines failed: disk full") for model in OF_DATA]
     assert table.astype(object).where(table.notna(), None).values.tolist() == [list(row) for row in rows]
     assert "phantom,unet,0," in (holes / "missing.csv").read_text()
@@ -336,7 +357,7 @@ def test_missing_table_lists_what_is_missing(study, holes):
 def test_missing_cells_have_rows_in_their_place(holes):
     table = read_table(holes, "summary")
     order = ["unet", "prob_unet", *OF_DATA, "baseline_threshold"]
-    for dataset, metrics in (("phantom", METRICS), ("skin", METRICS[:-1])):
+    for dataset, metrics in (("phantom", tuple(METRICS)), ("skin", tuple(METRICS)[:-1])):
         rows = table[table["dataset"] == dataset]
         assert rows["model"].tolist() == [model for model in order for _ in metrics]
         assert rows["metric"].tolist() == list(metrics) * len(order)
@@ -384,7 +405,7 @@ def test_markdown_begins_with_what_is_missing(holes):
     assert lines[2].startswith("**Incomplete.**")
     assert lines[4:7] == [
         "- **phantom**: unet (seed 0, 1), baseline_threshold (seed 0, 1): "
-        "train_model failed: segunc: the loss is nan \\<in step 3>.",
+        "train failed: segunc: the loss is nan \\<in step 3>.",
         "- **phantom**: prob_unet (seed 1): sample failed: out of memory",
         f"- **skin**: {', '.join(OF_DATA)}: baselines failed: disk full",
     ]
@@ -402,7 +423,7 @@ def test_markdown_of_a_whole_study_has_no_warning(study):
 def test_missing_dataset_keeps_its_place(study, tmp_path, monkeypatch):
     whole, _, files = study
     lost = [entry for model in ("unet", "prob_unet") for entry in entries("phantom", model, [0, 1], "prepare failed")]
-    lost += entries("phantom", "baselines", [None], "prepare failed")
+    lost += entries("phantom", "baselines", [""], "prepare failed")
     lost += entries("phantom", "baseline_threshold", [0, 1], "prepare failed")
     write_tables(monkeypatch, files["data"][1:], whole.parent / "scores", tmp_path, lost)
     table = read_table(tmp_path, "summary")
@@ -420,7 +441,7 @@ def test_missing_dataset_keeps_its_place(study, tmp_path, monkeypatch):
 
 
 def test_all_missing(tmp_path, monkeypatch):
-    lost = entries("phantom", "unet", [0, 1], "prepare failed") + entries("phantom", "baselines", [None], "no disk")
+    lost = entries("phantom", "unet", [0, 1], "prepare failed") + entries("phantom", "baselines", [""], "no disk")
     grid = {"datasets": ["phantom"], "models": ["unet"], "threshold": False}
     write_tables(monkeypatch, [], tmp_path / "nothing", tmp_path, lost, **grid)
     table = read_table(tmp_path, "summary")

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from helpers.workflow import TINY, where
-from segunc.plan.jobs import FROM_RAW, Job, jobs_of, wildcards_of
+from segunc.plan.jobs import FROM_RAW, Job, jobs_of
 from segunc.runtime import records
 from segunc.runtime.code_digest import code
 from segunc.workflow.snakemake_internals import Parsed, parse
@@ -37,7 +37,7 @@ def make(folder: Path, overlay: dict) -> list[Job]:
         for path in job.outputs:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).touch()
-        spec = parsed.rules.param(job.rule, "spec", wildcards_of(job))
+        spec = parsed.rules.param(job.rule, "spec", job.cell.wildcards)
         assert job.rule != FROM_RAW or json.loads(spec)["raw"] == {}, "phantoms have no raw data"
         records.write(folder / job.record, json.loads(spec), code("segunc.metrics.ged"))
     return jobs

@@ -1,4 +1,4 @@
-"""A tiny dataset and samples of it, written as `prepare` and `sample` write them."""
+"""A tiny dataset and samples of it, written as `prepare` and `sample` write them; and what tests of scores share."""
 
 import csv
 import gzip
@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from segunc.data.store import ImageRecord, write_store
+from segunc.metrics.ged import SIZES, distances, diversity, study_estimator, u_statistic, v_statistic
 from segunc.metrics.uncertainty import entropy
 
 # Not square, not a multiple of 8 pixels, and annotated off the centre, so that swapped axes or bits show.
@@ -61,6 +62,14 @@ def random_draws(images, seed=0, draws=16):
     generator = np.random.default_rng(seed)
     radii = generator.uniform(0, 5, (images, draws, 1, 1))
     return 1 / (1 + np.exp(2 * (from_centre() - radii)))
+
+
+def energy_distances(samples, annotations, *, exact):
+    """All estimates of the generalised energy distance of one image, and the diversity, by the metrics' names."""
+    of_image = distances(samples, annotations, exact=exact)
+    scores = {f"ged_{n}": v_statistic(of_image, n) for n in SIZES}
+    scores |= {"ged_u_16": u_statistic(of_image), "ged_study_16": study_estimator(of_image)}
+    return scores | {"diversity": diversity(of_image)}
 
 
 def read_images(path):

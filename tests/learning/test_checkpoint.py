@@ -1,4 +1,4 @@
-"""A training that is stopped or killed goes on and ends with the weights and history of an undisturbed one."""
+"""A training run that is stopped or killed resumes, and yields the weights and history of an uninterrupted one."""
 
 import copy
 import itertools
@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import study as small_study
-from test_train import CPU, images, spec
+from helpers import study
+from helpers.training import CPU, images, spec
 
-from segunc.active import labelled_set as labelled
+from segunc.active import labelled_set
 from segunc.data.store import Images, read_split
 from segunc.learning import checkpoint, training
-from segunc.stages import active_train
+from segunc.stages import active_train, train
 
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
 STEPS = 10
@@ -41,8 +41,8 @@ def settings_of(method: str, **changes: Any) -> dict[str, Any]:
 
 def run(settings, folder=None, code="", validation=True, training_images=None) -> tuple[dict[str, Any], list[Any]]:
     torch.set_num_threads(1)
-    sides = training_images or images(), images(4, seed=1) if validation else None
-    return training.train(settings, *sides, CPU, "train test", folder, code)
+    splits = training_images or images(), images(4, seed=1) if validation else None
+    return training.train(settings, *splits, CPU, "train test", folder, code)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_signal_ends_the_program_after_its_step(sent, tmp_path, in_step, capsy
 
     in_step(lambda step: None)
     run(settings_of("unet"), tmp_path)
-    assert capsys.readouterr().err == f"train test: goes on from step 4 of {STEPS}\n"
+    assert capsys.readouterr().err == f"train test: resuming at step 4/{STEPS}\n"
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
@@ -208,12 +208,12 @@ def test_at_most_one_checkpoint_in_so_many_seconds(tmp_path, in_step, monkeypatc
 
     in_step(tick)
     monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    monkeypatch.setattr(checkpoint, "save", lambda path, state, *_: written.append((state.step, state.seconds)))
+    monkeypatch.setattr(checkpoint, "save", lambda path, run: written.append((run.state.step, run.state.seconds)))
     run(settings_of("unet"), tmp_path)
     assert written == [(3, 75), (6, 150), (9, 225)]
 
 
-def test_seconds_go_on(tmp_path, in_step, monkeypatch) -> None:
+def test_seconds_accumulate(tmp_path, in_step, monkeypatch) -> None:
     """Each step takes 25 s, and every process has a clock of its own."""
 
     def tick_and_stop(step):
@@ -231,42 +231,42 @@ def test_seconds_go_on(tmp_path, in_step, monkeypatch) -> None:
     assert [row[-1] for row in history] == [75, 150, 225, 250]
 
 
-def changed(side: Images, name: str) -> Images:
-    array = getattr(side, name).copy()
+def changed(split: Images, name: str) -> Images:
+    array = getattr(split, name).copy()
     array.flat[0] = "another" if name == "image_id" else array.flat[0] ^ 1
-    return side._replace(**{name: array})
+    return split._replace(**{name: array})
 
 
 def test_name_is_of_all_that_the_weights_depend_on(monkeypatch) -> None:
     torch.set_num_threads(1)
-    sides = [images(), images(4, seed=1)]
+    splits = [images(), images(4, seed=1)]
     names = [
-        checkpoint.name(spec(), "code", sides, CPU),
-        checkpoint.name(spec(steps=21), "code", sides, CPU),
-        checkpoint.name({**spec(), "seed": 1}, "code", sides, CPU),
-        checkpoint.name(spec(), "other code", sides, CPU),
-        checkpoint.name(spec(), "code", sides[:1], CPU),
-        checkpoint.name(spec(), "code", sides[::-1], CPU),
-        checkpoint.name(spec(), "code", sides, torch.device("cuda")),
+        checkpoint.name(spec(), "code", splits, CPU),
+        checkpoint.name(spec(steps=21), "code", splits, CPU),
+        checkpoint.name({**spec(), "seed": 1}, "code", splits, CPU),
+        checkpoint.name(spec(), "other code", splits, CPU),
+        checkpoint.name(spec(), "code", splits[:1], CPU),
+        checkpoint.name(spec(), "code", splits[::-1], CPU),
+        checkpoint.name(spec(), "code", splits, torch.device("cuda")),
     ]
     for field in ("images", "masks", "annotated", "image_id"):
-        names.append(checkpoint.name(spec(), "code", [changed(sides[0], field), sides[1]], CPU))
-        names.append(checkpoint.name(spec(), "code", [sides[0], changed(sides[1], field)], CPU))
+        names.append(checkpoint.name(spec(), "code", [changed(splits[0], field), splits[1]], CPU))
+        names.append(checkpoint.name(spec(), "code", [splits[0], changed(splits[1], field)], CPU))
     torch.set_num_threads(2)
-    names.append(checkpoint.name(spec(), "code", sides, CPU))
+    names.append(checkpoint.name(spec(), "code", splits, CPU))
     torch.set_num_threads(1)
     with monkeypatch.context() as patch:
         patch.setattr(torch, "__version__", "0")
-        names.append(checkpoint.name(spec(), "code", sides, CPU))
+        names.append(checkpoint.name(spec(), "code", splits, CPU))
     assert len(set(names)) == len(names)
     assert all(checkpoint.OWN_FILES.fullmatch(name) for name in names)
 
     backwards = dict(reversed(spec().items()))
-    assert checkpoint.name(backwards, "code", copy.deepcopy(sides), torch.device("cpu:0")) == names[0]
+    assert checkpoint.name(backwards, "code", copy.deepcopy(splits), torch.device("cpu:0")) == names[0]
 
 
 @pytest.mark.parametrize("change", ["spec", "data", "code"])
-def test_what_is_changed_starts_anew_and_what_is_changed_back_goes_on(change, tmp_path, in_step, capsys) -> None:
+def test_what_is_changed_starts_over_and_what_is_changed_back_resumes(change, tmp_path, in_step, capsys) -> None:
     settings, other = settings_of("unet"), {}
     stop_in = SimpleNamespace(step=5)
     in_step(lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == stop_in.step else None)
@@ -278,19 +278,19 @@ def test_what_is_changed_starts_anew_and_what_is_changed_back_goes_on(change, tm
     if change == "data":
         other["training_images"] = changed(images(), "masks")
     if change == "code":
-        other["code"] = "segunc.train 0123"
+        other["code"] = "segunc.stages.train 0123"
     changed_settings = settings_of("unet", learning_rate=0.02) if change == "spec" else settings
     stop_in.step = 2
     capsys.readouterr()
     with pytest.raises(SystemExit):
         run(changed_settings, tmp_path, **other)
-    assert "goes on" not in capsys.readouterr().err
+    assert "resuming" not in capsys.readouterr().err
     assert len(files(tmp_path)) == 2
     assert mine.read_bytes() == content
 
     stop_in.step = None
     result = run(settings, tmp_path)
-    assert f"goes on from step 6 of {STEPS}" in capsys.readouterr().err
+    assert f"resuming at step 6/{STEPS}" in capsys.readouterr().err
     assert_same(result, run(settings))
     assert_same(run(changed_settings, tmp_path, **other), run(changed_settings, **other))
 
@@ -358,7 +358,7 @@ def test_a_damaged_checkpoint_is_left_out(damage, tmp_path, in_step, capsys, mon
     result = run(settings_of("unet"), folder)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{path} cannot be read (")
-    assert line.endswith("); training starts anew")
+    assert line.endswith("); training starts over")
     assert_same(result, run(settings_of("unet")))
     assert not Path("exploded").exists()
 
@@ -368,7 +368,7 @@ def test_a_checkpoint_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch,
     folder = tmp_path / "checkpoints"
     folder.write_text("a file where the folder should be")
     result = run(settings_of("unet"), folder)
-    assert "cannot be written (File exists); training goes on" in capsys.readouterr().err
+    assert "cannot be written (File exists); training continues" in capsys.readouterr().err
     assert_same(result, run(settings_of("unet")))
 
 
@@ -402,7 +402,7 @@ def test_two_processes_remove_at_the_same_time(tmp_path, monkeypatch) -> None:
 
 
 def test_the_other_process_ends_first(tmp_path, in_step, monkeypatch, capsys) -> None:
-    """An orphan goes on while its successor clears the folder: before, after and in the middle of its checkpoints."""
+    """An orphan continues while its successor clears the folder: before, after and in the middle of its checkpoints."""
     folder = tmp_path / "checkpoints"
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
     in_step(lambda step: checkpoint.remove(folder) if step % 2 else None)
@@ -415,12 +415,12 @@ def test_the_other_process_ends_first(tmp_path, in_step, monkeypatch, capsys) ->
 
     monkeypatch.setattr(Path, "replace", cleared_before_some_renames)
     result = run(settings_of("unet"), folder)
-    assert capsys.readouterr().err.count("(No such file or directory); training goes on") == 4
+    assert capsys.readouterr().err.count("(No such file or directory); training continues") == 4
     assert_same(result, run(settings_of("unet")))
 
 
 class Stage:
-    """`python -m segunc.train` and its files.
+    """`python -m segunc.stages.train` and its files.
 
     Its name is long, so that the pipe of its lines is soon full, and it cannot run ahead of a test that reads slowly.
     """
@@ -428,11 +428,11 @@ class Stage:
     name = "a long name " * 80
 
     def __init__(self, folder: Path, steps: int) -> None:
-        small_study.write_dataset(folder / "data.h5", annotators=2)
+        study.write_dataset(folder / "data.h5", annotators=2)
         self.folder, self.checkpoints = folder, folder / "checkpoints/seed0"
         self.settings = settings_of("unet", steps=steps, validate_every=20)
 
-    def arguments(self, checkpoints: bool = True, code: str = "segunc.train 0123") -> list[str]:
+    def arguments(self, checkpoints: bool = True, code: str = "segunc.stages.train 0123") -> list[str]:
         outputs = {"weights": "weights.pt", "history": "history.csv"}
         where = {name: self.folder / file for name, file in outputs.items()}
         if checkpoints:
@@ -442,13 +442,15 @@ class Stage:
         return [*words, *(word for name, path in where.items() for word in (f"--{name}", str(path)))]
 
     def start(self, checkpoint_seconds: float) -> subprocess.Popen:
-        """Says a line after every step."""
+        """Starts the program, which prints a line after every step."""
         driver = (
-            "import runpy, segunc.checkpoint, segunc.progress\n"
-            f"segunc.checkpoint.CHECKPOINT_SECONDS, segunc.progress.INTERVAL = {checkpoint_seconds}, 0\n"
-            "runpy.run_module('segunc.train', run_name='__main__', alter_sys=True)\n"
+            "import runpy\n"
+            "from segunc.learning import checkpoint\n"
+            "from segunc.runtime import progress\n"
+            f"checkpoint.CHECKPOINT_SECONDS, progress.INTERVAL = {checkpoint_seconds}, 0\n"
+            "runpy.run_module('segunc.stages.train', run_name='__main__', alter_sys=True)\n"
         )
-        source = Path(training.__file__).parents[1]
+        source = Path(training.__file__).parents[2]
         return subprocess.Popen(
             [sys.executable, "-c", driver, *self.arguments()],
             env={**os.environ, "PYTHONPATH": str(source)},
@@ -459,7 +461,7 @@ class Stage:
     def run(self, monkeypatch, **options) -> tuple[bytes, list[str]]:
         """In this process."""
         monkeypatch.setattr("sys.argv", ["train", *self.arguments(**options)])
-        training.main()
+        train.main()
         return self.result()
 
     def result(self) -> tuple[bytes, list[str]]:
@@ -497,12 +499,12 @@ def test_stopped_by_sigterm_as_a_program(tmp_path, monkeypatch, capsys) -> None:
 
     capsys.readouterr()
     assert stage.run(monkeypatch) == undisturbed
-    assert f": goes on from step {step} of 400\n" in capsys.readouterr().err
+    assert f": resuming at step {step}/400\n" in capsys.readouterr().err
     assert not stage.checkpoints.exists()
 
     # What is deleted afterwards is trained from the start.
     assert stage.run(monkeypatch) == undisturbed
-    assert "goes on" not in capsys.readouterr().err
+    assert "resuming" not in capsys.readouterr().err
 
 
 def test_killed_at_any_moment_as_a_program(tmp_path, monkeypatch) -> None:
@@ -514,7 +516,7 @@ def test_killed_at_any_moment_as_a_program(tmp_path, monkeypatch) -> None:
     for _ in range(3):
         process = stage.start(checkpoint_seconds=0)
         if begun:
-            lines_until(process, ": goes on from step")
+            lines_until(process, ": resuming at step")
         lines_until(process, "/400")
         time.sleep(random.uniform(0, 0.3))
         process.kill()
@@ -531,27 +533,27 @@ def test_killed_at_any_moment_as_a_program(tmp_path, monkeypatch) -> None:
     assert not stage.checkpoints.exists()
 
 
-def test_a_program_of_other_code_starts_anew(tmp_path, monkeypatch, in_step) -> None:
+def test_a_program_of_other_code_starts_over(tmp_path, monkeypatch, in_step) -> None:
     stage = Stage(tmp_path, steps=10)
     stop_in_every_step(in_step)
-    for code in ("segunc.train 0", "segunc.train segunc.models.unet 0", "segunc.train 0"):
+    for code in ("segunc.stages.train 0", "segunc.stages.train segunc.models.unet 0", "segunc.stages.train 0"):
         with pytest.raises(SystemExit):
             stage.run(monkeypatch, code=code)
     steps = [torch.load(path, weights_only=True)["step"] for path in files(stage.checkpoints)]
     assert sorted(steps) == [1, 2]
 
 
-def test_active_train_goes_on_and_clears_up(tmp_path, monkeypatch, in_step, capsys) -> None:
+def test_active_train_resumes_and_removes_its_checkpoints(tmp_path, monkeypatch, in_step, capsys) -> None:
     data, chosen, others = tmp_path / "data.h5", tmp_path / "labelled.csv", tmp_path / "others.csv"
     folder, settings = tmp_path / "checkpoints", settings_of("prob_unet", validate_every=None)
-    small_study.write_dataset(data, images=8)
+    study.write_dataset(data, images=8)
     ids = read_split(data, "train").image_id
-    labelled.write(chosen, ids[2:], np.zeros(6, int))
-    labelled.write(others, ids[1:7], np.zeros(6, int))
+    labelled_set.write(chosen, ids[2:], np.zeros(6, int))
+    labelled_set.write(others, ids[1:7], np.zeros(6, int))
 
     def main(weights, labelled=chosen, **options):
         where = {"data": data, "labelled": labelled, "weights": tmp_path / weights, "device": "cpu", "threads": 1}
-        small_study.run(active_train, monkeypatch, spec=json.dumps(settings), name="test", **where, **options)
+        study.run(active_train, monkeypatch, spec=json.dumps(settings), name="test", **where, **options)
         return (tmp_path / weights).read_bytes()
 
     undisturbed = main("undisturbed.pt")
@@ -562,7 +564,7 @@ def test_active_train_goes_on_and_clears_up(tmp_path, monkeypatch, in_step, caps
         assert exit_.value.code == 143
         assert not (tmp_path / "weights.pt").exists()
     assert len(files(folder)) == 1
-    for change in ({"code": "segunc.train 0"}, {"code": "0", "labelled": others}):
+    for change in ({"code": "segunc.stages.train 0"}, {"code": "0", "labelled": others}):
         capsys.readouterr()
         with pytest.raises(SystemExit):
             main("weights.pt", checkpoints=folder, **change)
@@ -571,5 +573,5 @@ def test_active_train_goes_on_and_clears_up(tmp_path, monkeypatch, in_step, caps
 
     capsys.readouterr()
     assert main("weights.pt", checkpoints=folder, code="0") == undisturbed
-    assert capsys.readouterr().err == f"train test: goes on from step {STEPS} of {STEPS}\n"
+    assert capsys.readouterr().err == f"train test: resuming at step {STEPS}/{STEPS}\n"
     assert not folder.exists()

@@ -1,6 +1,5 @@
 """Training and sampling on a handful of phantoms: same seed, same numbers; best weights; what the files hold."""
 
-import copy
 import json
 from typing import Any
 
@@ -8,57 +7,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from helpers.training import CPU, SPEC, images, spec
 
-from segunc.data.store import Images
 from segunc.learning import sampling, training
 from segunc.metrics.uncertainty import entropy
+from segunc.networks.shape import DataStatistics
 from segunc.runtime.errors import UserError
-
-CPU = torch.device("cpu")
-SPEC: dict[str, Any] = {
-    "method": "unet",
-    "options": {},
-    "backbone": {"filters": [4, 8, 8], "convolutions": 1, "normalisation": "batch"},
-    "seed": 0,
-    "training": {
-        "steps": 20,
-        "epochs": None,
-        "validate_every": 5,
-        "patience": None,
-        "batch_size": 4,
-        "learning_rate": 1e-2,
-        "warmup_steps": 4,
-        "schedule": "cosine",
-        "gradient_clip": 5,
-        "annotators": "shuffled",
-        "precision": "float32",
-        "augmentation": {"flip": True, "rotation": 180, "scale": [0.9, 1.1]},
-    },
-}
-
-
-def spec(**changes: Any) -> dict[str, Any]:
-    result = copy.deepcopy(SPEC)
-    result["training"].update(changes)
-    return result
-
-
-def images(n: int = 10, seed: int = 0) -> Images:
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:16, :16]
-    discs = np.stack([(x - rng.uniform(5, 11)) ** 2 + (y - rng.uniform(5, 11)) ** 2 < 9 for _ in range(n)])
-    noise = rng.normal(80, 20, discs.shape)
-    ids = np.array([f"image-{i}" for i in range(n)])
-    groups = np.array([f"nodule-{i // 2}" for i in range(n)])
-    return Images(
-        images=(noise + 100 * discs).clip(0, 255).astype(np.uint8)[:, None],
-        masks=np.stack([discs, discs & (x % 3 > 0)], axis=1).astype(np.uint8),
-        annotated=np.ones((n, 2), dtype=bool),
-        image_id=ids,
-        group_id=groups,
-        patient_id=groups,
-        annotator_probability=None,
-    )
+from segunc.stages import sample, train
 
 
 def run(settings: dict[str, Any]) -> tuple[dict[str, Any], list[list[float]]]:
@@ -74,8 +29,8 @@ def test_same_seed_same_weights_same_samples(method: str, precision: str) -> Non
     (first, history), (second, again) = run(settings), run(settings)
     assert all(torch.equal(value, second["state"][name]) for name, value in first["state"].items())
     assert [row[:-1] for row in history] == [row[:-1] for row in again]
-    draws = [sampling.sample(first, images(3).images, 16, 0, CPU, "test")[0] for _ in range(2)]
-    assert all(np.array_equal(draws[0][name], draws[1][name]) for name in draws[0])
+    samples = [sampling.sample(first, images(3).images, 16, 0, CPU, "test")[0] for _ in range(2)]
+    assert all(np.array_equal(samples[0][name], samples[1][name]) for name in samples[0])
     other, _ = run({**settings, "seed": 1})
     assert any(not torch.equal(value, other["state"][name]) for name, value in first["state"].items())
 
@@ -83,7 +38,7 @@ def test_same_seed_same_weights_same_samples(method: str, precision: str) -> Non
 def test_weights_kept_are_those_of_the_best_validation() -> None:
     settings = spec(learning_rate=3.0, gradient_clip=None, schedule="constant", warmup_steps=0, steps=40)
     weights, history = run(settings)
-    model = training.build(settings, training.Data(**weights["data"]))
+    model = training.build(settings, DataStatistics(**weights["data"]))
     model.load_state_dict(weights["state"])
     loss = training.validation_loss(model, images(4, seed=1), "float32", CPU)
     assert loss == pytest.approx(min(row[3] for row in history), rel=1e-5)
@@ -102,6 +57,16 @@ def test_epochs_are_passes_through_the_training_images() -> None:
     _, history = run(spec(steps=None, epochs=3, validate_every=None))
     assert [row[0] for row in history] == [3, 6, 9]
     assert [row[1] for row in history] == [1, 2, 3]
+
+
+def test_a_budget_below_the_validation_interval_is_validated_once() -> None:
+    _, history = run(spec(steps=3, validate_every=5))
+    assert [row[0] for row in history] == [3]
+
+
+def test_history_has_its_columns() -> None:
+    _, history = run(spec(steps=5))
+    assert [len(row) for row in history] == [len(training.HISTORY)]
 
 
 def test_batches_show_every_image_equally_often() -> None:
@@ -125,11 +90,11 @@ def test_learning_rate_warms_up_and_falls_to_zero() -> None:
 def test_validation_loss_averages_all_annotators() -> None:
     """The study's validation loss was the last annotator's alone (defect B9)."""
     weights, _ = run(spec())
-    model = training.build(spec(), training.Data(**weights["data"]))
+    model = training.build(spec(), DataStatistics(**weights["data"]))
     model.load_state_dict(weights["state"])
     both = images(4, seed=1)
     alone = [both._replace(masks=both.masks[:, [a]], annotated=both.annotated[:, [a]]) for a in (0, 1)]
-    losses = [training.validation_loss(model, side, "float32", CPU) for side in (both, *alone)]
+    losses = [training.validation_loss(model, part, "float32", CPU) for part in (both, *alone)]
     assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, rel=1e-5)
     assert losses[1] != pytest.approx(losses[2], rel=1e-3)
 
@@ -145,7 +110,7 @@ def test_annotators_are_shuffled_per_group_and_never_lost() -> None:
     assert all(len(set(swapped[many.group_id == group])) == 1 for group in np.unique(many.group_id))
 
 
-def test_divergence_and_empty_masks_are_said_in_one_sentence() -> None:
+def test_divergence_and_empty_masks_are_reported_in_one_sentence() -> None:
     with pytest.raises(UserError, match="lower learning_rate"):
         run(spec(learning_rate=1e30, gradient_clip=None, warmup_steps=0))
     with pytest.raises(UserError, match="nan in validation after 1 steps"):
@@ -155,17 +120,17 @@ def test_divergence_and_empty_masks_are_said_in_one_sentence() -> None:
         training.train(spec(), nothing, images(4), CPU, "test")
 
 
-def test_summary_of_draws() -> None:
-    draws = torch.rand(16, 3, 5, 7)
-    arrays = sampling.summarise_draws(draws)
+def test_summary_of_samples() -> None:
+    samples = torch.rand(16, 3, 5, 7)
+    arrays = sampling.summarise_samples(samples)
     masks = np.unpackbits(arrays["samples"], axis=-1, count=35).reshape(3, 16, 5, 7)
-    assert np.array_equal(masks, (draws.numpy() > 0.5).swapaxes(0, 1))
-    assert arrays["mean_probability"] == pytest.approx(draws.mean(dim=0).numpy())
-    assert arrays["predictive_entropy"] == pytest.approx(entropy(draws.mean(dim=0).numpy()), abs=1e-3)
-    assert arrays["expected_entropy"] == pytest.approx(entropy(draws.numpy()).mean(axis=0), abs=1e-3)
+    assert np.array_equal(masks, (samples.numpy() > 0.5).swapaxes(0, 1))
+    assert arrays["mean_probability"] == pytest.approx(samples.mean(dim=0).numpy())
+    assert arrays["predictive_entropy"] == pytest.approx(entropy(samples.mean(dim=0).numpy()), abs=1e-3)
+    assert arrays["expected_entropy"] == pytest.approx(entropy(samples.numpy()).mean(axis=0), abs=1e-3)
     total = arrays["expected_entropy"].astype(float) + arrays["mutual_information"]
     assert total == pytest.approx(arrays["predictive_entropy"].astype(float), abs=2e-3)
-    certain = sampling.summarise_draws(torch.ones(16, 1, 2, 2))
+    certain = sampling.summarise_samples(torch.ones(16, 1, 2, 2))
     assert all(not certain[name].any() for name in ("predictive_entropy", "expected_entropy", "mutual_information"))
 
 
@@ -174,27 +139,29 @@ def test_stages_write_and_read_their_files(tmp_path, monkeypatch, capsys) -> Non
     from segunc.data.store import ImageRecord, write_store
 
     made = images(12)
-    sides = ["train"] * 6 + ["val"] * 2 + ["test"] * 4
+    splits = ["train"] * 6 + ["val"] * 2 + ["test"] * 4
     records = (ImageRecord(made.images[i], list(made.masks[i]), f"i{i}", f"g{i}", f"p{i}") for i in range(12))
-    write_store(tmp_path / "data.h5", records, lambda patients, published: sides, {})
+    write_store(tmp_path / "data.h5", records, lambda patients, published: splits, {})
 
     where = {name: tmp_path / "cell" / file for name, file in
-             {"weights": "weights.pt", "history": "history.csv", "provenance": "train.json"}.items()}  # fmt: skip
+             {"weights": "weights.pt", "history": "history.csv", "record": "train.json"}.items()}  # fmt: skip
     common = ["--data", str(tmp_path / "data.h5"), "--name", "test", "--device", "cpu", "--threads", "1"]
     outputs = [word for name, path in where.items() for word in (f"--{name}", str(path))]
-    code = "segunc.train segunc.models.unet 0123456789ab"
+    code = "segunc.stages.train segunc.models.unet 0123456789ab"
     monkeypatch.setattr("sys.argv", ["train", *common, "--spec", json.dumps(SPEC), "--code", code, *outputs])
-    training.main()
-    record = json.loads(where["provenance"].read_text())
+    train.main()
+    record = json.loads(where["record"].read_text())
     assert record["spec"] == SPEC
-    assert {"segunc.train", "segunc.models.unet", "segunc.backbone"} < set(record["code"])
+    assert {"segunc.stages.train", "segunc.learning.training", "segunc.models.unet", "segunc.networks.backbone"} < set(
+        record["code"]
+    )
     assert where["history"].read_text().splitlines()[0] == "step,epoch,train_loss,val_loss,learning_rate,seconds"
     assert torch.load(where["weights"], weights_only=True)["spec"] == json.dumps(SPEC, sort_keys=True)
 
     sample_spec = json.dumps({"draws": 16, "seed": 0})
-    arguments = ["--spec", sample_spec, "--weights", str(where["weights"]), "--output", str(tmp_path / "samples.h5")]
+    arguments = ["--spec", sample_spec, "--weights", str(where["weights"]), "--samples", str(tmp_path / "samples.h5")]
     monkeypatch.setattr("sys.argv", ["sample", *common, *arguments])
-    sampling.main()
+    sample.main()
     with h5py.File(tmp_path / "samples.h5") as file:
         assert file["samples"].shape == (4, 16, 32)
         assert file["mean_probability"].shape == (4, 16, 16)
@@ -207,4 +174,4 @@ def test_stages_write_and_read_their_files(tmp_path, monkeypatch, capsys) -> Non
     if not torch.cuda.is_available():
         monkeypatch.setattr("sys.argv", ["sample", *common[:-3], "cuda", "--threads", "1", *arguments])
         with pytest.raises(SystemExit, match=r"segunc: config key device is 'cuda', but torch finds no GPU"):
-            sampling.main()
+            sample.main()

@@ -2,11 +2,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from helpers.study import energy_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from segunc.metrics.ged import SIZES, energy_distances
+from segunc.metrics.ged import SIZES
 
 H, W = 4, 5
 sixteen = arrays(bool, (16, H, W))
@@ -133,8 +134,8 @@ def test_empty_masks():
 
 
 @pytest.mark.parametrize("draws", [0, 8, 24])
-def test_number_of_draws_must_be_a_multiple_of_16(draws):
-    with pytest.raises(ValueError, match=f"there are {draws} draws"):
+def test_number_of_samples_must_be_a_multiple_of_16(draws):
+    with pytest.raises(ValueError, match=f"there are {draws} samples"):
         energy_distances(np.zeros((draws, H, W), bool), np.zeros((1, H, W), bool), exact=False)
 
 

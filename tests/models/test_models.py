@@ -2,20 +2,23 @@
 
 import importlib
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
-from segunc.catalogue.options import available
+from segunc.catalogue.options import available, options_of
 from segunc.learning.build import build
 from segunc.models.prob_unet import Gaussian, kl_divergence
 from segunc.networks.annotator_sampling import label_sets, one_annotator
-from segunc.networks.backbone import Backbone, Data, UNet
+from segunc.networks.backbone import UNet
+from segunc.networks.shape import Backbone, DataStatistics
+from segunc.networks.work import ModelWork, work_of
 
 METHODS = available("models")
 SHAPE = Backbone(filters=[8, 12, 16], convolutions=2, normalisation="batch")
-DATA = Data(mean=[0.5], std=[0.2], foreground=0.1)
+DATA = DataStatistics(mean=[0.5], std=[0.2], foreground=0.1)
 
 
 def untrained(method: str, **options: object) -> torch.nn.Module:
@@ -59,20 +62,56 @@ def test_sample_keeps_its_contract(method: str) -> None:
     images, *_ = eight_images()
     model = untrained(method).eval()
     with torch.no_grad():
-        draws = model.sample(images, 16, seeded())
+        samples = model.sample(images, 16, seeded())
         again = model.sample(images, 16, seeded())
         other = model.sample(images, 16, seeded(1))
-    assert draws.shape == (16, 8, 32, 32)
-    assert draws.dtype == torch.float32
-    assert 0 <= draws.min() <= draws.max() <= 1
-    assert torch.equal(draws, again)
+    assert samples.shape == (16, 8, 32, 32)
+    assert samples.dtype == torch.float32
+    assert 0 <= samples.min() <= samples.max() <= 1
+    assert torch.equal(samples, again)
     assert model.draws in ("exact", "independent")
     if model.draws == "exact":
-        assert torch.equal(draws, other)
-        assert torch.equal(draws[:4], draws[4:8])
+        assert torch.equal(samples, other)
+        assert torch.equal(samples[:4], samples[4:8])
     else:
-        assert not torch.equal(draws, other)
-        assert not torch.equal(draws[0], draws[1])
+        assert not torch.equal(samples, other)
+        assert not torch.equal(samples[0], samples[1])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_work_is_what_the_model_does(method: str) -> None:
+    """WORK against the outputs of convolutions that a training step and sampling write (1x1 ones are small)."""
+    images, masks, annotated = eight_images()
+    model = untrained(method)
+    written = {1: 0, 3: 0}
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda module, _, output: written.update(
+                    {module.kernel_size[0]: written[module.kernel_size[0]] + output.numel()}
+                )
+            )
+
+    def values(run: Callable[[], object]) -> dict[int, int]:
+        written.update({1: 0, 3: 0})
+        run()
+        return dict(written)
+
+    work = work_of_default(method)
+    assert values(lambda: model.loss(images, masks, annotated, seeded()))[3] == len(images) * work.training.values
+    model.eval()
+    with torch.no_grad():
+        some, twice = (sum(values(lambda n=n: model.sample(images, n, seeded())).values()) for n in (16, 32))  # type: ignore[misc]
+    each, once = (twice - some) / 16, some - (twice - some)
+    assert each == pytest.approx(len(images) * work.sample.values, rel=0.1)
+    assert once == pytest.approx(len(images) * work.image.values, rel=0.1)
+    weights = sum(p.numel() for p in model.parameters())
+    assert weights == pytest.approx(work.training.weights, rel=0.1)
+
+
+def work_of_default(method: str) -> ModelWork:
+    options = options_of("models", method, "build")().model_dump()
+    return work_of(method, options, SHAPE, channels=1, size=32)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -116,7 +155,7 @@ def test_evaluation_does_not_depend_on_the_rest_of_the_batch() -> None:
 
 
 def test_dropout_spares_the_image_and_the_finer_encoder() -> None:
-    """With dropout on, the finer half of the encoder sees and says what it does without (defect B1)."""
+    """With dropout on, inputs and outputs of the finer half of the encoder are those without (defect B1)."""
     images, *_ = eight_images()
     model = untrained("mc_dropout", dropout=0.9).eval()
     seen: list[torch.Tensor] = []
@@ -143,11 +182,11 @@ def test_ensemble_members_learn_from_disjoint_annotators() -> None:
     assert [int(row.sum()) for row in six] == [2, 2, 1, 1]
 
 
-def test_one_annotator_is_drawn_per_image() -> None:
+def test_one_annotator_is_sampled_per_image() -> None:
     masks = torch.arange(4).view(1, 4, 1, 1).expand(1000, 4, 1, 1).float()
     annotated = torch.tensor([True, False, True, True]).expand(1000, 4)
-    drawn = one_annotator(masks, annotated, seeded()).flatten()
-    counts = [int((drawn == slot).sum()) for slot in range(4)]
+    sampled = one_annotator(masks, annotated, seeded()).flatten()
+    counts = [int((sampled == slot).sum()) for slot in range(4)]
     assert counts[1] == 0
     assert min(counts[0], counts[2], counts[3]) > 280
 

@@ -91,7 +91,7 @@ def test_same_seed_same_tables(finished: Path, tmp_path: Path) -> None:
     ("overlay", "sentence"),
     [
         ({"grid": {"seeds": "all"}}, "segunc: config key grid.seeds is 'all': input should be a valid list"),
-        ({"grid": {"models": ["vit"]}}, "segunc: config key grid.models.0 is 'vit', but may be 'unet' or 'ensemble'"),
+        ({"grid": {"models": ["vit"]}}, "segunc: config key grid.models.0 is 'vit', but must be 'unet' or 'ensemble'"),
         ({"training": {"stepz": 3}}, "segunc: config key training.stepz is unknown; known here:"),
         (
             {"grid": {"datasets": ["lidc"]}, "raw_folders": ["nowhere"]},

@@ -1,37 +1,48 @@
-"""What a training asks a scheduler for."""
+"""What a training run requests from a scheduler."""
 
 import json
+from typing import Any
 
 import pytest
 
-from segunc.workflow import scheduler_resources as resources
+from segunc.workflow.scheduler_resources import BASE_MEMORY, DAY, Demand, demand
 
-SPEC = json.loads("""{"method": "unet", "options": {}, "backbone": {"filters": [8, 16], "convolutions": 3},
-                      "training": {"steps": 1000, "epochs": null, "batch_size": 10}}""")
-
-
-def with_(**changes: object) -> dict:
-    return {**SPEC, **{key: {**SPEC[key], **value} for key, value in changes.items()}}  # type: ignore[dict-item]
-
-
-def test_activations_are_counted_by_level() -> None:
-    # 3 convolutions with 8 filters on 64 x 64 pixels and with 16 on 32 x 32.
-    assert resources.activations(SPEC, 64) == 3 * (8 * 64**2 + 16 * 32**2)
-    assert resources.activations(with_(options={"members": 4}), 64) == 4 * resources.activations(SPEC, 64)
+SPEC: dict[str, Any] = {
+    "method": "unet",
+    "options": {},
+    "backbone": {"filters": [8, 16], "convolutions": 3, "normalisation": "batch"},
+    "training": {"steps": 1000, "epochs": None, "batch_size": 10},
+}
 
 
-def test_memory_grows_with_the_batch() -> None:
-    small, large = (
-        resources.training_memory(SPEC, 64),
-        resources.training_memory(with_(training={"batch_size": 100}), 64),
+def of(size: int = 64, method: str = "unet", options: dict[str, Any] | None = None, **training: int | None) -> Demand:
+    changed = {"method": method, "options": options or {}, "training": {**SPEC["training"], **training}}
+    return demand(json.dumps({**SPEC, **changed}), size)
+
+
+def activations(found: Demand) -> int:
+    return found.memory - BASE_MEMORY
+
+
+def test_memory_is_that_of_the_activations_of_a_batch() -> None:
+    # 3 convolutions with 8 filters on 64 x 64 pixels, down and up, and with 16 on 32 x 32: 12 bytes of each value.
+    assert activations(of(batch_size=1000)) == pytest.approx(12e-3 * 3 * (2 * 8 * 64**2 + 16 * 32**2), abs=1)
+    small, large = (activations(of(batch_size=size)) for size in (1000, 10_000))
+    assert large == pytest.approx(10 * small, rel=0.01)
+
+
+def test_memory_is_that_of_all_networks_of_a_model() -> None:
+    one, four, latent = (
+        activations(of(method=method, options=options, batch_size=1000))
+        for method, options in (("unet", {}), ("ensemble", {"members": 4}), ("prob_unet", {"latent": 6}))
     )
-    assert resources.BASE_MEMORY < small < large
-    assert large - resources.BASE_MEMORY == pytest.approx(10 * (small - resources.BASE_MEMORY), rel=0.1)
+    assert four == pytest.approx(4 * one, rel=0.01)
+    assert one < latent < 3 * one
 
 
 def test_time_grows_with_steps_up_to_a_day() -> None:
-    more = resources.training_minutes(with_(training={"steps": 20_000}), 128, 1)
-    assert resources.training_minutes(SPEC, 128, 1) < more < resources.DAY
-    assert resources.training_minutes(with_(training={"steps": 20_000}), 128, 4) < more
-    assert resources.training_minutes(with_(training={"steps": 10**9}), 128, 4) == resources.DAY
-    assert resources.training_minutes(with_(training={"steps": None, "epochs": 1}), 128, 4) == resources.DAY
+    more = of(128, steps=20_000)
+    assert of(128).minutes(1) < more.minutes(1) < DAY
+    assert more.minutes(4) < more.minutes(1)
+    assert of(128, steps=10**9).minutes(4) == DAY
+    assert of(128, steps=None, epochs=1).minutes(4) == DAY

@@ -28,7 +28,7 @@ rule active_start:
         "<timing>"
     pathvars:
         step="active_start",
-        cell="{dataset}/start/seed{seed}",
+        cell="<dataset>/start/<seed>",
     localrule: True
     conda:
         "../../envs/segunc.yaml"
@@ -58,7 +58,7 @@ use rule active_start as active_acquire with:
         before=labelled_before,
     pathvars:
         step="active_acquire",
-        cell="{dataset}/{strategy}/seed{seed}/round{round}",
+        cell="<dataset>/{strategy}/<seed>/round{round}",
     params:
         spec=spec("active_acquire", "strategy", "seed", "round"),
         code=code("stages.active_acquire", "strategies"),

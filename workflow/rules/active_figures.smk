@@ -7,7 +7,7 @@ def full_data_summary(wildcards):
 
 
 def first_picks(wildcards):
-    of_strategies = cells.first_picks(active, wildcards.dataset).values()
+    of_strategies = cells.first_picks(active, Cell.of(wildcards).dataset).values()
     return present([acquisition(experiment, cell) for cell in of_strategies], "labelled")
 
 
@@ -16,8 +16,8 @@ use rule plot_contact_sheet as plot_learning_curves with:
         table=rules.active_tabulate.output.learning,
         summary=full_data_summary,
     output:
-        png=figure("<results>/figures/learning_curves_{metric}.png", "Active learning", "Learning curves, {metric}"),
-        pdf="<results>/figures/learning_curves_{metric}.pdf",
+        png=figure("<results>/figures/learning_curves_<cell>.png", "Active learning", "Learning curves, {metric}"),
+        pdf="<results>/figures/learning_curves_<cell>.pdf",
         record="<record>",
     pathvars:
         step="plot_learning_curves",
@@ -49,12 +49,12 @@ use rule plot_contact_sheet as plot_active_picks with:
         data=rules.prepare.output.store,
         labelled=first_picks,
     output:
-        png=figure("<results>/figures/active_picks_{dataset}.png", "Active learning", "First picks", "{dataset}"),
-        pdf="<results>/figures/active_picks_{dataset}.pdf",
+        png=figure("<results>/figures/active_picks_<dataset>.png", "Active learning", "First picks"),
+        pdf="<results>/figures/active_picks_<dataset>.pdf",
         record="<record>",
     pathvars:
         step="plot_active_picks",
-        cell="{dataset}",
+        cell="<dataset>",
     params:
         spec=spec("active_picks"),
         code=code("figures.active_picks"),

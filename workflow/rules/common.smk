@@ -36,8 +36,10 @@ pathvars:
     results="results",
     logs="<results>/logs",
     benchmarks="<results>/benchmarks",
-    cell="{dataset}/{model}/seed{seed}",
-    round="{dataset}/{model}/{strategy}/seed{seed}/round{round}",
+    dataset="{dataset}",
+    seed="seed{seed}",
+    cell="<dataset>/{model}/<seed>",
+    round="<dataset>/{model}/{strategy}/<seed>/round{round}",
     log="<logs>/<step>/<cell>.log",
     timing="<benchmarks>/<step>/<cell>.tsv",
     record="<results>/records/<step>/<cell>.json",
@@ -55,34 +57,35 @@ NO_SETTINGS = "{}"
 
 # Modules that a cell reaches by name, in the packages of segunc that have a file for each.
 BY_NAME = {
-    "models": lambda wildcards: experiment.models[wildcards.model].method,
-    "data.formats": lambda wildcards: experiment.datasets[wildcards.dataset].format,
-    "strategies": lambda wildcards: experiment.strategies[wildcards.strategy].method,
+    "models": lambda cell: experiment.models[cell.model].method,
+    "data.formats": lambda cell: experiment.datasets[cell.dataset].format,
+    "strategies": lambda cell: experiment.strategies[cell.strategy].method,
 }
 code_of_modules = cache(one_sentence(code_param))
 spec_of = cache(lambda name, cell: getattr(specs, name)(experiment, cell))
 
 
-def spec(name, *wildcards):
+def spec(name, *fields):
     """A params function: the spec of the cell, by the function `name` of `segunc.config.specs`.
 
-    `wildcards` are those that it depends on, where they are fewer than the rule's: then many jobs share one spec.
+    `fields` are those of the cell that it depends on, where they are fewer than the rule's: then many jobs share one.
     """
 
-    def of_cell(of_job):
-        return spec_of(name, Cell.of({key: of_job[key] for key in wildcards or of_job.keys()}))
+    def of_job(wildcards):
+        cell = Cell.of(wildcards)
+        return spec_of(name, Cell(**{field: getattr(cell, field) for field in fields}) if fields else cell)
 
-    return of_cell
+    return of_job
 
 
 def code(module, *packages):
     """A params function: a digest of the stage's module, and of the modules that the cell reaches by name."""
 
-    def of_cell(wildcards):
-        named = [f"segunc.{package}.{BY_NAME[package](wildcards)}" for package in packages]
-        return code_of_modules(f"segunc.{module}", *named)
+    def of_job(wildcards):
+        cell = Cell.of(wildcards)
+        return code_of_modules(f"segunc.{module}", *(f"segunc.{name}.{BY_NAME[name](cell)}" for name in packages))
 
-    return of_cell
+    return of_job
 
 
 # Params that change no result. Snakemake does not record params whose function takes `input`.
@@ -108,7 +111,8 @@ def demand_of(dataset, model, is_active):
 
 
 def demand(wildcards):
-    return demand_of(wildcards.dataset, wildcards.model, "strategy" in wildcards.keys())
+    cell = Cell.of(wildcards)
+    return demand_of(cell.dataset, cell.model, bool(cell.strategy))
 
 
 def network_memory(wildcards, attempt):
@@ -119,11 +123,11 @@ def training_minutes(wildcards, attempt, threads):
     return min(scheduler_resources.DAY, demand(wildcards).minutes(threads) * 2 ** (attempt - 1))
 
 
-def figure(path, category, label, dataset="all"):
+def figure(path, category, label):
     """The output of a figure that the report shows, with the caption of the same name as its file."""
-    caption = Path(path).stem.removesuffix("_{dataset}").removesuffix("_{metric}")
-    labels = {"figure": label, "dataset": dataset}
-    return report(path, caption=f"../report/{caption}.rst", category=category, labels=labels)
+    name = Path(path).stem.partition("_<")[0]
+    labels = {"figure": label, "dataset": "{dataset}" if "<dataset>" in path else "all"}
+    return report(path, caption=f"../report/{name}.rst", category=category, labels=labels)
 
 
 # Files of many cells, from the pattern of the rule that writes them.

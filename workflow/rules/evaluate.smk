@@ -48,7 +48,7 @@ use rule evaluate as baselines with:
         data=rules.prepare.output.store,
     pathvars:
         step="baselines",
-        cell="{dataset}/baselines",
+        cell="<dataset>/baselines",
     params:
         code=code("stages.baselines"),
         stage="baselines",
@@ -60,7 +60,7 @@ use rule evaluate as baseline_threshold with:
         samples=unet_samples,
     pathvars:
         step="baseline_threshold",
-        cell="{dataset}/baseline_threshold/seed{seed}",
+        cell="<dataset>/baseline_threshold/<seed>",
     params:
         code=code("stages.baseline_threshold"),
         stage="baseline_threshold",

@@ -12,8 +12,8 @@ rule plot_contact_sheet:
     input:
         data=rules.prepare.output.store,
     output:
-        png=figure("<results>/figures/contact_sheet_{dataset}.png", "Data", "Images and annotators", "{dataset}"),
-        pdf="<results>/figures/contact_sheet_{dataset}.pdf",
+        png=figure("<results>/figures/contact_sheet_<dataset>.png", "Data", "Images and annotators"),
+        pdf="<results>/figures/contact_sheet_<dataset>.pdf",
         record="<record>",
     log:
         "<log>",
@@ -21,7 +21,7 @@ rule plot_contact_sheet:
         "<timing>"
     pathvars:
         step="plot_contact_sheet",
-        cell="{dataset}",
+        cell="<dataset>",
     localrule: True
     conda:
         "../../envs/segunc.yaml"
@@ -51,12 +51,12 @@ use rule plot_contact_sheet as plot_uncertainty_maps with:
         data=rules.prepare.output.store,
         samples=samples_of_models,
     output:
-        png=figure("<results>/figures/uncertainty_maps_{dataset}.png", "Figures", "Uncertainty maps", "{dataset}"),
-        pdf="<results>/figures/uncertainty_maps_{dataset}.pdf",
+        png=figure("<results>/figures/uncertainty_maps_<dataset>.png", "Figures", "Uncertainty maps"),
+        pdf="<results>/figures/uncertainty_maps_<dataset>.pdf",
         record="<record>",
     pathvars:
         step="plot_uncertainty_maps",
-        cell="{dataset}",
+        cell="<dataset>",
     params:
         spec=spec("figure_of_samples"),
         code=code("figures.uncertainty_maps"),
@@ -69,12 +69,12 @@ use rule plot_contact_sheet as plot_sampled_masks with:
         samples=samples_of_models,
         summary=rules.tabulate.output.summary,
     output:
-        png=figure("<results>/figures/sampled_masks_{dataset}.png", "Figures", "Sampled masks", "{dataset}"),
-        pdf="<results>/figures/sampled_masks_{dataset}.pdf",
+        png=figure("<results>/figures/sampled_masks_<dataset>.png", "Figures", "Sampled masks"),
+        pdf="<results>/figures/sampled_masks_<dataset>.pdf",
         record="<record>",
     pathvars:
         step="plot_sampled_masks",
-        cell="{dataset}",
+        cell="<dataset>",
     params:
         spec=spec("figure_of_samples"),
         code=code("figures.sampled_masks"),

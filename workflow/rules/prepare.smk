@@ -8,7 +8,7 @@ digests = cache(one_sentence(lambda dataset: raw_digests(experiment, dataset, Pa
 
 def raw_input(wildcards):
     # The spec contains a SHA-256 of the raw files, so changes are detected by content, not by time stamp.
-    return {name: ancient(path) for name, path in raw_paths(wildcards.dataset).items()}
+    return {name: ancient(path) for name, path in raw_paths(Cell.of(wildcards).dataset).items()}
 
 
 def raw_options(wildcards, input):
@@ -16,7 +16,8 @@ def raw_options(wildcards, input):
 
 
 def prepare_spec(wildcards):
-    return specs.prepare(experiment, Cell.of(wildcards), digests(wildcards.dataset))
+    cell = Cell.of(wildcards)
+    return specs.prepare(experiment, cell, digests(cell.dataset))
 
 
 rule prepare:
@@ -31,7 +32,7 @@ rule prepare:
         "<timing>"
     pathvars:
         step="prepare",
-        cell="{dataset}",
+        cell="<dataset>",
     conda:
         "../../envs/segunc.yaml"
     resources:

@@ -1,4 +1,4 @@
-"""Types for options that say what is allowed; pydantic's `PositiveInt` and `PositiveFloat` are the others."""
+"""Types of options with bounds, in addition to pydantic's `PositiveInt` and `PositiveFloat`."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,4 +19,4 @@ def _rising(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 
 
 Intensity = Annotated[Literal["minmax"] | tuple[float, float], WrapValidator(_rising)]
-"""Which values become black and white: two given ones, or the smallest and largest of each image."""
+"""The values that become black and white: two given ones, or the smallest and largest of each image."""

@@ -1,8 +1,8 @@
-"""Options of a catalogue entry: the keyword-only arguments of the function that it names.
+"""Options of a catalogue entry: the keyword-only arguments of its entry function.
 
 A raw format, a model or a strategy is one file, and its options are the keyword-only arguments of its entry
-function (`read`, `build`, ...). They are read from the source text, not by importing it: the Snakefile is parsed
-once per job on a cluster, and importing torch there would cost more than many jobs do.
+function (`read`, `build`, ...). They are read from the source text, not by importing it: on a cluster the
+Snakefile is parsed once per job, and importing torch would take longer than many jobs.
 """
 
 import ast
@@ -19,7 +19,7 @@ TYPES = {
     **{"int": int, "float": float, "bool": bool, "str": str, "list": list, "Path": Path, "Literal": Literal},
     **{"PositiveInt": PositiveInt, "PositiveFloat": PositiveFloat, "Probability": Probability, "Intensity": Intensity},
 }
-"""What an option may be annotated with; `<type> | None` allows null as well."""
+"""Annotations that an option may have; `<type> | None` allows null as well."""
 
 
 def available(family: str) -> list[str]:

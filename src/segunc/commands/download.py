@@ -1,7 +1,7 @@
-"""Fetching one file over HTTP so that it is either whole and right, or not there.
+"""Downloading one file over HTTP so that it is either complete and verified, or not there.
 
-Until then it is called `<file>.part`, and `<file>.part.json` says which version of the file it is a part of: after a
-cut the download goes on where it stopped if the server still has that version, else it starts anew.
+Until then it is called `<file>.part`, and `<file>.part.json` records which version of the file it is a part of. An
+interrupted download resumes if the server still has that version, and otherwise starts over.
 """
 
 import fcntl
@@ -24,23 +24,23 @@ from segunc.runtime.files import write_atomically
 from segunc.runtime.progress import Progress
 
 TIMEOUT = 60
-"""Seconds of silence after which a connection counts as cut."""
+"""Seconds without data after which a connection counts as lost."""
 ATTEMPTS = 6
-"""Attempts in a row that may bring nothing; 1, 2, 4, ... seconds lie between them."""
+"""Attempts in a row that may fail without progress; 1, 2, 4, ... seconds lie between them."""
 LONGEST_PAUSE = 60
-"""Seconds that a server may ask to wait."""
+"""Most seconds to wait when a server asks for it."""
 PIECE = 2**20
 """Bytes that are read at a time."""
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
-"""HTTP statuses after which it is worth asking again."""
+"""HTTP statuses after which a retry may succeed."""
 
 
 class GoneError(Exception):
-    """The server will not give the file, however often it is asked; the message says why."""
+    """The server refuses the file, and a retry will not help; the message contains the reason."""
 
 
-class _CutError(Exception):
-    """The file did not arrive, but may do so at another attempt; `pause` is what the server asks for, in seconds."""
+class _TransientError(Exception):
+    """The download failed, but a retry may succeed; `pause` is what the server asks for, in seconds."""
 
     def __init__(self, reason: str, pause: str | None = None) -> None:
         super().__init__(reason)
@@ -48,13 +48,13 @@ class _CutError(Exception):
 
 
 def download(url: str, path: Path, sha256: str | None = None) -> None:
-    """Fetches `url` to `path`; if that is there, it is only checked.
+    """Downloads `url` to `path`; if the file exists, it is only checked.
 
     `sha256` is the published digest. Without one, the digest is recorded in `<path>.sha256` when the file is first seen
     (sha256sum --check reads it), and must be the same from then on.
 
-    Raises UserError if the file is not the right one, or if it cannot be had now, in which case the next call goes on
-    with what has arrived; GoneError if it cannot be had at all.
+    Raises UserError if the file has another digest, or if it cannot be downloaded now; then the next call resumes.
+    Raises GoneError if the server refuses it.
     """
     if not path.exists():
         part = _beside(path, ".part")
@@ -74,7 +74,7 @@ def _beside(path: Path, suffix: str) -> Path:
 
 @contextmanager
 def _alone(part: Path) -> Iterator[IO[bytes]]:
-    """The part, open for appending, for one program at a time."""
+    """The partial file, open for appending; locked, so that only one program writes it."""
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         file = part.open("ab")
@@ -95,7 +95,7 @@ def _alone(part: Path) -> Iterator[IO[bytes]]:
 
 
 def _complete(url: str, path: Path, file: IO[bytes]) -> None:
-    """Fetches what the part lacks."""
+    """Downloads what is missing of the partial file, with retries."""
     fruitless = 0
     progress: Progress | None = None
     while True:
@@ -105,19 +105,19 @@ def _complete(url: str, path: Path, file: IO[bytes]) -> None:
                 progress = progress or Progress(f"fetch {path.name}", size and size // PIECE)
                 progress.update(file.tell() // PIECE, "MiB")
             return
-        except _CutError as cut:
+        except _TransientError as error:
             fruitless = 0 if file.tell() > before else fruitless + 1
             if fruitless == ATTEMPTS:
                 raise UserError(
-                    f"{url} cannot be fetched now ({cut}); try again later, {path.name}.part keeps what has arrived."
+                    f"{url} cannot be fetched now ({error}); try again later, {path.name}.part keeps what has arrived."
                 ) from None
-            pause = min(cut.pause, LONGEST_PAUSE) if cut.pause is not None else 2 ** max(fruitless - 1, 0)
-            print(f"fetch {path.name}: {cut}; retrying in {pause} s", file=sys.stderr, flush=True)
+            pause = min(error.pause, LONGEST_PAUSE) if error.pause is not None else 2 ** max(fruitless - 1, 0)
+            print(f"fetch {path.name}: {error}; retrying in {pause} s", file=sys.stderr, flush=True)
             time.sleep(pause)
 
 
 def _stream(url: str, path: Path, file: IO[bytes]) -> Iterator[int | None]:
-    """Appends what is missing; yields the size of the whole file after each piece, None if nobody knows it."""
+    """Appends what is missing; yields the size of the whole file after each piece, None if unknown."""
     state = _beside(path, ".part.json")
     known = json.loads(state.read_text()) if state.exists() else {}
     if not known:
@@ -131,8 +131,10 @@ def _stream(url: str, path: Path, file: IO[bytes]) -> Iterator[int | None]:
     with _answer(urllib.request.Request(url, headers=headers), state) as response:  # noqa: S310
         if response.status == 206 and not _continues(response.headers, start, known):
             state.unlink(missing_ok=True)
-            raise _CutError("the server sent another range than requested")
-        if response.status != 206:  # no part was asked for, the server sends none, or it has another version now
+            raise _TransientError("the server sent another range than requested")
+        if (
+            response.status != 206
+        ):  # no range was requested, the server does not support ranges, or it has another version now
             start = 0
             _empty(file)
         length = response.headers.get("Content-Length")
@@ -149,7 +151,7 @@ def _stream(url: str, path: Path, file: IO[bytes]) -> Iterator[int | None]:
                 raise UserError(f"{path.name}.part cannot be written ({error.strerror}); free some space.") from None
             yield size
     if size is not None and file.tell() < size:
-        raise _CutError(f"the connection ended after {file.tell()} of {size} bytes")
+        raise _TransientError(f"the connection ended after {file.tell()} of {size} bytes")
 
 
 def _empty(file: IO[bytes]) -> None:
@@ -158,13 +160,13 @@ def _empty(file: IO[bytes]) -> None:
 
 
 def _version(headers: http.client.HTTPMessage) -> str | None:
-    """The server's name for the version of the file, if it has an exact one (W/ stands for weak)."""
+    """The server's identifier of the version of the file, if it is exact (W/ means weak)."""
     name = headers.get("ETag") or headers.get("Last-Modified")
     return None if name is None or name.startswith("W/") else name
 
 
 def _remember(state: Path, headers: http.client.HTTPMessage, size: int | None) -> None:
-    """Without an exact version nothing can be continued."""
+    """Records the version that is being downloaded. Without an exact version, no download can be resumed."""
     state.unlink(missing_ok=True)
     if name := _version(headers):
         with write_atomically(state) as beside:
@@ -172,27 +174,27 @@ def _remember(state: Path, headers: http.client.HTTPMessage, size: int | None) -
 
 
 def _continues(headers: http.client.HTTPMessage, start: int, known: Mapping[str, Any]) -> bool:
-    """Whether a part begins where it should, of the same version; some servers do not compare that by themselves."""
+    """Whether a range starts where requested, in the same version; some servers do not check that themselves."""
     begins = (headers.get("Content-Range") or "").startswith(f"bytes {start}-")
     return start > 0 and begins and _version(headers) in (None, known["version"])
 
 
 @contextmanager
 def _answer(request: urllib.request.Request, state: Path) -> Iterator[http.client.HTTPResponse]:
-    """The server's answer with a body that may be the file."""
+    """The server's response, if its body may be the file."""
     try:
         response = OPENER.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
             reason = f"{error.code} {error.reason}"
-            if error.code == 416:  # the file is shorter now than what has arrived of it
+            if error.code == 416:  # the file is now shorter than the partial one
                 state.unlink(missing_ok=True)
-                raise _CutError(reason) from None
+                raise _TransientError(reason) from None
             if error.code in TRANSIENT:
-                raise _CutError(reason, error.headers.get("Retry-After")) from None
+                raise _TransientError(reason, error.headers.get("Retry-After")) from None
             raise GoneError(reason) from None
     except (OSError, http.client.HTTPException) as error:
-        raise _CutError(_words(error)) from None
+        raise _TransientError(_words(error)) from None
     with response:
         if response.headers.get_content_type() == "text/html":
             raise GoneError("the server returned a web page")
@@ -203,7 +205,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read1(PIECE)
     except (OSError, http.client.HTTPException) as error:
-        raise _CutError(_words(error)) from None
+        raise _TransientError(_words(error)) from None
 
 
 def _words(error: Exception) -> str:
@@ -212,7 +214,7 @@ def _words(error: Exception) -> str:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to https, and from http to http: never to other schemes, nor out of an encrypted connection."""
+    """Follows redirects to https, and from http to http: never to other schemes, and never from https to http."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
         if newurl.partition(":")[0].lower() not in ("https", req.type):
@@ -224,7 +226,7 @@ OPENER = urllib.request.build_opener(_Redirects)
 
 
 def _check(file: Path, path: Path, url: str, sha256: str | None) -> None:
-    """Compares the digest of the file that is at `path` or will be there; removes it if it is only to be there."""
+    """Compares the digest of `file` (`path` or its partial file) with the expected one; removes a wrong partial one."""
     record = _beside(path, ".sha256")
     found = _digest(file, path.name)
     expected = sha256 or _recorded(record)

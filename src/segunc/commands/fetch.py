@@ -1,7 +1,7 @@
-"""Fetches datasets that are public and need no form: `python -m segunc.fetch isic18 --to data`.
+"""`segunc fetch`: downloads public datasets that need no registration.
 
-A download that was cut goes on where it stopped. Files with a published digest are checked against it; that of the
-others is recorded in `<file>.sha256` when they are first fetched, and checked from then on.
+An interrupted download resumes. Files with a published digest are checked against it; the digest of any other file is
+recorded in `<file>.sha256` at its first download, and checked from then on.
 """
 
 import argparse
@@ -18,21 +18,21 @@ class File(NamedTuple):
     """One file of a dataset."""
 
     path: str
-    """Where it goes, below the folder that the user names."""
+    """Where to put it, relative to the folder that the user gives."""
     url: str
     sha256: str | None = None
     """Published digest."""
 
 
 class Dataset(NamedTuple):
-    """What one name fetches."""
+    """What `segunc fetch <name>` downloads."""
 
     what: str
     files: tuple[File, ...]
     licence: str
     citation: str
     page: str
-    """For people: where the files are described, and found if an address has changed."""
+    """Web page that describes the files, and where to find them if an address has changed."""
 
 
 ISIC = "https://isic-archive.s3.amazonaws.com/challenges"
@@ -40,8 +40,8 @@ LIDC_CROPS = "https://storage.googleapis.com/hpunet-data/lidc_crops"
 IMA = "https://zenodo.org/records/14201693/files"
 ISIC_PAGE = "https://challenge.isic-archive.com/data/"
 
-# ISIC publishes no digests. Those of 2018, and that of segs.zip, are the ones in constantinpape/torch-em,
-# torch_em/data/datasets/medical/{isic,ima_plus_plus}.py; others who fetched the files of 2018 name the same.
+# ISIC does not publish digests. Those of 2018, and that of segs.zip, come from constantinpape/torch-em,
+# torch_em/data/datasets/medical/{isic,ima_plus_plus}.py; independent downloads of the 2018 files agree with them.
 ISIC18 = {
     "ISIC2018_Task1-2_Training_Input.zip": "80f98572347a2d7a376227fa9eb2e4f7459d317cb619865b8b9910c81446675f",
     "ISIC2018_Task1_Training_GroundTruth.zip": "99f8b2bb3c4d6af483362010715f7e7d5d122d9f6c02cac0e0d15bef77c7604c",
@@ -119,10 +119,10 @@ DATASETS = {
 
 
 def fetch(name: str, folder: Path) -> list[Path]:
-    """Fetches what is not yet in `folder` of the dataset `name`, one of DATASETS; returns where its files are.
+    """Downloads the files of the dataset `name` (one of DATASETS) that are not yet in `folder`; returns all paths.
 
-    Files that are there are checked and not fetched again. Raises UserError if one cannot be had, is not the published
-    one, or is no longer the one that was recorded.
+    Existing files are only checked. Raises UserError if a file cannot be downloaded, or has another digest than the
+    published or the recorded one.
     """
     if name not in DATASETS:
         raise UserError(f"unknown dataset '{name}'; choose one of {', '.join(DATASETS)}.")
@@ -148,7 +148,7 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=DATASETS, metavar="NAME", help="one of the names below")
-    parser.add_argument("--to", type=Path, default=Path("data"), metavar="FOLDER", help="where to (default: data)")
+    parser.add_argument("--to", type=Path, default=Path("data"), metavar="FOLDER", help="destination (default: data)")
     args = parser.parse_args(arguments)
     dataset = DATASETS[args.name]
     print(f"{dataset.what}\nlicence: {dataset.licence}\nplease cite: {dataset.citation}\nabout it: {dataset.page}")

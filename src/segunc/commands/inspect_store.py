@@ -1,4 +1,4 @@
-"""`segunc inspect`: what is in a dataset's store."""
+"""`segunc inspect`: prints what a dataset's store contains."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,10 @@ from segunc.data.overview import describe
 
 def main(arguments: Sequence[str]) -> int:
     """`segunc inspect <arguments>`."""
-    parser = argparse.ArgumentParser(prog="segunc inspect", description="What is in a dataset's store.")
+    parser = argparse.ArgumentParser(
+        prog="segunc inspect",
+        description="Prints what the store of a dataset contains: images, patients and masks per split.",
+    )
     parser.add_argument("store", type=Path, nargs="+", help="results/data/<dataset>.h5")
     print("\n\n".join(describe(path) for path in parser.parse_args(arguments).store))
     return 0

@@ -1,17 +1,17 @@
-"""Which job chooses the images that a round of active learning labels."""
+"""Which job selects the images that a round of active learning labels."""
 
-from segunc.cells import Cell, Step
 from segunc.catalogue.options import constant_of
+from segunc.cells import Cell, Step
 from segunc.config.schema import STRATEGY, Config
 
 
 def needs_model(config: Config, strategy: str) -> bool:
-    """Whether the strategy needs the model of the round before, so that its rounds wait for trainings."""
+    """Whether the strategy needs the model of the round before, so that a round waits for the training before it."""
     return constant_of(STRATEGY[0], config.strategies[strategy].method, "NEEDS") in ("uncertainty", "features")
 
 
 def acquisition(config: Config, cell: Cell) -> Step:
-    """The job that writes the labelled images of a round. Models share those that need no model."""
+    """The job that writes the labelled images of a round. Without a model, all models share the job."""
     if cell.round == 0:
         return "active_start", Cell(cell.dataset, seed=cell.seed)
     if needs_model(config, cell.strategy):

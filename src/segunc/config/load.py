@@ -5,10 +5,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from segunc.catalogue.options import available, options_of
-from segunc.config.schema import FORMAT, METHOD, STRATEGY, Config, ModelOverrides, Training, TrainingOverrides
+from segunc.config.schema import DEVICES, FORMAT, METHOD, STRATEGY, Config, ModelOverrides, Training, TrainingOverrides
 from segunc.runtime.errors import UserError
 
-DEVICES = ("auto", "cpu", "cuda")
+MOVED = {"threads": "set the threads of a rule with snakemake --set-threads, such as --set-threads train=4"}
+"""Top-level keys of earlier versions, and what to do instead."""
 
 
 class ConfigError(UserError):
@@ -16,11 +17,11 @@ class ConfigError(UserError):
 
 
 def load_with_device(raw: dict[str, Any]) -> tuple[str, Config]:
-    """Where networks run (config key `device`), which is no part of the experiment, and the validated config."""
+    """The key `device` ("auto", "cpu" or "cuda"), which is not part of the experiment, and the validated config."""
     rest = dict(raw)
     device = rest.pop("device", "auto")
     if device not in DEVICES:
-        raise ConfigError(f"config key device is '{device}', but may be {any_of(DEVICES)}.")
+        raise ConfigError(f"config key device is '{device}', but must be {any_of(DEVICES)}.")
     return device, load(rest)
 
 
@@ -43,17 +44,17 @@ def load(raw: dict[str, Any]) -> Config:
     for owner in ("grid", "active"):
         seeds = getattr(config, owner).seeds
         for seed in {s for s in seeds if seeds.count(s) > 1}:
-            mistakes.append(f"config key {owner}.seeds names {seed} twice; name it once.")
+            mistakes.append(f"config key {owner}.seeds lists {seed} twice; remove one.")
     for name in config.active.per_dataset:
         if name not in config.datasets:
-            mistakes.append(f"config key active.per_dataset has '{name}', but may have {any_of(config.datasets)}.")
+            mistakes.append(f"config key active.per_dataset.{name} is unknown; it must be {any_of(config.datasets)}.")
     for name, strategy in config.strategies.items():
         if name == "start":
             mistakes.append("config key strategies.start is reserved for round 0; choose another id.")
         if name == "random" and strategy.method != "random":
             mistakes.append(
-                f"config key strategies.random.method is '{strategy.method}', but must be 'random', with which the "
-                "others are compared; give yours another id."
+                f"config key strategies.random.method is '{strategy.method}', but must be 'random', because the "
+                "other strategies are compared with it; give yours another id."
             )
         mistakes += _wrong_options(f"strategies.{name}", "method", strategy.method, strategy.options, *STRATEGY)
     smallest = 2 ** (len(config.backbone.filters) - 1)
@@ -72,7 +73,7 @@ def load(raw: dict[str, Any]) -> Config:
         for dataset_id, override in model.per_dataset.items():
             if dataset_id not in config.datasets:
                 mistakes.append(
-                    f"config key {key}.per_dataset has '{dataset_id}', but may have {any_of(config.datasets)}."
+                    f"config key {key}.per_dataset.{dataset_id} is unknown; it must be {any_of(config.datasets)}."
                 )
             elif model.method in available(METHOD[0]):
                 merged = {**model.options, **override.options}
@@ -93,7 +94,11 @@ def load(raw: dict[str, Any]) -> Config:
 
 
 def training_of(config: Config, dataset: str, model: str, active: bool = False) -> Training:
-    """The global training, overlaid by the dataset's, the model's, the model's there, and maybe active learning's."""
+    """How a model is trained on a dataset: the global training with its overrides.
+
+    Later ones win: the dataset's, the model's, the model's on this dataset, and with `active` those of active learning.
+    Raises ConfigError if the result is inconsistent.
+    """
     entry = config.models[model]
     override = entry.per_dataset.get(dataset, ModelOverrides())
     values = config.training.model_dump()
@@ -102,26 +107,26 @@ def training_of(config: Config, dataset: str, model: str, active: bool = False) 
         layers.append(config.active.training)
         layers.append(config.active.per_dataset.get(dataset, TrainingOverrides()))
     for layer in layers:
-        said = layer.model_dump(exclude_unset=True)
-        if isinstance(said.get("augmentation"), dict) and values["augmentation"] is not None:
-            said["augmentation"] = {**values["augmentation"], **said["augmentation"]}
-        values.update(said)
+        given = layer.model_dump(exclude_unset=True)
+        if isinstance(given.get("augmentation"), dict) and values["augmentation"] is not None:
+            given["augmentation"] = {**values["augmentation"], **given["augmentation"]}
+        values.update(given)
     try:
         return Training.model_validate(values)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         keys = ["training", f"datasets.{dataset}.training", f"models.{model}.training"]
         keys += ["active.training"] if active else []
-        raise ConfigError(f"config keys {', '.join(keys[:-1])} and {keys[-1]} do not fit together: {reason}.") from None
+        raise ConfigError(f"config keys {', '.join(keys[:-1])} and {keys[-1]} are inconsistent: {reason}.") from None
 
 
 def _wrong_selection(key: str, ids: list[str], catalogue: dict[str, Any]) -> list[str]:
     mistakes = []
     for position, name in enumerate(ids):
         if name not in catalogue:
-            mistakes.append(f"config key {key}.{position} is '{name}', but may be {any_of(catalogue)}.")
+            mistakes.append(f"config key {key}.{position} is '{name}', but must be {any_of(catalogue)}.")
         elif name in ids[:position]:
-            mistakes.append(f"config key {key} names '{name}' twice; name it once.")
+            mistakes.append(f"config key {key} lists '{name}' twice; remove one.")
     return mistakes
 
 
@@ -131,7 +136,7 @@ def any_of(names: Any) -> str:
 
 def _wrong_options(key: str, role: str, name: str, options: dict[str, Any], family: str, function: str) -> list[str]:
     if name not in available(family):
-        return [f"config key {key}.{role} is '{name}', but may be {any_of(available(family))}."]
+        return [f"config key {key}.{role} is '{name}', but must be {any_of(available(family))}."]
     model = options_of(family, name, function)
     try:
         model.model_validate(options)
@@ -141,13 +146,17 @@ def _wrong_options(key: str, role: str, name: str, options: dict[str, Any], fami
 
 
 def _sentences(error: ValidationError, root: type[BaseModel], prefix: str = "") -> list[str]:
-    """One sentence per mistake: the key, what stands there, what may stand there."""
+    """One sentence per mistake: the key, its value, and what is allowed."""
     sentences = []
     for mistake in error.errors():
         path = [str(part) for part in mistake["loc"] if part != "[key]"]
         key = prefix + ".".join(path) if path else prefix.rstrip(".")
-        if mistake["type"] == "extra_forbidden":
+        if mistake["type"] == "extra_forbidden" and key in MOVED:
+            sentences.append(f"config key {key} is unknown; {MOVED[key]}.")
+        elif mistake["type"] == "extra_forbidden":
             known = _fields_at(root, path[:-1])
+            if root is Config and len(path) == 1:
+                known = sorted([*known, "device"])
             sentences.append(f"config key {key} is unknown; known here: {', '.join(known)}.")
         elif mistake["type"] == "missing":
             sentences.append(f"config key {key} is missing; give it a value.")
@@ -159,7 +168,7 @@ def _sentences(error: ValidationError, root: type[BaseModel], prefix: str = "") 
 
 
 def _fields_at(model: Any, path: list[str]) -> list[str]:
-    """Names of the fields of the model that `path` leads to from `model`, through dicts and optional fields."""
+    """Names of the fields of the model at `path` below `model`, through dicts and optional fields."""
     for part in path:
         if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
             model = model.model_fields[part].annotation

@@ -1,10 +1,10 @@
-"""Where a dataset's raw data is, and whether it changed."""
+"""Finding a dataset's raw data, and digests that show whether it has changed."""
 
 import re
 from pathlib import Path
 
-from segunc.config.load import ConfigError, any_of
 from segunc.catalogue.options import options_of, raw_options
+from segunc.config.load import ConfigError, any_of
 from segunc.config.schema import FORMAT, Config
 from segunc.data.fingerprint import remembered_digest
 
@@ -13,7 +13,7 @@ ARCHIVE = re.compile(r"\.(zip|tar|tar\.gz|tgz)$")
 
 
 def raw_data(config: Config, dataset: str) -> dict[str, str]:
-    """Paths of the dataset's raw data by option name, found in `raw_folders`; ConfigError where one is missing."""
+    """Paths of the dataset's raw data by option name, found in `raw_folders`; ConfigError if one is missing."""
     entry = config.datasets[dataset]
     options = options_of(FORMAT[0], entry.format, FORMAT[1])(**entry.options)
     found = {}
@@ -21,7 +21,7 @@ def raw_data(config: Config, dataset: str) -> dict[str, str]:
         if getattr(options, name) is None:
             continue
         value = str(entry.options[name])
-        # From where the workflow runs, else from the checkout; as distributed, else unpacked.
+        # Relative to the working directory, else to the checkout; as distributed, else unpacked.
         folders = [start / folder for folder in config.raw_folders for start in (Path(), CHECKOUT)]
         candidates = [folder / name for folder in folders for name in (value, ARCHIVE.sub("", value))]
         try:
@@ -33,13 +33,13 @@ def raw_data(config: Config, dataset: str) -> dict[str, str]:
             ) from None
         if path is None:
             raise ConfigError(
-                f"config key datasets.{dataset}.options.{name} is '{value}', but no such file or folder lies in "
-                f"{any_of(config.raw_folders)}; put it there or name its folder in raw_folders."
+                f"config key datasets.{dataset}.options.{name} is '{value}', but no such file or folder is in "
+                f"{any_of(config.raw_folders)}; put it there or add its folder to raw_folders."
             )
         found[name] = path.as_posix()
     return found
 
 
 def raw_digests(config: Config, dataset: str, memory: Path) -> dict[str, str]:
-    """SHA-256 of the raw data's content by option name; `memory` is a file that remembers digests between runs."""
+    """SHA-256 of the raw data's content by option name; `memory` is a file that caches digests between runs."""
     return {name: remembered_digest(Path(path), memory) for name, path in raw_data(config, dataset).items()}

@@ -1,6 +1,6 @@
 """What the config may specify: `config.yaml` and its overlays as typed classes.
 
-A key that `config.yaml` sets is required here; only keys that it omits have a default, so each default is in one place.
+A key that `config.yaml` sets is required here; only keys that it omits have a default. So each default is in one place.
 
 `python -m segunc.config.schema > workflow/schemas/config.schema.json` writes the JSON schema for editors.
 """
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, create_model
 from pydantic import model_validator as validator
 
-from segunc.cells import Cell, Step
 from segunc.catalogue.options import available, options_of
+from segunc.cells import Cell, Step
 
 FORMAT = ("data/formats", "read")
 METHOD = ("models", "build")
 STRATEGY = ("strategies", "pick")
 """Families of files with one entry function each, whose keyword-only arguments are options of the config."""
+
+DEVICES = ("auto", "cpu", "cuda")
+"""Values of the key `device`, where networks run: a setting of the run, not part of the experiment (Config)."""
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -52,7 +55,7 @@ class Split(Strict):
 
 
 class Augmentation(Strict):
-    """Random changes of training images, with the same geometry for their masks."""
+    """Random transformations of training images, with the same geometry for their masks."""
 
     flip: bool = Field(True, description="horizontal and vertical flips, each with probability 1/2")
     rotation: float = Field(180, ge=0, le=180, description="rotation by up to this many degrees either way")
@@ -60,7 +63,7 @@ class Augmentation(Strict):
 
 
 class Training(Strict):
-    """How a network is trained. The weights kept are those of the best validation."""
+    """How a network is trained. The weights with the best validation are kept."""
 
     steps: PositiveInt | None = Field(description="budget in gradient steps (give steps or epochs)")
     epochs: PositiveInt | None = Field(None, description="budget in passes through the training images")
@@ -75,10 +78,10 @@ class Training(Strict):
     gradient_clip: PositiveFloat | None = Field(description="largest norm of the gradient; null: any")
     annotators: Literal["shuffled", "index"] = Field(
         "shuffled",
-        description="which mask is whose: the slots shuffled once per nodule or lesion, or as they are in the raw data",
+        description="order of the annotators: shuffled once per nodule or lesion, or as in the raw data",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="bfloat16 autocast; auto: where the hardware has it"
+        "auto", description="bfloat16: autocast; auto: bfloat16 if the hardware supports it"
     )
     augmentation: Augmentation | None = Field(Augmentation(), description="null: none")
 
@@ -90,7 +93,7 @@ class Training(Strict):
 
 
 def _partial(model: type[BaseModel]) -> Any:
-    """The same fields with the same bounds, each optional: what an overlay of `model` may say."""
+    """The same fields with the same bounds, each optional: the keys that an overlay of `model` may replace."""
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         described = Field(description=field.description)
@@ -113,11 +116,11 @@ class Backbone(Strict):
 
 
 class Dataset(Strict):
-    """One dataset: where its raw data is, how it becomes images of one size, how patients are split."""
+    """One dataset: its raw data, how images are brought to one size, how patients are split."""
 
     label: str = Field(description="name in tables and figures")
     format: str = Field(description="raw format: a file in src/segunc/data/formats")
-    options: dict[str, Any] = Field({}, description="options of the raw format, with the raw data's name")
+    options: dict[str, Any] = Field({}, description="options of the raw format, including the names of raw data")
     size: PositiveInt = Field(description="height and width of the images, in pixels")
     resize: Literal["crop", "area"] = Field("crop", description="how to get there: crop the centre, or average areas")
     split: Split = Split()
@@ -125,20 +128,20 @@ class Dataset(Strict):
 
 
 class ModelOverrides(Strict):
-    """What a model does differently on one dataset."""
+    """What differs for a model on one dataset."""
 
     options: dict[str, Any] = {}
     training: TrainingOverrides = TrainingOverrides()
 
 
 class Model(Strict):
-    """One model: the method, its options, and how its training differs from the global one."""
+    """One model: its method, its options, and how its training differs from the global one."""
 
     label: str = Field(description="name in tables and figures")
     method: str = Field(description="a file in src/segunc/models")
     options: dict[str, Any] = Field({}, description="options of the method")
     training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the dataset's training")
-    per_dataset: dict[Identifier, ModelOverrides] = Field({}, description="what is different on single datasets")
+    per_dataset: dict[Identifier, ModelOverrides] = Field({}, description="overrides for single datasets")
 
 
 class Strategy(Strict):
@@ -150,7 +153,7 @@ class Strategy(Strict):
 
 
 class Active(Strict):
-    """Active learning: the cells to compute, and how many images are labelled when. An empty list: none."""
+    """Active learning: the cells to compute, and how many images each round labels. An empty list turns it off."""
 
     datasets: list[Identifier] = Field(description="ids from the catalogue `datasets`")
     models: list[Identifier] = Field(description="ids from the catalogue `models`")
@@ -159,10 +162,10 @@ class Active(Strict):
         description="one initial labelled set and one chain of rounds per seed"
     )
     start: PositiveInt = Field(description="images labelled in round 0")
-    add: PositiveInt = Field(description="images picked per round")
+    add: PositiveInt = Field(description="images to label per round")
     rounds: int = Field(ge=0, description="rounds after round 0")
     training: TrainingOverrides = Field(description="replaces keys of the cell's training")
-    per_dataset: dict[Identifier, TrainingOverrides] = Field({}, description="what is different on single datasets")
+    per_dataset: dict[Identifier, TrainingOverrides] = Field({}, description="overrides for single datasets")
 
 
 class Statistics(Strict):
@@ -174,7 +177,7 @@ class Statistics(Strict):
 
 
 class Missing(Strict):
-    """A job whose results are missing: tables and figures are made without them, and list them."""
+    """A job whose results are missing. Tables and figures are built without them, and list them."""
 
     step: str = Field(description="name of its rule")
     cell: dict[str, str] = Field(description="its wildcards")
@@ -197,9 +200,9 @@ class Config(Strict):
     statistics: Statistics
     strategies: dict[Identifier, Strategy]
     active: Active
-    raw_folders: list[str] = Field(description="folders in which raw data is searched, in this order")
+    raw_folders: list[str] = Field(description="folders to search for raw data, in this order")
     missing: list[Missing] = Field(
-        [], description="results that a run with --keep-going could not make; written by the workflow itself"
+        [], description="results that a run with --keep-going could not produce; set by the workflow itself"
     )
 
     @cached_property
@@ -209,8 +212,14 @@ class Config(Strict):
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of the config, with the options of every raw format and method that segunc has."""
+    """JSON schema of the config, with the options of every raw format, model and strategy."""
     result = Config.model_json_schema()
+    result["properties"]["device"] = {
+        "title": "Device",
+        "description": "where networks run; auto: on a GPU if there is one",
+        "enum": list(DEVICES),
+        "default": "auto",
+    }
     result["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     for owner, role, (family, function) in (
         ("Dataset", "format", FORMAT),

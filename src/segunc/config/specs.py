@@ -1,7 +1,7 @@
-"""Specs: the settings that the result of one cell depends on, as JSON text. The rules name the function of each step.
+"""Specs: the settings that a job's results depend on, as JSON text. Each rule names its function here.
 
 A spec contains every setting that the result depends on and nothing else: no label in a training, no device, no thread
-count. So a new name in a figure, or another machine, reruns no training. The types that stages read are beside the code
+count. So another label or another machine reruns no training. The types that stages read are beside the code
 that uses them (`segunc.learning.train_spec`).
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from segunc import cells
+from segunc.catalogue.options import constant_of, options_of, raw_options
 from segunc.cells import Cell
 from segunc.config.acquisition import acquisition
 from segunc.config.load import training_of
-from segunc.catalogue.options import constant_of, options_of, raw_options
 from segunc.config.schema import FORMAT, METHOD, STRATEGY, Config, ModelOverrides, Training
 
 
@@ -124,7 +124,7 @@ def figure_of_active_learning(config: Config, cell: Cell) -> str:
 
 
 def active_picks(config: Config, cell: Cell) -> str:
-    """A figure of the first model's and seed's picks: the same labels, `strategies` with picks, the `missing` others."""
+    """A figure of the first model's and seed's picks: labels, `strategies` with picks, the `missing` others."""
     labels = {
         "datasets": {cell.dataset: config.datasets[cell.dataset].label},
         **{family: _labels(config, family, "active") for family in ("models", "strategies")},

@@ -23,7 +23,7 @@ BEHIND = {
     "active_acquire_with_model": "active_train",
 }
 """The rules that run a network, on a GPU if there is one, and the rule that trains it."""
-Datasets = Mapping[str, costs.Data]
+Datasets = Mapping[str, costs.DatasetSize]
 
 
 def datasets_of(of: Parsed) -> Datasets:

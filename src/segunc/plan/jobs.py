@@ -95,16 +95,11 @@ def done(rules: Rules, config: Config, jobs: Sequence[Job], folder: Path) -> lis
             if job.rule == FROM_RAW:
                 spec = specs.prepare(config, job.cell, record.spec.get("raw", {}))
             else:
-                spec = rules.param(job.rule, "spec", wildcards_of(job))
+                spec = rules.param(job.rule, "spec", job.cell.wildcards)
             current = records.same_settings(record, spec) and same_code(tuple(record.code.items()))
             current = current and all((folder / path).exists() for path in job.outputs)
         result.append(record is not None and current)
     return result
-
-
-def wildcards_of(job: Job) -> dict[str, str]:
-    """The wildcards of a job as Snakemake has them."""
-    return {name: str(value) for name, value in job.cell._asdict().items() if value != ""}
 
 
 def _digest(module: str) -> str | None:

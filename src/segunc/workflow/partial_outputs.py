@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segunc.cells import Cell
 from segunc.workflow import snakemake_internals
 
 
@@ -53,13 +54,12 @@ def _collects(job: Any) -> bool:
 
 
 def _cell(job: Any) -> dict[str, str]:
-    return {name: str(value) for name, value in job.wildcards.items()}
+    return Cell.of(job.wildcards).wildcards
 
 
 def sentence_of(job: Any) -> str:
     """Why a job failed, by the last words of its log; `job` is Snakemake's."""
-    cell = " ".join(str(value) for value in job.wildcards)
-    return f"{job.rule.name} {cell} failed: {_last_words(Path(job.log[0]))}"
+    return f"{job.rule.name} {Cell.of(job.wildcards)} failed: {_last_words(Path(job.log[0]))}"
 
 
 def _last_words(log: Path) -> str:

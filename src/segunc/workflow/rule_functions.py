@@ -33,8 +33,8 @@ def name(wildcards: Mapping[str, str], input: Any) -> str:
 
 
 def cell_options(wildcards: Mapping[str, str], input: Any) -> str:
-    """The wildcards as options of a stage: `--dataset lidc --model unet --seed 0`."""
-    return " ".join(f"--{key} {value}" for key, value in wildcards.items())
+    """The cell as options of a stage: `--dataset lidc --model unet --seed 0`."""
+    return " ".join(f"--{name} {value}" for name, value in Cell.of(wildcards).wildcards.items())
 
 
 def input_options(wildcards: Mapping[str, str], input: Mapping[str, Any]) -> str:

@@ -37,8 +37,7 @@ def read(
     data: Path,  # folder, zip or tar with `images` and `masks`
     channels: Literal[1, 3],  # 1: grey images, 3: RGB
     patients: Path | None = None,  # csv with columns image, patient and maybe group, split (train, val or test)
-    intensity: Intensity
-    | None = None,  # values that become black and white, [low, high] or minmax; null: 8-bit as it is
+    intensity: Intensity | None = None,  # values for black and white, [low, high] or minmax; null: 8-bit as it is
 ) -> Iterator[ImageRecord | Dropped]:
     """Images in natural order of their ids.
 

@@ -43,7 +43,7 @@ def read(
     xml: Path | None = None,  # folder or archive with the radiologists' XML; null: it is among the scans
     spacing_mm: PositiveFloat | None = 0.5,  # millimetres per pixel to resample to, within slices; null: as scanned
     crop: PositiveInt = 128,  # side in pixels of the square around a nodule, after resampling
-    intensity: Intensity = "minmax",  # values that become black and white: [low, high] in HU, or minmax of each square
+    intensity: Intensity = "minmax",  # values for black and white: [low, high] in HU, or minmax of each square
 ) -> Iterator[ImageRecord | Dropped]:
     """Grey images in natural order of patient, then by nodule and slice.
 

@@ -1,0 +1,95 @@
+"""Specs: what each job's results depend on, and nothing else."""
+
+import json
+
+import pytest
+from helpers.config import changed, read_config
+
+from segunc.cells import Cell
+from segunc.config import specs
+from segunc.config.load import load
+from segunc.config.schema import Config
+
+LUNG = Cell("phantom_lung", "unet", seed=0)
+
+
+@pytest.fixture
+def raw() -> dict:
+    return read_config()
+
+
+def all_specs(config: Config) -> dict[str, str]:
+    pick = Cell("phantom_lung", "unet", "power_bald", 0, 1)
+    return {
+        "data": specs.prepare(config, Cell("phantom_lung"), {}),
+        "lung": specs.train(config, LUNG._replace(model="prob_unet")),
+        "skin": specs.train(config, LUNG._replace(dataset="phantom_skin", model="prob_unet")),
+        "unet": specs.train(config, LUNG),
+        "sample": specs.sample(config, LUNG),
+        "tables": specs.tabulate(config, Cell()),
+        "figure": specs.figure(config, Cell()),
+        "images": specs.contact_sheet(config, Cell("phantom_skin")),
+        "samples": specs.figure_of_samples(config, Cell("phantom_skin")),
+        "start": specs.active_start(config, Cell("phantom_lung", seed=0)),
+        "pick": specs.active_acquire(config, pick),
+        "active": specs.active_train(config, pick),
+        "active tables": specs.active_tabulate(config, Cell()),
+        "curves": specs.figure_of_active_learning(config, Cell()),
+        "picks": specs.active_picks(config, Cell("phantom_lung")),
+    }
+
+
+def test_specs_contain_what_results_depend_on_and_nothing_else(raw: dict) -> None:
+    before = all_specs(load(raw))
+
+    def touched(key: str, value: object) -> set[str]:
+        after = all_specs(load(changed(raw, key, value)))
+        return {name for name in before if before[name] != after[name]}
+
+    figures = {"figure", "samples", "curves", "picks"}
+    assert touched("models.unet.label", "Net") == figures
+    assert touched("datasets.phantom_lung.label", "Lung") == {"figure", "curves", "picks"}
+    assert touched("datasets.phantom_skin.label", "Skin") == {"figure", "images", "samples", "curves"}
+    assert touched("strategies.entropy.label", "Entropy") == {"curves", "picks"}
+    assert touched("raw_folders", ["elsewhere"]) == set()
+    assert touched("grid.seeds", [0, 1]) == {"tables"}
+    assert touched("active.seeds", [0, 1]) == {"active tables"}
+    assert touched("active.rounds", 3) == {"active tables"}
+    assert touched("strategies.power_bald.label", "Power") == set()
+    assert touched("active.start", 5) == {"start"}
+    assert touched("active.add", 5) == {"pick"}
+    assert touched("strategies.power_bald.options", {"beta": 2}) == {"pick"}
+    assert touched("active.training.steps", 5) == {"active"}
+    assert touched("training.patience", 5) == {"lung", "skin", "unet"}
+    assert touched("training.validate_every", 5) == {"lung", "skin", "unet"}
+    assert touched("datasets.phantom_lung.size", 32) == {"data"}
+    assert touched("datasets.phantom_lung.training", {"batch_size": 8}) == {"lung", "unet", "active"}
+    assert touched("models.prob_unet.options.beta", 0.1) == {"lung", "skin"}
+    assert touched("models.prob_unet.per_dataset", {"phantom_skin": {"options": {"beta": 0.1}}}) == {"skin"}
+    assert touched("training.gradient_clip", 1) == {"lung", "skin", "unet", "active"}
+    assert touched("training.augmentation", None) == {"lung", "skin", "unet", "active"}
+    assert touched("draws", 32) == {"sample", "pick"}
+    assert touched("statistics.resamples", 10) == {"tables"}
+    assert touched("statistics.confidence", 0.9) == {"tables", "active tables", "curves"}
+
+
+def test_missing_results_are_in_the_specs_of_what_lists_them(raw: dict) -> None:
+    entry = {"step": "sample", "cell": {"dataset": "phantom_lung", "model": "unet", "seed": "0"}, "why": "failed"}
+    scores = {**entry, "step": "evaluate"}
+    round_ = {**entry["cell"], "strategy": "random", "round": "1"}
+    test = {"step": "active_evaluate", "cell": round_, "why": "failed"}
+    config = load({**raw, "missing": [entry, scores, test]})
+    shown = json.loads(specs.figure_of_samples(config, Cell("phantom_lung")))
+    assert shown["missing"] == ["unet"] and shown["models"] == ["ensemble", "mc_dropout", "prob_unet"]
+    assert json.loads(specs.figure_of_samples(config, Cell("phantom_skin")))["missing"] == []
+    listed = json.loads(specs.tabulate(config, Cell()))["missing"]
+    assert listed == [{"step": "evaluate", "dataset": "phantom_lung", "model": "unet", "seed": 0, "why": "failed"}]
+    [listed] = json.loads(specs.active_tabulate(config, Cell()))["missing"]
+    assert listed == {
+        "dataset": "phantom_lung",
+        "model": "unet",
+        "strategy": "random",
+        "seed": 0,
+        "round": 1,
+        "why": "failed",
+    }

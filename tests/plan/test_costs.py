@@ -1,0 +1,94 @@
+"""Costs: work and bytes from the shapes of images and networks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.config import merged, read_config
+from helpers.workflow import TINY
+
+from segunc.cells import Cell
+from segunc.config import specs
+from segunc.config.load import load_with_device
+from segunc.config.schema import Config
+from segunc.learning.train_spec import TrainSpec
+from segunc.plan import costs
+from segunc.plan.costs import DatasetSize
+
+NOWHERE = Path("no-such-store.h5")
+
+
+def config_of(overlay: dict[str, Any]) -> Config:
+    return load_with_device(merged(read_config(), overlay))[1]
+
+
+def spec_of(config: Config, model: str) -> TrainSpec:
+    return json.loads(specs.train(config, Cell("phantom_lung", model, seed=0)))
+
+
+def size_of(config: Config) -> DatasetSize:
+    return costs.data_of(config.datasets["phantom_lung"], NOWHERE)
+
+
+def test_work_grows_with_what_it_depends_on() -> None:
+    config = config_of(TINY)
+    spec = {model: spec_of(config, model) for model in config.grid.models}
+    data = size_of(config)
+    # 14 patients with 2 images each.
+    assert (data.images, data.train, data.val, data.test, data.channels, data.annotators) == (28, 20, 4, 4, 1, 4)
+
+    def work(model: str, steps: int | None = None, **changed: int) -> float:
+        return costs.train_work(spec[model], data._replace(**changed), True, steps)[0]
+
+    # Four members; and by hand: 6 steps of 16 images of 32x32 pixels, three times the forward pass of a network with 4
+    # and 8 filters: 9 * (1*4 + 2*4*4) at full size, 9 * (4*8 + 2*8*8) at half of it, 9 * (12*4 + 2*4*4) at full size.
+    assert work("unet") == 3 * 6 * 16 * 32**2 * 9 * (36 + 160 / 4 + 80)
+    assert work("ensemble") == 4 * work("unet")
+    assert work("unet", size=64) == 4 * work("unet")
+    assert work("unet", steps=12) == 2 * work("unet")
+    assert work("unet") < work("prob_unet") < 3 * work("unet")
+    sampled = [costs.sample_work(spec[model], data, 10, 16)[0] for model in ("unet", "ensemble", "mc_dropout")]
+    assert sampled[1] == 4 * sampled[0] and sampled[0] < sampled[2] < 16 * sampled[0]
+
+
+def test_passes_are_those_of_training_validation_and_sampling() -> None:
+    """Batches of 16 in training, of 64 in validation, of 32 in sampling; a U-Net runs once per image."""
+    config = config_of(TINY)
+    spec, data = spec_of(config, "unet"), size_of(config)._replace(val=128)
+    forward_and_backward = 3 * 6
+    assert costs.train_work(spec, data, True)[2] == pytest.approx(forward_and_backward)
+    # Two validations in 6 steps, two batches each.
+    assert costs.train_work(spec, data, False)[2] == pytest.approx(forward_and_backward + 2 * 2)
+    assert costs.sample_work(spec, data, 320, 16)[2] == pytest.approx(10)
+
+
+def test_validation_is_counted_with_its_samples() -> None:
+    """A Monte Carlo dropout network runs its deeper part 8 times per validation image."""
+    config = config_of(TINY)
+    spec, data = spec_of(config, "mc_dropout"), size_of(config)
+    validation = costs.train_work(spec, data, False) - costs.train_work(spec, data, True)
+    # Two validations, with half as many passes per image as sampling, whose batches are half as large.
+    assert np.allclose(validation[:2], 2 * costs.sample_work(spec, data, data.val, 8)[:2])
+    assert validation[2] == pytest.approx(costs.sample_work(spec, data, data.val, 8)[2])
+
+
+def test_early_stopping_is_expected_and_bounded() -> None:
+    config = config_of(merged(TINY, {"training": {"steps": 1000, "validate_every": 10, "patience": 3}}))
+    data = size_of(config)
+    training = spec_of(config, "unet")["training"]
+    assert (costs.expected_steps(training, data), costs.budget(training, data)) == (150, 1000)
+    training.update({"steps": None, "epochs": 7, "validate_every": None, "patience": None})
+    # 20 training images in batches of 16.
+    assert costs.expected_steps(training, data) == 14
+
+
+def test_disk_of_weights_is_that_of_their_shapes() -> None:
+    config = config_of({})
+    data = size_of(config)
+    sizes = {model: costs.weights_bytes(spec_of(config, model), data) for model in config.grid.models}
+    # The files of docs/results.md: 617, 2,470 and 1,370 kB.
+    assert sizes["unet"] == pytest.approx(617e3, rel=0.1)
+    assert sizes["ensemble"] == pytest.approx(2470e3, rel=0.1)
+    assert sizes["prob_unet"] == pytest.approx(1370e3, rel=0.1)
