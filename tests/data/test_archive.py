@@ -388,7 +388,9 @@ class TestGzip:
         if not full.exists():
             pytest.skip("no /dev/full")
         monkeypatch.setattr(tempfile, "TemporaryFile", lambda: full.open("wb", buffering=0))
-        refused(tarred(folder), r"cannot be unpacked to .* \(No space left on device\); make room there or set TMPDIR to")
+        refused(
+            tarred(folder), r"cannot be unpacked to .* \(No space left on device\); make room there or set TMPDIR to"
+        )
 
 
 class TestZip:

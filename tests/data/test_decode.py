@@ -151,8 +151,8 @@ REFUSED = [
         "x.png has several 16-bit channels, but colour images need 8 bits; convert it.",
         id="16-bit RGB PNG",
     ),
-    pytest.param(png(2, 2, 16, 6, 2 * (b"\0" + RNG.bytes(16))), "x.png has several channels of 16 bits", id="RGBA"),
-    pytest.param(png(2, 2, 16, 4, 2 * (b"\0" + RNG.bytes(8))), "x.png has several channels of 16 bits", id="LA"),
+    pytest.param(png(2, 2, 16, 6, 2 * (b"\0" + RNG.bytes(16))), "x.png has several 16-bit channels", id="RGBA"),
+    pytest.param(png(2, 2, 16, 4, 2 * (b"\0" + RNG.bytes(8))), "x.png has several 16-bit channels", id="LA"),
     pytest.param(
         encoded(GREY, "TIFF", save_all=True, append_images=[Image.fromarray(GREY)] * 2),
         "x.png has 3 pages, but one is needed; save each as a file of its own.",

@@ -211,9 +211,9 @@ BAD = {
     "bytes": ({"a": crop(1, image=SMALL)}, r"an array of uint8 with the shape \(24, 24\), but must be floats"),
     "colour": (
         {"a": crop(1, image=np.zeros((24, 24, 3)))},
-        r"an array of float64 with the shape \(24, 24, 3\), but is",
+        r"an array of float64 with the shape \(24, 24, 3\), but must",
     ),
-    "empty image": ({"a": crop(1, image=np.zeros((0, 24)))}, r"an array of float64 with the shape \(0, 24\), but is"),
+    "empty image": ({"a": crop(1, image=np.zeros((0, 24)))}, r"an array of float64 with the shape \(0, 24\), but must"),
     "image is a list": ({"a": crop(1, image=[[0.5]])}, "^the image of 'a' in .* is not an array but a list; give"),
     "three masks": ({"a": crop(1, masks=[SMALL] * 3)}, "^'a' in .* does not have 4 masks, one per annotator; add"),
     "five masks": ({"a": crop(1, masks=np.zeros((5, 24, 24)))}, "^'a' in .* does not have 4 masks, one per annotator"),

@@ -19,7 +19,6 @@ from segunc.data.archive import digest
 from segunc.data.preparation import prepare
 from segunc.data.store import CHUNK, ImageRecord, read_attributes, read_split
 from segunc.runtime.errors import UserError
-from segunc.runtime.progress import Progress, clock
 
 SPLIT = {"train": 0.34, "val": 0.33, "test": 0.33, "seed": 0}
 SPEC = {"format": "lidc_slices", "options": {}, "size": 16, "resize": "crop", "split": SPLIT}
@@ -263,24 +262,3 @@ def test_patients_decide_the_split(lidc_folder, tmp_path):
         file.unlink()
     with pytest.raises(UserError, match=r"2 patient\(s\) cannot be split"):
         prepare(SPEC, {"slices": lidc_folder}, tmp_path / "b.h5")
-
-
-def test_progress_reports_what_how_far_and_how_long(monkeypatch, capsys):
-    now = [0.0]
-    monkeypatch.setattr("segunc.runtime.progress.time.monotonic", lambda: now[0])
-    progress = Progress("train lidc unet seed 0", 2500)
-    for seconds, done in ((0, 0), (4, 100), (20, 500), (21, 510), (30, 2500)):
-        now[0] = seconds
-        progress.update(done, "loss 0.05")
-    assert capsys.readouterr().err.splitlines() == [
-        "train lidc unet seed 0: 500/2500 (20%), 1:20 left, loss 0.05",
-        "train lidc unet seed 0: 2500/2500 (100%), loss 0.05",
-    ]
-    unknown = Progress("prepare lidc")
-    now[0] = 40
-    unknown.update(1200)
-    assert capsys.readouterr().err == "prepare lidc: 1200\n"
-
-
-def test_clock():
-    assert [clock(seconds) for seconds in (0, 59.6, 80, 3600, 7325)] == ["0:00", "1:00", "1:20", "1:00:00", "2:02:05"]

@@ -344,29 +344,22 @@ COLUMN = [
     Edit("src/segunc/evaluation/tables.py", '"n_undefined", "seed_sd"]', '"n_undefined", "seed_sd", "seed_max"]'),
 ]
 RESULTS_FOLDER = [Edit("workflow/rules/common.smk", '    results="results",', '    results="elsewhere",')]
-# The fields of Cell keep their names; where wildcards become cells and cells wildcards, the new name is translated.
+# The fields of Cell keep their names; the new name is translated where wildcards become cells and cells wildcards.
 WILDCARD = [
-    Edit("workflow/rules/common.smk", '    cell="{dataset}/{model}/', '    cell="{dataset}/{network}/'),
-    Edit("workflow/rules/common.smk", '    round="{dataset}/{model}/', '    round="{dataset}/{network}/'),
-    Edit("workflow/rules/common.smk", "experiment.models[wildcards.model]", "experiment.models[wildcards.network]"),
-    Edit("workflow/rules/common.smk", "(wildcards.dataset, wildcards.model,", "(wildcards.dataset, wildcards.network,"),
-    Edit(
-        "workflow/rules/active.smk",
-        'spec("active_train", "dataset", "model",',
-        'spec("active_train", "dataset", "network",',
-    ),
+    Edit("workflow/rules/common.smk", '    cell="<dataset>/{model}/', '    cell="<dataset>/{network}/'),
+    Edit("workflow/rules/common.smk", '    round="<dataset>/{model}/', '    round="<dataset>/{network}/'),
     Edit("Snakefile", '    model="|".join(', '    network="|".join('),
     Edit("src/segunc/cells.py", "cls(**{name: ", 'cls(**{{"network": "model"}.get(name, name): '),
+    Edit(
+        "src/segunc/cells.py",
+        "return {name: str(value) for name, value in self._asdict()",
+        'return {{"model": "network"}.get(name, name): str(value) for name, value in self._asdict()',
+    ),
     Edit("src/segunc/cells.py", "format_map(self._asdict())", 'format_map({**self._asdict(), "network": self.model})'),
     Edit(
-        "src/segunc/plan/jobs.py",
-        "{name: str(value) for name, value in job.cell._asdict()",
-        '{{"model": "network"}.get(name, name): str(value) for name, value in job.cell._asdict()',
-    ),
-    Edit(
         "src/segunc/workflow/rule_functions.py",
-        'f"--{key} {value}" for key, value in wildcards.items()',
-        'f"--{key} {value}" for key, value in Cell.of(wildcards)._asdict().items() if value != ""',
+        "Cell.of(wildcards).wildcards.items())",
+        'Cell.of(wildcards)._asdict().items() if value != "")',
     ),
 ]
 RECIPES = {

@@ -136,7 +136,7 @@ def test_thresholds_are_nested_and_average_to_the_map():
 def test_stage_without_samples(tmp_path, monkeypatch):
     records = write_dataset(tmp_path / "d.h5", missing={(3, 1)}, truth=True)
     out = {"images": tmp_path / "images.csv", "pixels": tmp_path / "pixels.csv.gz"}
-    run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", **out)
+    run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", scores=list(out.values()))
     rows = read_images(out["images"])
     names = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle"]
     assert [row["model"] for row in rows] == [name for name in names for _ in records]
@@ -151,7 +151,7 @@ def test_stage_without_samples(tmp_path, monkeypatch):
             assert -1e-12 <= row["ged_16"] <= row["ged_1"] + 1e-12
     assert {row["model"] for row in read_pixels(out["pixels"])} == {"baseline_oracle"}
     before = out["images"].read_bytes()
-    run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", **out)
+    run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", scores=list(out.values()))
     assert out["images"].read_bytes() == before
 
 
@@ -161,7 +161,7 @@ def test_stage_with_the_unets_samples(tmp_path, monkeypatch):
     write_samples(tmp_path / "unet.h5", [r.image_id for r in records], p, "exact")
     out = {"images": tmp_path / "images.csv", "pixels": tmp_path / "pixels.csv.gz"}
     named = {"data": tmp_path / "d.h5", "samples": tmp_path / "unet.h5", "dataset": "d", "seed": 2}
-    run(baseline_threshold, monkeypatch, **named, **out)
+    run(baseline_threshold, monkeypatch, **named, scores=list(out.values()))
     rows = read_images(out["images"])
     assert {(row["model"], row["seed"]) for row in rows} == {("baseline_threshold", 2)}
     for row, record, draws in zip(rows, records, p, strict=True):
@@ -174,7 +174,7 @@ def test_stage_with_the_unets_samples(tmp_path, monkeypatch):
 
 
 def test_samples_and_seed_go_together(monkeypatch, capsys):
-    named = {"data": "d.h5", "dataset": "d", "images": "i.csv", "pixels": "p.csv.gz"}
+    named = {"data": "d.h5", "dataset": "d", "scores": ["images.csv", "pixels.csv.gz"]}
     with pytest.raises(SystemExit):
         run(baseline_threshold, monkeypatch, samples="unet.h5", **named)
     assert "required: --seed" in capsys.readouterr().err

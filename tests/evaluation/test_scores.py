@@ -32,7 +32,14 @@ def evaluated(folder, monkeypatch, draws=None, kind="independent", **dataset):
     draws = random_draws(len(records)) if draws is None else draws
     write_samples(folder / "samples.h5", [r.image_id for r in records], draws, kind)
     out = {"images": folder / "out" / "images.csv", "pixels": folder / "out" / "pixels.csv.gz"}
-    run(evaluate, monkeypatch, data=folder / "lidc.h5", samples=folder / "samples.h5", **NAMED, **out)
+    run(
+        evaluate,
+        monkeypatch,
+        data=folder / "lidc.h5",
+        samples=folder / "samples.h5",
+        **NAMED,
+        scores=list(out.values()),
+    )
     return records, draws, out
 
 
@@ -174,7 +181,7 @@ def test_samples_that_do_not_fit_get_one_sentence_and_leave_no_file(tmp_path, mo
     break_it()
     out = {"images": tmp_path / "out" / "images.csv", "pixels": tmp_path / "out" / "pixels.csv.gz"}
     with pytest.raises(SystemExit) as stopped:
-        run(evaluate, monkeypatch, data=tmp_path / "lidc.h5", samples=samples, **NAMED, **out)
+        run(evaluate, monkeypatch, data=tmp_path / "lidc.h5", samples=samples, **NAMED, scores=list(out.values()))
     assert str(stopped.value).startswith(f"segunc: {samples} ")
     assert said in str(stopped.value)
     assert list((tmp_path / "out").iterdir()) == []

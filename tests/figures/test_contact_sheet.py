@@ -38,7 +38,7 @@ def test_captions_have_annotators_and_share(tmp_path):
     write_store(tmp_path / "data.h5", records, lambda patients, published: published, {})
     text = words(sheet(tmp_path / "data.h5"))
     assert [word for word in text if "of 2," in word] == ["1 of 2, 17%", "0 of 2, 0%"]
-    assert [word for word in text if word.endswith("% foreground") and "\n" not in word] == ["33% foreground"]
+    assert [word for word in text if "of 1," in word] == ["1 of 1, 33%"]
     assert "Test" in text and "Training" not in text
     assert "3 images\n3 patients\n16.7% foreground" in text
 

@@ -76,12 +76,12 @@ def test_comments_docstrings_and_formatting(study: Study) -> None:
 
 
 REPORTING = {
-    "runtime/progress.py": replaced(r" left\"", " to go\""),
+    "runtime/progress.py": replaced(r" left\"", ' to go"'),
     "runtime/stage.py": replaced(r"segunc: \{error\}", "segunc stops: {error}"),
     "runtime/records.py": replaced(r"indent=1", "indent=2"),
     "stages/train.py": replaced(r"# CPU cores", "# number of cores"),
     "learning/training.py": replaced(r"best validation loss|stopped after step", "reached"),
-    "workflow/changes.py": replaced(r" changed\"", " was edited\""),
+    "workflow/changes.py": replaced(r" changed\"", ' was edited"'),
     "commands/reruns.py": replaced(r"Nothing would run", "There is nothing to run"),
 }
 """Edits of a note in progress lines, of the last words of a failed stage, of how records are written, of an option's
@@ -221,9 +221,7 @@ def test_why_says_it_in_words(study: Study) -> None:
     figure = study.folder / "results/figures/ged_by_samples.png"
     aside = figure.rename(figure.with_suffix(".aside"))
     try:
-        assert (
-            study.segunc("why").stdout == "results/figures/ged_by_samples.png is missing:\n    plot_ged_by_samples\n"
-        )
+        assert study.segunc("why").stdout == "results/figures/ged_by_samples.png is missing:\n    plot_ged_by_samples\n"
     finally:
         aside.rename(figure)
     words = study.segunc("why", "results/models/lidc/unet/seed5/weights.pt").stdout

@@ -38,8 +38,7 @@ rule evaluate:
         " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
         " {params.cell}"
         " {params.input}"
-        " --images {output.images}"
-        " --pixels {output.pixels}"
+        " --scores {output.images} {output.pixels}"
         " > {log} 2>&1"
 
 

@@ -205,7 +205,7 @@ def _zip(archive: zipfile.ZipFile, what: str) -> Files:
             raise UserError(f"{member.name} in {what} is encrypted; make a zip without a password.")
         if info.compress_type not in PIECES:  # zipfile unpacks others without a limit
             raise UserError(
-                f"{member.name} in {what} is compressed with an unsupported method; make a zip with `deflate`."
+                f"{member.name} in {what} is compressed by an unsupported method; make a zip with `deflate`."
             )
         try:
             with archive.open(info) as opened:

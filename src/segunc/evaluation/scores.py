@@ -3,7 +3,7 @@
 import csv
 import gzip
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,11 +125,12 @@ def _groups(mask: NDArray, annotations: NDArray) -> dict[str, NDArray[np.bool_]]
     return outcomes(mask, annotations) | agreements(annotations)
 
 
-def write(images: Path, pixels: Path, scored: Iterable[Scored]) -> None:
+def write(files: Sequence[Path], scored: Iterable[Scored]) -> None:
     """Writes `images.csv` and `pixels.csv.gz` (non-zero bins only); equal scores give equal bytes."""
+    by_name = {path.name: path for path in files}
     with (
-        write_atomically(images) as images_path,
-        write_atomically(pixels) as pixels_path,
+        write_atomically(by_name["images.csv"]) as images_path,
+        write_atomically(by_name["pixels.csv.gz"]) as pixels_path,
         images_path.open("w", encoding="utf-8", newline="") as images_file,
         pixels_path.open("wb") as raw,
         # Without a file name and a time, the bytes depend on the content alone.

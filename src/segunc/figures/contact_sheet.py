@@ -66,17 +66,16 @@ def plot(shown: Mapping[str, Sequence[Example]], notes: Mapping[str, str], title
             style.hide_axis(axes)
             examples.show_image(axes, example.image, WHOLE)
             examples.outline_annotators(axes, example.annotations, WHOLE)
-            figure.text(left / style.WIDTH, 1 - (above + SIZE + 0.025) / height, _caption(example), **small)
+            figure.text(left / style.WIDTH, 1 - (above + SIZE + 0.025) / height, _caption(example, annotators), **small)
         top += rows[split] * (SIZE + CAPTION) + BETWEEN
     style.legend(figure, handles, LEFT, height - bottom + 0.02, style.WIDTH - LEFT)
     return figure
 
 
-def _caption(example: Example) -> str:
-    """How many annotators marked something, if there are several, and the foreground share."""
-    annotators = len(example.annotations)
+def _caption(example: Example, annotators: int) -> str:
+    """How many of the image's annotators marked something, if images have up to several, and the foreground share."""
     share = example.foreground_share
-    return f"{example.positive_annotators} of {annotators}, {share}" if annotators > 1 else f"{share} foreground"
+    return f"{example.positive_annotators} of {len(example.annotations)}, {share}" if annotators > 1 else share
 
 
 def load(data: Path, images: pd.DataFrame) -> dict[str, list[Example]]:

@@ -4,6 +4,7 @@ Strategies have dashes, open markers and a palette of their own. Models have sol
 the two are not confused.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -95,19 +96,27 @@ class Row(NamedTuple):
 def panels(rows: Sequence[Row], handles: Sequence[Line2D], note: str) -> tuple[Figure, list[list[Axes]]]:
     """A figure with rows of empty panels below a legend and a note; returns it and its axes, row by row.
 
-    handles: the entries of the legend; note: one line.
+    handles: the entries of the legend.
     """
     columns = max(row.panels for row in rows)
     panel = min(PANEL[0], (style.WIDTH - LEFT - RIGHT + GAP) / columns - GAP)
     width = LEFT + columns * (panel + GAP) - GAP + RIGHT
-    top = 0.22 + style.legend_height(handles, width - LEFT)
+    lines_of_note = textwrap.wrap(note, int((width - LEFT) / style.LETTER))
+    top = 0.22 + style.LINE * (len(lines_of_note) - 1) + style.legend_height(handles, width - LEFT)
     notes = [style.missing_note(row.missing, width - LEFT) for row in rows]
     heads = [HEAD if row.heading else HEAD / 2 for row in rows]
     heights = [head + style.LINE * len(lines) + PANEL[1] + ROW for head, lines in zip(heads, notes, strict=True)]
     figure = Figure(figsize=(width, top + sum(heights) + BOTTOM - ROW))
     height = figure.get_size_inches()[1]
     style.legend(figure, handles, LEFT, 0.05, width - LEFT)
-    figure.text(LEFT / width, 1 - (top - 0.02) / height, note, color=style.GREY, fontsize=style.SMALL, va="bottom")
+    figure.text(
+        LEFT / width,
+        1 - (top - 0.02) / height,
+        "\n".join(lines_of_note),
+        color=style.GREY,
+        fontsize=style.SMALL,
+        va="bottom",
+    )
     all_axes = []
     for row, head, lines, row_height in zip(rows, heads, notes, heights, strict=True):
         figure.text(LEFT / width, 1 - (top + 0.06) / height, row.heading, fontweight="bold", fontsize=9, va="top")

@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).parents[1]
 OUTSIDE = "segunc.runtime"
 """Modules of this package belong to no digest."""
 REPORTING = ("print", "progress.update")
-"""Calls that only tell a person something, where they are a whole statement."""
+"""Calls that only report something to a person, if they are a whole statement."""
 
 
 def code_param(*entries: str) -> str:
@@ -107,7 +107,7 @@ def _imports(module: str) -> Iterator[str]:
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes of a syntax tree, without what stands under `if TYPE_CHECKING:`."""
+    """All nodes of a syntax tree, without the body of `if TYPE_CHECKING:`."""
     yield node
     children = node.orelse if _is_for_type_checkers(node) else ast.iter_child_nodes(node)  # type: ignore[attr-defined]
     for child in children:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writes: a file is complete or not there."""
 
 import errno
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 from segunc.runtime.errors import UserError
 
 FULL = 2**20
-"""Bytes: with less space left than this, a failed write is a full disk, however the library that writes says it."""
+"""Bytes: if less space than this is left, a failed write counts as a full disk, whatever error the library raises."""
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yields a path beside `path` to write to; renames it to `path` at the end, removes it after any error.
 
-    Missing folders are made. The temporary name keeps the suffix, since some writers choose their format by it. Raises
+    Missing folders are created. The temporary name keeps the suffix, because some writers choose their format by it. Raises
     UserError if the disk is full.
     """
     beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
@@ -37,5 +37,5 @@ def write_atomically(path: Path) -> Iterator[Path]:
 def _disk_is_full(folder: Path, error: Exception) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
-    # HDF5 and torch have errors of their own, some of which do not say why.
+    # HDF5 and torch raise errors of their own, some of which do not contain the cause.
     return not isinstance(error, UserError) and folder.exists() and shutil.disk_usage(folder).free < FULL

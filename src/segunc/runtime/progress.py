@@ -4,13 +4,13 @@ import sys
 import time
 
 INTERVAL = 5.0
-"""Least seconds between two lines."""
+"""Minimum seconds between two lines."""
 
 
 class Progress:
-    """Says how far a long piece of work is, at most every 5 seconds.
+    """Reports the progress of a long piece of work, at most every 5 seconds.
 
-    `what` names the work (`train lidc unet seed 0`), `total` is the number of its parts, None where nobody knows.
+    `what` names the work (`train lidc unet seed 0`), `total` is the number of its parts, None if unknown.
     """
 
     def __init__(self, what: str, total: int | None = None) -> None:
@@ -20,9 +20,9 @@ class Progress:
         self.first: int | None = None
 
     def update(self, done: int, note: str = "") -> None:
-        """Prints `what: done/total (percent), time left, note` if the last line is long enough ago.
+        """Prints `what: done/total (percent), time left, note` unless the last line is too recent.
 
-        The time left is extrapolated from the first update on, so that work that was resumed is not counted as fast.
+        The time left is extrapolated from the first update on, so that resumed work does not look fast.
         """
         now = time.monotonic()
         if self.first is None:
@@ -44,7 +44,7 @@ class Progress:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as `m:ss`, from an hour on `h:mm:ss`."""
+    """Seconds as `m:ss`, or `h:mm:ss` from one hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

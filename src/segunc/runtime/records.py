@@ -1,7 +1,7 @@
-"""The record of a job: the settings (`spec`) and the code that its results were made from.
+"""The record of a job: the settings (`spec`) and the code that its results were computed from.
 
-Each job writes one, `results/records/<step>/<cell>.json`. It answers `segunc why`, and decides what is up to date where
-Snakemake's own metadata is gone.
+Each job writes one, `results/records/<step>/<cell>.json`. `segunc why` reads it, and it decides what is up to date where
+Snakemake's own metadata is missing.
 """
 
 import json
@@ -44,7 +44,7 @@ def write(path: Path, spec: Mapping[str, Any], code: Mapping[str, str]) -> None:
 
 
 def read(path: Path) -> Record | None:
-    """The record of a job; None if there is none, or none that can be read."""
+    """The record of a job; None if there is none or it is not readable."""
     try:
         return Record(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -52,7 +52,7 @@ def read(path: Path) -> Record | None:
 
 
 def made_from(path: Path | str, spec: str, code: str) -> bool:
-    """Whether the record at `path` states that its results were made from the params `spec` and `code`."""
+    """Whether the record at `path` states that its results were computed from the params `spec` and `code`."""
     record = read(Path(path))
     return record is not None and same_settings(record, spec) and record.code == code_of(code)
 
@@ -66,6 +66,6 @@ def same_settings(record: Record, spec: str) -> bool:
 
 
 def replace(path: Path, record: Record) -> None:
-    """Writes `record` in the place of the one at `path`."""
+    """Replaces the record at `path` by `record`."""
     with write_atomically(path) as beside:
         beside.write_text(json.dumps(record._asdict(), indent=1) + "\n", encoding="utf-8")

@@ -15,10 +15,9 @@ def main(
     samples: Path,  # of the U-Net
     dataset: str,
     seed: int,  # of the U-Net
-    images: Path,  # CSV to write: one row per test image
-    pixels: Path,  # CSV to write, gzipped: histograms of entropy
+    scores: list[Path],  # files to write: images.csv and pixels.csv.gz
 ) -> None:
-    write(images, pixels, from_unet(data, samples, dataset, seed))
+    write(scores, from_unet(data, samples, dataset, seed))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ def main(
     *,
     data: Path,  # the dataset's store
     dataset: str,
-    images: Path,  # CSV to write: one row per baseline and test image
-    pixels: Path,  # CSV to write, gzipped: histograms of entropy
+    scores: list[Path],  # files to write: images.csv and pixels.csv.gz
 ) -> None:
-    write(images, pixels, from_data(data, dataset))
+    write(scores, from_data(data, dataset))
 
 
 if __name__ == "__main__":

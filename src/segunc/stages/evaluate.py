@@ -17,12 +17,11 @@ def main(
     dataset: str,
     model: str,
     seed: int,
-    images: Path,  # CSV to write: one row per test image
-    pixels: Path,  # CSV to write, gzipped: histograms of entropy
+    scores: list[Path],  # files to write: images.csv and pixels.csv.gz
 ) -> None:
     test = read_split(data, "test")
     predictions = enumerate(read_predictions(samples, test.image_id))
-    write(images, pixels, (score_image(dataset, model, seed, test, i, prediction) for i, prediction in predictions))
+    write(scores, (score_image(dataset, model, seed, test, i, prediction) for i, prediction in predictions))
 
 
 if __name__ == "__main__":
