@@ -1,4 +1,4 @@
-"""Which images are labelled: the start set, the rounds after it, and what they must not depend on."""
+"""Which images are labelled: the initial set, later rounds, and what they must not depend on."""
 
 import csv
 import json
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from helpers.study import blob, run, write_dataset
 
-from segunc.active import acquisition as pick
 from segunc.data.store import Images, read_split, take
 from segunc.evaluation.annotation_stats import composition, disagreement, foreground
+from segunc.stages import active_acquire, active_start
 
 TRAIN = 12
 
@@ -21,39 +21,34 @@ def rows(path):
         return [(row["image_id"], int(row["round"])) for row in csv.DictReader(file)]
 
 
-def pick_spec(round_, method="random", seed=0, add=3, **options):
-    return json.dumps({"method": method, "options": options, "add": add, "seed": seed, "round": round_, "draws": 16})
+def acquire_spec(round_, method="random", seed=0, add=3, **options):
+    return json.dumps({"method": method, "options": options, "add": add, "seed": seed, "round": round_})
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A data set of 12 training images, and functions that draw a start set and pick a round."""
+    """A dataset of 12 training images, and the stages that choose an initial set and a round."""
 
     class Study:
         data = tmp_path / "lung.h5"
 
         def start(self, start=4, seed=0, **more):
             output = tmp_path / f"start{start}-{seed}.csv"
-            run(
-                pick,
-                monkeypatch,
-                data=self.data,
-                spec=json.dumps({"start": start, "seed": seed}),
-                output=output,
-                **more,
-            )
+            spec = json.dumps({"start": start, "seed": seed})
+            run(active_start, monkeypatch, data=self.data, spec=spec, labelled=output, **more)
             return output
 
         def round(self, before, round_, **settings):
             output = before.with_name(f"{before.stem}-{round_}.csv")
-            run(pick, monkeypatch, data=self.data, labelled=before, spec=pick_spec(round_, **settings), output=output)
+            spec = acquire_spec(round_, **settings)
+            run(active_acquire, monkeypatch, data=self.data, before=before, spec=spec, labelled=output)
             return output
 
     write_dataset(Study.data, images=TRAIN)
     return Study()
 
 
-def test_start_set_depends_on_data_and_seed(study):
+def test_initial_set_depends_on_data_and_seed(study):
     first = rows(study.start())
     assert first == rows(study.start())
     assert first != rows(study.start(seed=1))
@@ -65,7 +60,7 @@ def test_start_set_depends_on_data_and_seed(study):
 
 @pytest.mark.parametrize("method", ["random", "patient_random", "foreground_random", "disagreement"])
 def test_rounds_add_new_training_images_until_none_is_left(study, method):
-    """The study draws with replacement, labelled images included (defect B25, B26)."""
+    """The study samples with replacement, labelled images included (defect B25, B26)."""
     before = study.start(3)
     for round_ in (1, 2, 3):
         after = study.round(before, round_, method=method)
@@ -88,7 +83,7 @@ def test_picks_depend_on_seed_round_and_strategy(study):
 
 
 def test_disagreement_is_read_from_the_annotations(study):
-    """In this data set the images marked by some annotators are disputed more than those marked by all."""
+    """In this dataset annotators disagree more on images that some of them marked than on those that all marked."""
     start = study.start(1)
     train = read_split(study.data, "train")
     free = train.image_id != rows(start)[0][0]
@@ -96,7 +91,7 @@ def test_disagreement_is_read_from_the_annotations(study):
     assert [i for i, r in rows(study.round(start, 1, method="disagreement")) if r] == disputed[:3].tolist()
 
 
-def test_too_small_a_pool_is_said_before_anything_is_drawn(study):
+def test_too_small_a_pool_is_reported_before_anything_is_picked(study):
     with pytest.raises(
         SystemExit, match=r"active\.start, active\.add and active\.rounds add up to 13 .* has 12 in its"
     ):
@@ -118,11 +113,14 @@ def test_labelled_images_of_another_dataset_are_refused(study):
         study.round(start, 1)
 
 
-def test_no_torch_where_no_network_is_asked(study):
-    """So that a cluster's many small jobs start at once."""
-    command = "import sys; from segunc import pick; pick.main(); assert 'torch' not in sys.modules"
-    arguments = ["--data", str(study.data), "--labelled", str(study.start()), "--spec", pick_spec(1)]
-    output = ["--output", str(study.data.with_suffix(".csv"))]
+def test_no_torch_without_a_model(study):
+    """So that a cluster's many small jobs start fast."""
+    command = (
+        "import sys; from segunc.stages import active_start, active_acquire; active_acquire.main(); "
+        "assert 'torch' not in sys.modules"
+    )
+    arguments = ["--data", str(study.data), "--before", str(study.start()), "--spec", acquire_spec(1)]
+    output = ["--labelled", str(study.data.with_suffix(".csv"))]
     subprocess.run([sys.executable, "-c", command, *arguments, *output], check=True)
 
 

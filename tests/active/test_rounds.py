@@ -1,4 +1,4 @@
-"""Rounds of active learning on a tiny store: what a round trains on, asks and writes."""
+"""Rounds of active learning on a tiny store: what a round trains on, what it predicts and what it writes."""
 
 import csv
 import json
@@ -10,8 +10,8 @@ import pytest
 import torch
 from helpers.study import run, write_dataset
 
-from segunc.active import acquisition as pick
-from segunc.active import pool_predictions as pool
+from segunc.active import pool_predictions
+from segunc.catalogue.options import constant_of
 from segunc.data.store import read_split, take
 from segunc.evaluation.annotation_stats import composition
 from segunc.evaluation.predictions import Prediction, unpack
@@ -19,9 +19,8 @@ from segunc.evaluation.scores import annotations_of, score
 from segunc.learning import training
 from segunc.learning.build import restore
 from segunc.learning.sampling import sample
-from segunc.stages import active_acquire_with_model as pick_with_network
-from segunc.stages import active_evaluate as active_test
-from segunc.stages import active_train
+from segunc.networks.shape import DataStatistics
+from segunc.stages import active_acquire_with_model, active_evaluate, active_start, active_train
 
 CPU = torch.device("cpu")
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
@@ -69,7 +68,7 @@ class Study:
 
     def start(self, seed=0):
         output = self.folder / f"start{seed}.csv"
-        self.stage(pick, spec=json.dumps({"start": 6, "seed": seed}), output=output)
+        self.stage(active_start, spec=json.dumps({"start": 6, "seed": seed}), labelled=output)
         return output
 
     def train(self, labelled, spec=None, name="weights.pt"):
@@ -80,16 +79,18 @@ class Study:
 
     def pick(self, labelled, weights, round_, method="entropy", seed=0):
         output = labelled.with_name(f"{weights.stem}-{method}-{round_}.csv")
-        spec = {"method": method, "options": {}, "add": 4, "seed": seed, "round": round_, "draws": 16}
-        where = {"labelled": labelled, "weights": weights, "device": "cpu", "threads": 1}
-        self.stage(pick_with_network, spec=json.dumps(spec), output=output, **where)
+        spec = {"method": method, "options": {}, "add": 4, "seed": seed, "round": round_}
+        if constant_of("strategies", method, "NEEDS") == "uncertainty":
+            spec["draws"] = 16
+        where = {"before": labelled, "weights": weights, "device": "cpu", "threads": 1}
+        self.stage(active_acquire_with_model, spec=json.dumps(spec), labelled=output, **where)
         return output
 
     def test(self, labelled, weights, round_=0):
         output = weights.with_name("scores.csv")
         cell = {"dataset": "lung", "model": "unet", "strategy": "entropy", "seed": 0, "round": round_}
         where = {"labelled": labelled, "weights": weights, "device": "cpu", "threads": 1}
-        self.stage(active_test, spec=json.dumps({"draws": 16, "seed": 0}), output=output, **cell, **where)
+        self.stage(active_evaluate, spec=json.dumps({"draws": 16, "seed": 0}), scores=output, **cell, **where)
         return output
 
 
@@ -112,7 +113,7 @@ def equal(first, second):
 
 
 @pytest.mark.parametrize("method", ["entropy", "entropy_mean", "bald", "power_bald", "coreset"])
-def test_rounds_that_ask_the_network(study, method):
+def test_rounds_with_a_model(study, method):
     """Two rounds: new images of the training split each time, and the same ones again."""
     chain = [study.start()]
     for round_ in (1, 2):
@@ -126,22 +127,22 @@ def test_rounds_that_ask_the_network(study, method):
     assert set(ids(chain[-1])) <= set(read_split(study.data, "train").image_id)
 
 
-def test_entropy_picks_what_the_network_is_least_sure_of(study):
+def test_entropy_picks_the_most_uncertain_images(study):
     start = study.start()
     weights = study.train(start)
     train = read_split(study.data, "train")
-    maps = pool.uncertainty(load(weights), train.images, 16, 0, CPU, "test")["predictive_entropy"]
+    maps = pool_predictions.uncertainty(load(weights), train.images, 16, 0, CPU, "test")["predictive_entropy"]
     free = ~np.isin(train.image_id, ids(start))
     order = np.argsort(-maps.sum(axis=(1, 2), dtype=float)[free])
     assert ids(study.pick(start, weights, 1))[6:] == train.image_id[free][order[:4]].tolist()
 
 
-def test_bald_with_a_network_that_has_one_opinion_is_random(study):
-    """The U-Net's equal draws leave rounding errors, which grow with the entropy and must not rank the images."""
+def test_bald_is_random_for_a_model_whose_samples_are_equal(study):
+    """The U-Net's equal samples leave rounding errors, which grow with the entropy and must not rank the images."""
     start = study.start()
     weights = study.train(start)
     train = read_split(study.data, "train")
-    maps = pool.uncertainty(load(weights), train.images, 16, 0, CPU, "test")
+    maps = pool_predictions.uncertainty(load(weights), train.images, 16, 0, CPU, "test")
     assert maps["predictive_entropy"].any(axis=(1, 2)).all()
     assert not maps["mutual_information"].any()
     picks = {tuple(sorted(ids(study.pick(start, weights, 1, "bald", seed))[6:])) for seed in range(4)}
@@ -152,7 +153,7 @@ def test_models_see_the_pool_differently(study):
     start = study.start()
     images = read_split(study.data, "train").images
     maps = [
-        pool.uncertainty(load(study.train(start, train_spec(method))), images, 16, 0, CPU, "test")
+        pool_predictions.uncertainty(load(study.train(start, train_spec(method))), images, 16, 0, CPU, "test")
         for method in ("unet", "ensemble", "mc_dropout")
     ]
     for first, second in combinations(maps, 2):
@@ -162,12 +163,12 @@ def test_models_see_the_pool_differently(study):
 
 @pytest.mark.parametrize("method", MODELS)
 def test_features_are_those_of_one_image_in_evaluation(study, method):
-    """One row per image, whatever else is in the batch; the study asks networks in training mode (defect B29)."""
+    """One row per image, whatever else is in the batch; the study predicts in training mode (defect B29)."""
     weights = load(study.train(study.start(), train_spec(method)))
     images = read_split(study.data, "train").images
-    together = pool.features(weights, images, CPU)
+    together = pool_predictions.features(weights, images, CPU)
     assert together.shape == (20, 6)
-    assert np.allclose(together[3:4], pool.features(weights, images[3:4], CPU), atol=1e-5)
+    assert np.allclose(together[3:4], pool_predictions.features(weights, images[3:4], CPU), atol=1e-5)
     assert len(np.unique(together.round(4), axis=0)) > 10
     model, _ = restore(weights, CPU)
     unet = model.members[0] if method == "ensemble" else model.net
@@ -188,7 +189,7 @@ def test_training_sees_the_labelled_images_alone_in_any_order(study):
 
     train = read_split(study.data, "train")
     labelled = np.isin(train.image_id, ids(start))
-    assert training.Data(**first["data"]) == training.summarise(take(train, labelled))
+    assert DataStatistics(**first["data"]) == training.statistics_of(take(train, labelled))
 
     with h5py.File(study.data, "r+") as file:
         seen = (file["split"].asstr()[:] == "train") & np.isin(file["image_id"].asstr()[:], ids(start))
@@ -197,7 +198,7 @@ def test_training_sees_the_labelled_images_alone_in_any_order(study):
     assert equal(first, load(study.train(start)))
 
 
-def test_all_rounds_of_a_seed_begin_with_the_same_weights(study):
+def test_all_rounds_of_a_seed_start_from_the_same_weights(study):
     """The study's depend on the random numbers that the strategy used up (defect B30)."""
     start = study.start()
     # Steps so small that no weight moves in float32.
@@ -222,7 +223,7 @@ def test_exactly_so_many_steps_and_the_last_weights(study, monkeypatch):
     assert all(np.isnan(row[3]) for row in history)
 
 
-def test_divergence_is_said_and_nothing_is_written(study):
+def test_divergence_is_reported_and_nothing_is_written(study):
     with pytest.raises(SystemExit, match=r"segunc: train lung: the .* lower learning_rate"):
         study.train(study.start(), train_spec(learning_rate=1e30))
     assert not list(study.folder.glob("*.pt"))
@@ -255,7 +256,7 @@ def test_scores_are_those_of_the_main_study(study, method):
             assert float(row[prefix + name]) == pytest.approx(value, rel=1e-7)
 
 
-def test_round_0_adds_the_start_set(study):
+def test_round_0_adds_the_initial_set(study):
     start = study.start()
     (row,) = csv.DictReader(study.test(start, study.train(start)).read_text().splitlines())
     assert row["images"] == "6"

@@ -315,7 +315,7 @@ def test_majority_is_more_than_half(stored):
     shown = examples.load(stored / "lung.h5", {}, 6)
     for example in shown:
         assert np.array_equal(example.majority, example.annotations.sum(axis=0) > 2)
-    assert shown[-1].description == ("marked by 0/4", "0% foreground")
+    assert shown[-1].description == ("marked by 0/4", "0% of pixels")
     assert examples.load(stored / "skin.h5", {}, 1)[0].description[0] == ""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from helpers.raw_data import write_lidc_slices, zipped
 
 ROOT = Path(__file__).parents[2]

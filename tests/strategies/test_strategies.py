@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segunc.catalogue.options import available, constant_of
-from segunc.strategies import Pool, highest
+from segunc.strategies import Needs, Pool, highest
 
 STRATEGIES = available("strategies")
 
@@ -54,7 +55,7 @@ def full_pool(n, labelled, seed=0, blank=False):
 
 
 def only_what_it_needs(name, everything):
-    """The pool as the stage hands it over: without what NEEDS does not name."""
+    """The pool as the stage passes it: only with the fields that NEEDS names."""
     fields = {
         "nothing": [],
         "uncertainty": ["predictive_entropy", "mutual_information"],
@@ -94,17 +95,17 @@ def test_ties_are_random(name):
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_module_says_what_it_needs_and_where_it_comes_from(name):
+def test_module_states_what_it_needs_and_its_source(name):
     method = importlib.import_module(f"segunc.strategies.{name}")
-    assert method.NEEDS in ("nothing", "uncertainty", "features", "annotations")
+    assert method.NEEDS in get_args(Needs)
     assert method.__doc__.startswith(f"`{name}`: ")
     positional = [p for p in inspect.signature(method.pick).parameters.values() if p.kind != p.KEYWORD_ONLY]
     assert [p.name for p in positional] == ["pool", "k", "rng"]
 
 
-def test_helpers_are_no_strategies():
-    by_network = {"entropy", "entropy_mean", "bald", "power_bald", "coreset"}
-    assert set(STRATEGIES) == by_network | {"random", "foreground_random", "patient_random", "disagreement"}
+def test_helpers_are_not_strategies():
+    with_model = {"entropy", "entropy_mean", "bald", "power_bald", "coreset"}
+    assert set(STRATEGIES) == with_model | {"random", "foreground_random", "patient_random", "disagreement"}
 
 
 @given(scores=st.lists(st.sampled_from([0.0, 0.5, 1.0, -np.inf, np.inf]), min_size=1), seed=st.integers(0, 9))
@@ -114,7 +115,7 @@ def test_highest_is_sorted_and_takes_every_position_once(scores, seed):
     assert [scores[i] for i in order] == sorted(scores, reverse=True)
 
 
-def test_entropy_is_the_sum_and_its_mean_takes_the_size_out():
+def test_entropy_is_the_sum_and_its_mean_corrects_for_the_size():
     small_but_uncertain, large, sure = maps(0.9)[0], np.full((2, 3), 0.4, np.float32), maps(0.04)[0]
     some = pool(3, predictive_entropy=np.stack([sure, small_but_uncertain, large]))
     assert pick("entropy", some, 3) == [2, 1, 0]
@@ -138,7 +139,7 @@ def test_bald_reads_mutual_information_and_entropy_does_not():
     assert pick("entropy", some, 3) == [0, 1, 2]
 
 
-def test_power_bald_draws_in_proportion_to_the_powered_score():
+def test_power_bald_samples_in_proportion_to_the_powered_score():
     some = pool(3, mutual_information=maps(0.1, 0.3, 0.0))
     firsts = [pick("power_bald", some, 1, seed)[0] for seed in range(2000)]
     assert np.bincount(firsts, minlength=3) / 2000 == pytest.approx([0.25, 0.75, 0], abs=0.04)
@@ -147,7 +148,7 @@ def test_power_bald_draws_in_proportion_to_the_powered_score():
     assert {pick("power_bald", some, 3, seed)[2] for seed in range(20)} == {2}
 
 
-def test_coreset_goes_to_what_is_farthest_from_labelled_and_picked():
+def test_coreset_picks_the_farthest_from_labelled_and_picked():
     features = np.array([[1, 0], [10, 0], [9, 0], [0, 6], [0, 0]], np.float32)
     some = pool(5, features=features, labelled_features=np.array([[0, 0], [0, -1]], np.float32))
     # 10 away; then (0, 6), since (9, 0) is 1 from the first pick; then, 1 away each, (1, 0) or (9, 0).
@@ -171,7 +172,7 @@ def test_coreset_covers_within_twice_the_best_radius(seed):
     assert radius(pick("coreset", some, 2)) <= 2 * best + 1e-6
 
 
-def test_foreground_random_draws_part_by_foreground():
+def test_foreground_random_samples_part_by_foreground():
     some = pool(4, foreground=np.array([0.3, 0.1, 0.0, 0.0]))
     all_by_foreground = [pick("foreground_random", some, 1, seed, share=1.0)[0] for seed in range(2000)]
     assert np.bincount(all_by_foreground, minlength=4) / 2000 == pytest.approx([0.75, 0.25, 0, 0], abs=0.04)
@@ -206,5 +207,5 @@ def test_patient_random_never_leaves_a_patient_two_behind(n, k, seed):
     assert all(last <= count + 1 for count in waiting)
 
 
-def test_disagreement_picks_what_is_disputed_most():
+def test_disagreement_picks_where_annotators_disagree_most():
     assert pick("disagreement", pool(3, disagreement=np.array([0.2, 0.9, 0.5])), 2) == [1, 2]

@@ -1,21 +1,32 @@
-"""A full disk ends a stage in one sentence, and leaves no half file."""
+"""A full disk ends a stage with one sentence, and leaves no half-written file."""
 
-import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.workflow import TINY, merged, snakemake
+from helpers.workflow import Study
 
-MODEL = merged(TINY, grid={"datasets": ["phantom_lung"], "models": ["unet"]})
+SIZE = 256 * 1024
+OUTPUTS = {
+    "prepare": ("store",),
+    "train": ("weights", "history", "checkpoints"),
+    "sample": ("samples",),
+    "evaluate": ("images", "pixels"),
+    "tabulate": ("markdown", "tables"),
+    "plot_ged_by_samples": ("png", "pdf"),
+}
+"""Options of a stage that name files to write, by rule."""
 
 
 @pytest.fixture(scope="module")
-def small_disk(tmp_path_factory: pytest.TempPathFactory):
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("disk")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("only root can mount a small disk, and not everywhere")
     yield folder
@@ -23,55 +34,31 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A grid that has enough room."""
-    folder = tmp_path_factory.mktemp("whole")
-    done = snakemake(folder, overlay=MODEL)
-    assert done.returncode == 0, done.stderr
-    return folder
+def commands(study: Study) -> dict[str, list[str]]:
+    """The words of one command line per rule, as Snakemake would run it in the study."""
+    done = study.run("results/figures/ged_by_samples.png", "--dry-run", "--printshellcmds", "--forceall")
+    lines = re.findall(r"^Shell command: (.*?) (?:> |2>&1).*$", done.stdout, flags=re.MULTILINE)
+    words = [shlex.split(line) for line in lines]
+    by_record = {line[line.index("--record") + 1].split("/")[2]: line for line in words}
+    assert set(OUTPUTS) <= set(by_record), done.stdout + done.stderr
+    return by_record
 
 
-CELL = ["--dataset", "phantom_lung", "--model", "unet", "--seed", "0"]
-WHERE = ["--name", "test", "--device", "cpu", "--threads", "1"]
-
-
-SCORES = {"images": "images.csv", "pixels": "pixels.csv.gz"}
-
-
-@pytest.mark.parametrize(
-    ("record", "program", "reads", "writes"),
-    [
-        ("prepare/phantom_lung", "segunc.prepare", [], {"output": "store.h5"}),
-        ("train/phantom_lung/unet/seed0", "segunc.train", ["data", *WHERE], {"weights": "w.pt", "history": "h.csv"}),
-        ("sample/phantom_lung/unet/seed0", "segunc.sample", ["data", "weights", *WHERE], {"output": "s.h5"}),
-        ("evaluate/phantom_lung/unet/seed0", "segunc.evaluate", ["data", "samples", *CELL], SCORES),
-        ("tables", "segunc.tables", ["data", "scores"], {"output": "tables"}),
-        ("plot_ged_by_samples", "segunc.figures.ged_by_samples", ["summary"], {"png": "f.png", "pdf": "f.pdf"}),
-    ],
-)  # fmt: skip
-def test_a_full_disk(small_disk: Path, whole: Path, record: str, program: str, reads: list, writes: dict) -> None:
-    results = whole / "results"
-    inputs = {
-        "data": results / "data/phantom_lung.h5",
-        "weights": results / "models/phantom_lung/unet/seed0/weights.pt",
-        "samples": results / "samples/phantom_lung/unet/seed0.h5",
-        "scores": results / "scores",
-        "summary": results / "tables/summary.csv",
-    }
-    words = [word for name in reads for word in ([f"--{name}", str(inputs[name])] if name in inputs else [name])]
-    words += [word for name, file in writes.items() for word in (f"--{name}", str(small_disk / file))]
-    spec = json.loads((results / f"provenance/{record}.json").read_text())["spec"]
+@pytest.mark.parametrize("rule", OUTPUTS)
+def test_a_full_disk(small_disk: Path, study: Study, commands: dict[str, list[str]], rule: str) -> None:
+    words, option = [sys.executable], ""
+    for word in commands[rule][1:]:
+        option = word.removeprefix("--") if word.startswith("--") else option
+        is_output = word.startswith("results/") and option in OUTPUTS[rule]
+        words.append(str(small_disk / word) if is_output else word)
     filler = small_disk / "filler"
-    with filler.open("wb") as file:
-        # Room for names, and for nothing else.
-        file.write(bytes(256 * 1024))
-    command = [sys.executable, "-m", program, "--spec", json.dumps(spec), *words]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # Room for names, and for nothing else.
+    filler.write_bytes(bytes(SIZE))
+    environment = {**os.environ, "PYTHONPATH": str(study.checkout / "src")}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=study.folder, env=environment)
     assert done.returncode == 1, done.stderr
     sentence = done.stderr.strip().splitlines()[-1]
-    assert (
-        sentence.startswith(f"segunc: {small_disk}")
-        and "because the disk is full; make room and run again." in sentence
-    )
+    assert sentence.startswith(f"segunc: {small_disk}")
+    assert "because the disk is full; make room and run again." in sentence
     assert "Traceback" not in done.stderr
     assert [path for path in small_disk.rglob("*") if path.is_file()] == [filler]

@@ -47,10 +47,11 @@ def test_tables_list_what_is_missing_and_why(holes: tuple[Study, str]) -> None:
 
 def test_every_figure_is_drawn_without_them(holes: tuple[Study, str]) -> None:
     study, _ = holes
-    began = (study.folder / "results/tables/summary.csv").stat().st_mtime
+    failed = (study.folder / "results/logs/train/phantom_lung/unet/seed0.log").stat().st_mtime
     figures = (study.folder / "results/figures").glob("*.png")
-    names = {path.stem for path in figures if path.stat().st_mtime > began}
-    assert names == {
+    names = {path.stem for path in figures if path.stat().st_mtime > failed}
+    # That of the picks waits for no training.
+    assert names - {"active_picks_phantom_lung"} == {
         *("uncertainty_maps_phantom_lung", "sampled_masks_phantom_lung"),
         *("entropy_by_outcome", "entropy_by_agreement", "ged_by_samples", "active_composition", "pairwise_penalty"),
         *("learning_curves_cross_entropy", "learning_curves_dice"),

@@ -204,7 +204,7 @@ def test_without_snakemakes_metadata(study: Study) -> None:
         record.unlink()
         try:
             assert study.scheduled("tables") == {"evaluate": 1, "tabulate": 1}
-            assert "nothing says what its results were made from" in study.segunc("why", "tables").stdout
+            assert "there is no record of what its results were made from" in study.segunc("why", "tables").stdout
         finally:
             record.write_text(text)
 

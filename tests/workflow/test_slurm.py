@@ -6,6 +6,7 @@ pytest -m slurm
 
 import importlib.util
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,11 +28,11 @@ pytestmark = [
     ),
 ]
 
-GPUS, CAP = 3, 2
+GPUS, CAP = 4, 2
 SUMMARY = "results/tables/summary.csv"
 GRID = merged(
     TINY,
-    grid={"datasets": ["phantom_lung"]},
+    grid={"datasets": ["phantom_lung"], "models": ["unet", "mc_dropout"]},
     active={
         "datasets": ["phantom_lung"],
         "models": ["unet"],
@@ -58,9 +59,32 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 @pytest.fixture(scope="module")
 def undisturbed(cluster: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The long training, on this machine alone."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    done = snakemake(folder, "train", overlay=LONG)
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    done = snakemake(folder, "models", overlay=LONG)
     assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def out_of_time(cluster: Node, undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A training that is too long for its first attempt, whose minute runs while other tests do.
+
+    A fast machine would end it before. It is suspended; SLURM wakes it up when its time is over.
+    """
+    limit = "train:runtime=2**(attempt-1)"
+    folder = prepared(undisturbed, tmp_path_factory.mktemp("out_of_time") / "run")
+    run = Run(cluster, folder, "models", "--retries", "5", "--set-resources", limit, overlay=LONG)
+    run.wait_for(run.training, "a training")
+    if training := run.training():
+        training.suspend()
+    return run
+
+
+def prepared(undisturbed: Path, folder: Path) -> Path:
+    """A copy of the undisturbed run as it was before the training."""
+    shutil.copytree(undisturbed, folder)
+    for name in ("models", "records/train", "logs/train", "benchmarks/train"):
+        shutil.rmtree(folder / "results" / name)
     return folder
 
 
@@ -88,7 +112,7 @@ class Run:
         wait_for(done_or_over, what, seconds=10 * MINUTE)
 
     def ends_well(self) -> str:
-        """Waits for the end; returns what Snakemake said."""
+        """Waits for the end; returns what Snakemake printed."""
         assert self.process.wait(timeout=15 * MINUTE) == 0, self.output.read_text()
         return self.output.read_text()
 
@@ -103,13 +127,13 @@ class Run:
         return [path.read_text() for path in sorted(paths, key=lambda path: int(path.stem))]
 
     def training(self) -> psutil.Process | None:
-        """The program that trains now, when it has said how far it is."""
+        """The program that trains now, once it has reported progress."""
         log = self.folder / f"results/logs/train/{FOLDER}.log"
         if not log.exists() or not re.search(r": \d+/\d+ ", log.read_text()):
             return None
         for process in psutil.process_iter(["cmdline", "cwd", "name"]):
             facts = process.info
-            trains = facts["name"].startswith("python") and "segunc.train" in (facts["cmdline"] or [])
+            trains = facts["name"].startswith("python") and "segunc.stages.train" in (facts["cmdline"] or [])
             if trains and facts["cwd"] == str(self.folder):
                 return process
         return None
@@ -135,11 +159,11 @@ def at_once(jobs: list[dict[str, str]]) -> int:
     return max(sum(running[: k + 1]) for k in range(len(running)))
 
 
-def goes_on_where_it_was_stopped(run: Run) -> None:
-    """The second training says that it begins with the step at which the first one was told to stop."""
-    stopped = re.findall(r"stopped after step (\d+) of 1500", run.slurm_logs("train_model")[0])
+def resumes_where_it_was_stopped(run: Run) -> None:
+    """The second training reports that it resumes at the step at which the first one stopped."""
+    stopped = re.findall(r"stopped after step (\d+)", run.slurm_logs("train")[0])
     log = (run.folder / f"results/logs/train/{FOLDER}.log").read_text()
-    assert stopped and re.findall(r"goes on from step (\d+) of 1500", log) == stopped[:1], log
+    assert stopped and re.findall(r"resuming at step (\d+)/1500", log) == stopped[:1], log
 
 
 def test_the_grid_ends_as_on_one_machine(cluster: Node, tmp_path: Path) -> None:
@@ -148,95 +172,90 @@ def test_the_grid_ends_as_on_one_machine(cluster: Node, tmp_path: Path) -> None:
     assert local.returncode == 0, local.stdout + local.stderr
     run.ends_well()
     assert table(tmp_path / "cluster") == table(tmp_path / "local")
-    for rule in ("tables/active_summary.csv", "figures/ged_by_samples.png", "figures/active_composition.png"):
-        assert (tmp_path / "cluster/results" / rule).exists()
+    for file in ("tables/active_summary.csv", "figures/ged_by_samples.png", "figures/active_composition.png"):
+        assert (tmp_path / "cluster/results" / file).exists()
 
     jobs = run.jobs()
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     on_gpus = [job for job in jobs if job.get("TresPerJob") == "gres:gpu:1"]
     asked = [job["Comment"].split("_wildcards")[0] for job in on_gpus]
     assert sorted(set(asked)) == [
-        "rule_active_test",
+        "rule_active_acquire_with_model",
+        "rule_active_evaluate",
         "rule_active_train",
-        "rule_pick_with_network",
         "rule_sample_evaluate_sample",
-        "rule_train_model",
+        "rule_train",
     ]
     assert {job["Partition"] for job in on_gpus} == {"gpu"}
-    # SLURM would give three at a time; the profile's `resources: gpu` says two.
+    # SLURM would give three at a time; `resources: gpu` allows two.
     assert at_once(on_gpus) == CAP
-    # Picks without a network and figures are no jobs, a sampling and its evaluation are one.
-    assert len(jobs) == len({job["Comment"] for job in jobs} - {"rule_sample_evaluate_sample"}) + 4
+    # Acquisitions without a model and figures are no jobs, a sampling and its evaluation are one.
+    assert len(jobs) == len({job["Comment"] for job in jobs} - {"rule_sample_evaluate_sample"}) + 2
     again = snakemake(tmp_path / "cluster", "tables", "--dry-run", overlay=GRID)
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_a_cancelled_training_goes_on_with_twice_the_memory(cluster: Node, undisturbed: Path, tmp_path: Path) -> None:
-    run = Run(cluster, tmp_path, "train", overlay=LONG)
+def test_a_cancelled_training_resumes_with_twice_the_memory(cluster: Node, undisturbed: Path, tmp_path: Path) -> None:
+    run = Run(cluster, prepared(undisturbed, tmp_path / "run"), "models", overlay=LONG)
     run.wait_for(run.training, "a training")
-    call("scancel", run.jobs("train_model")[-1]["JobId"])
+    call("scancel", run.jobs("train")[-1]["JobId"])
     run.ends_well()
-    first, second = run.jobs("train_model")
+    first, second = run.jobs("train")
     assert (first["JobState"], second["JobState"]) == ("CANCELLED", "COMPLETED")
     memory = [int(job["MinMemoryNode"].removesuffix("M")) for job in (first, second)]
     assert memory[1] == 2 * memory[0]
-    goes_on_where_it_was_stopped(run)
-    assert weights(tmp_path) == weights(undisturbed)
+    resumes_where_it_was_stopped(run)
+    assert weights(run.folder) == weights(undisturbed)
 
 
-def test_a_training_that_runs_out_of_time_goes_on(cluster: Node, undisturbed: Path, tmp_path: Path) -> None:
-    limit = "train_model:runtime=2**(attempt-1)"
-    run = Run(cluster, tmp_path, "train", "--retries", "5", "--set-resources", limit, overlay=LONG)
-    run.wait_for(run.training, "a training")
-    if training := run.training():
-        # A fast machine would be done before the minute is over. SLURM wakes it up when it is.
-        training.suspend()
-    run.ends_well()
-    states = [job["JobState"] for job in run.jobs("train_model")]
-    assert states[0] == "TIMEOUT" and states[-1] == "COMPLETED"
-    assert [job["TimeLimit"] for job in run.jobs("train_model")][:2] == ["00:01:00", "00:02:00"]
-    if len(states) == 2:
-        goes_on_where_it_was_stopped(run)
-    assert weights(tmp_path) == weights(undisturbed)
-
-
-def test_a_requeued_training_goes_on(cluster: Node, undisturbed: Path, tmp_path: Path) -> None:
+def test_a_requeued_training_resumes(cluster: Node, undisturbed: Path, tmp_path: Path) -> None:
     """As after a preemption: SLURM stops the job and starts it again itself, under the same id."""
-    run = Run(cluster, tmp_path, "train", overlay=LONG)
+    run = Run(cluster, prepared(undisturbed, tmp_path / "run"), "models", overlay=LONG)
     run.wait_for(run.training, "a training")
-    number = run.jobs("train_model")[-1]["JobId"]
+    number = run.jobs("train")[-1]["JobId"]
     call("scontrol", "requeue", number)
-    run.wait_for(lambda: run.jobs("train_model")[-1]["JobState"] == "PENDING", "the queue")
+    run.wait_for(lambda: run.jobs("train")[-1]["JobState"] == "PENDING", "the queue")
     # It would begin in two minutes.
     call("scontrol", "update", f"JobId={number}", "StartTime=now")
     said = run.ends_well()
-    [job] = run.jobs("train_model")
+    [job] = run.jobs("train")
     assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
     assert "Error in rule" not in said
-    assert "goes on from step" in (tmp_path / f"results/logs/train/{FOLDER}.log").read_text()
-    assert weights(tmp_path) == weights(undisturbed)
+    assert "resuming at step" in (run.folder / f"results/logs/train/{FOLDER}.log").read_text()
+    assert weights(run.folder) == weights(undisturbed)
+
+
+def test_a_training_that_runs_out_of_time_resumes(out_of_time: Run, undisturbed: Path) -> None:
+    out_of_time.ends_well()
+    jobs = out_of_time.jobs("train")
+    states = [job["JobState"] for job in jobs]
+    assert states[0] == "TIMEOUT" and states[-1] == "COMPLETED"
+    assert [job["TimeLimit"] for job in jobs][:2] == ["00:01:00", "00:02:00"]
+    if len(states) == 2:
+        resumes_where_it_was_stopped(out_of_time)
+    assert weights(out_of_time.folder) == weights(undisturbed)
 
 
 @pytest.mark.parametrize("daemon", ["slurmd", "slurmctld"])
 def test_a_daemon_dies_and_comes_back(cluster: Node, undisturbed: Path, tmp_path: Path, daemon: str) -> None:
     """The jobs do not notice, and Snakemake waits."""
-    run = Run(cluster, tmp_path, "train", overlay=LONG)
+    run = Run(cluster, prepared(undisturbed, tmp_path / "run"), "models", overlay=LONG)
     run.wait_for(run.training, "a training")
     cluster.stop(daemon, signal.SIGKILL)
     time.sleep(5)
     cluster.start_slurmd() if daemon == "slurmd" else cluster.start_slurmctld()
     run.ends_well()
-    assert [job["JobState"] for job in run.jobs("train_model")] == ["COMPLETED"]
-    assert weights(tmp_path) == weights(undisturbed)
+    assert [job["JobState"] for job in run.jobs("train")] == ["COMPLETED"]
+    assert weights(run.folder) == weights(undisturbed)
 
 
 def test_a_job_that_needs_more_memory_gets_it(cluster: Node, undisturbed: Path, tmp_path: Path) -> None:
     # Too little for torch, enough for Snakemake.
-    limit = "train_model:mem_mb=250*16**(attempt-1)"
-    run = Run(cluster, tmp_path, "train", "--set-resources", limit, overlay=LONG)
+    limit = "train:mem_mb=250*16**(attempt-1)"
+    run = Run(cluster, prepared(undisturbed, tmp_path / "run"), "models", "--set-resources", limit, overlay=LONG)
     run.ends_well()
-    first, second = run.jobs("train_model")
+    first, second = run.jobs("train")
     assert first["JobState"] in ("OUT_OF_MEMORY", "CANCELLED", "FAILED") and second["JobState"] == "COMPLETED"
-    assert "exceeded memory limit" in run.slurm_logs("train_model")[0]
+    assert "exceeded memory limit" in run.slurm_logs("train")[0]
     assert [job["MinMemoryNode"] for job in (first, second)] == ["250M", "4000M"]
-    assert weights(tmp_path) == weights(undisturbed)
+    assert weights(run.folder) == weights(undisturbed)

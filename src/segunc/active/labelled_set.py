@@ -31,7 +31,7 @@ def read(path: Path, image_ids: NDArray[np.str_]) -> tuple[NDArray[np.int64], ND
 
 def write(path: Path, image_ids: NDArray[np.str_], rounds: NDArray[np.int64]) -> None:
     """Writes the ids, (L,), and rounds, (L,), of labelled images in this order."""
-    with write_atomically(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+    with write_atomically(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(zip(image_ids.tolist(), rounds.tolist(), strict=True))

@@ -102,7 +102,9 @@ def _partial(model: type[BaseModel]) -> Any:
 
 
 if TYPE_CHECKING:
-    TrainingOverrides = Training
+
+    class TrainingOverrides(Strict): ...
+
 else:
     TrainingOverrides = _partial(Training)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import h5py
 import numpy as np
@@ -20,6 +20,28 @@ from segunc.data.splits import SPLITS, check_split, split_patients
 from segunc.data.store import CHUNK, Dropped, ImageRecord, read_attributes, write_store
 from segunc.runtime.errors import UserError
 from segunc.runtime.progress import Progress
+
+
+class SplitSpec(TypedDict):
+    """Shares of the patients in each split, with sum 1, and the seed of the shuffling."""
+
+    train: float
+    val: float
+    test: float
+    seed: int
+
+
+class PrepareSpec(TypedDict):
+    """Settings of `prepare`, from `segunc.config.specs.prepare`."""
+
+    format: str
+    """Raw format: a module of `segunc.data.formats`."""
+    options: Mapping[str, Any]
+    """Options of the raw format, without its raw data."""
+    size: int
+    """Height and width of the images, in pixels."""
+    resize: Literal["crop", "area"]
+    split: SplitSpec
 
 
 def resize(record: ImageRecord, size: int, how: str) -> ImageRecord:
@@ -75,10 +97,8 @@ def _marked(record: ImageRecord) -> bool:
     return any(mask is not None and mask.any() for mask in record.masks)
 
 
-def assign_splits(shares: Mapping[str, Any], patient_ids: list[str], published: list[str | None]) -> list[str]:
+def assign_splits(shares: SplitSpec, patient_ids: list[str], published: list[str | None]) -> list[str]:
     """The split of each image: the published one if there is one, otherwise that of its patient in a seeded split.
-
-    `shares` are the arguments of `split_patients`.
 
     Raises UserError if a patient is in two splits, if the release has a split for some images only, or if there are no
     training or no test images. A published split without validation images is enough for active learning.
@@ -98,11 +118,11 @@ def assign_splits(shares: Mapping[str, Any], patient_ids: list[str], published: 
     return splits
 
 
-def prepare(spec: Mapping[str, Any], raw: Mapping[str, Path], output: Path) -> None:
+def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
     """Writes the store `output` from raw data.
 
-    `spec` comes from `segunc.config.specs.prepare`; `raw` contains the files or folders by option name. Raises
-    UserError if the raw data is missing, damaged or contradictory; then `output` is left as it was.
+    `raw` contains the files or folders by option name. Raises UserError if the raw data is missing, damaged or
+    contradictory; then `output` is left as it was.
     """
     for path in raw.values():
         try:

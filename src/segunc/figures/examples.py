@@ -61,7 +61,7 @@ class Example(NamedTuple):
         """How many annotators marked something (empty if there is only one), and the foreground share."""
         annotators = len(self.annotations)
         marked_by = f"marked by {self.positive_annotators}/{annotators}" if annotators > 1 else ""
-        return marked_by, f"{self.foreground_share} foreground"
+        return marked_by, f"{self.foreground_share} of pixels"
 
 
 def load_specified(data: Path, samples: Sequence[Path], spec: SamplesSpec, n: int) -> tuple[list[Example], list[str]]:

@@ -106,8 +106,8 @@ def save(path: Path, run: Run) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     try:
-        with write_atomically(path) as beside:
-            beside.write_bytes(buffer.getbuffer())
+        with write_atomically(path) as partial:
+            partial.write_bytes(buffer.getbuffer())
     except (OSError, UserError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         print(f"{path} cannot be written ({reason}); training continues", file=sys.stderr, flush=True)

@@ -71,7 +71,7 @@ def write_samples(
     path: Path, arrays: Mapping[str, np.ndarray], images: Images, draws: str, specs: Mapping[str, Any]
 ) -> None:
     """Writes a samples file: `arrays` and `draws` as `sample` returns them, `specs` of sampling and training."""
-    with write_atomically(path) as beside, h5py.File(beside, "w") as file:
+    with write_atomically(path) as partial, h5py.File(partial, "w") as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, chunks=(1, *values.shape[1:]), compression="gzip", shuffle=True)
         file.create_dataset("image_id", data=images.image_id.astype(object), dtype=h5py.string_dtype())

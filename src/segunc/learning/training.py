@@ -223,5 +223,5 @@ def _record(run: checkpoint.Run, epoch: float, val_loss: float | None, rate: flo
 def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
     """Writes the weights that `train` returned; the same weights give the same bytes."""
     # Given a path, torch would write its name, which contains the process id, into the file.
-    with write_atomically(path) as beside, beside.open("wb") as file:
+    with write_atomically(path) as partial, partial.open("wb") as file:
         torch.save(dict(weights), file)

@@ -1,4 +1,4 @@
-"""How much work a model's networks do, from their shape and from what the model states beside `build`.
+"""How much work a model's networks do, from their shape and from what the model states next to `build`.
 
 `segunc plan` turns work into time, `segunc.workflow.scheduler_resources` turns it into requested memory and time.
 Imports neither torch nor numpy.

@@ -17,8 +17,8 @@ FULL = 2**20
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yields a path beside `path` to write to; renames it to `path` at the end, removes it after any error.
 
-    Missing folders are created. The temporary name keeps the suffix, because some writers choose their format by it. Raises
-    UserError if the disk is full.
+    Missing folders are created. The temporary name keeps the suffix, because some writers choose their format by it.
+    Raises UserError if the disk is full.
     """
     beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:

@@ -1,7 +1,7 @@
 """The record of a job: the settings (`spec`) and the code that its results were computed from.
 
-Each job writes one, `results/records/<step>/<cell>.json`. `segunc why` reads it, and it decides what is up to date where
-Snakemake's own metadata is missing.
+Each job writes one, `results/records/<step>/<cell>.json`. `segunc why` reads it, and it decides what is up to date
+where Snakemake's own metadata is missing.
 """
 
 import json

@@ -32,8 +32,8 @@ def stage(main: Callable[..., None]) -> Callable[[], None]:
 
     The keyword-only arguments of `main` become options (`data: Path` is `--data FILE`), the comments behind them the
     options' help. Types are `Path`, `str`, `int`, `list[Path]` (any number of words) and `dict[str, Path]` (repeated
-    `NAME=PATH`, none for an empty dict); a default makes an option optional. Every stage also has `--spec`, `--code` and
-    `--record`.
+    `NAME=PATH`, none for an empty dict); a default makes an option optional. Every stage also has `--spec`, `--code`
+    and `--record`.
 
     When `main` has returned, the job's record is written: its settings, and the code as it was at the start of the
     program, which may be newer than `--code` if sources were edited while the job waited.
