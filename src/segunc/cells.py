@@ -32,7 +32,9 @@ class Cell(NamedTuple):
     @classmethod
     def of(cls, wildcards: Mapping[str, Any]) -> "Cell":
         """The cell of a job's wildcards, in which seed and round may be text."""
-        return cls(**{name: int(v) if name in ("seed", "round") else str(v) for name, v in wildcards.items()})
+        values: dict[str, Any] = {name: str(value) for name, value in wildcards.items()}
+        values |= {name: int(values[name]) for name in ("seed", "round") if name in values}
+        return cls(**values)
 
     @property
     def wildcards(self) -> dict[str, str]:

@@ -13,6 +13,6 @@ def main(arguments: Sequence[str]) -> int:
         prog="segunc inspect",
         description="Prints what the store of a dataset contains: images, patients and masks per split.",
     )
-    parser.add_argument("store", type=Path, nargs="+", help="results/data/<dataset>.h5")
+    parser.add_argument("store", type=Path, nargs="+", help="the HDF5 file of a prepared dataset")
     print("\n\n".join(describe(path) for path in parser.parse_args(arguments).store))
     return 0

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segunc import cells
-from segunc.catalogue.options import constant_of
 from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.schema import Config
@@ -48,7 +47,8 @@ def seconds(of: Parsed, rule: str, cell: Cell, data: Datasets, gpu: bool, spec: 
         if rule in BEHIND.values():
             work = costs.train_work(network, images, rule == "active_train", steps)
         elif rule == "active_acquire_with_model":
-            work = costs.sample_work(network, images, images.train, _draws_of_strategy(config, cell.strategy))
+            draws = json.loads(specs.active_acquire(config, cell)).get("draws", 0)
+            work = costs.sample_work(network, images, images.train, draws)
         else:
             work = costs.sample_work(network, images, images.test, config.draws)
         on_device = work @ costs.GPU if gpu else work @ costs.CPU / of.rules.threads(rule)
@@ -56,11 +56,6 @@ def seconds(of: Parsed, rule: str, cell: Cell, data: Datasets, gpu: bool, spec: 
     if rule.startswith("plot_"):
         return costs.STARTUP["figure"]
     return costs.STARTUP["other"] + _seconds_on_cpu(config, rule, cell, data)
-
-
-def _draws_of_strategy(config: Config, strategy: str) -> int:
-    needs = constant_of("strategies", config.strategies[strategy].method, "NEEDS")
-    return config.draws if needs == "uncertainty" else 0
 
 
 def _seconds_on_cpu(config: Config, rule: str, cell: Cell, data: Datasets) -> float:

@@ -4,7 +4,8 @@ Snakemake compares the params of a job with those of the last run, and does not 
 a param `code`: the modules that its stage starts from, and a digest of everything they import within segunc.
 
 The digest covers what computes results. These do not count: comments, docstrings, formatting; statements that only
-report (REPORTING); imports for type checkers; and the package `segunc.runtime`, which runs stages and computes nothing.
+report (REPORTING); constants for estimates (ESTIMATES); imports for type checkers; and the package `segunc.runtime`,
+which runs stages and computes nothing.
 """
 
 import ast
@@ -22,6 +23,8 @@ OUTSIDE = "segunc.runtime"
 """Modules of this package belong to no digest."""
 REPORTING = ("print", "progress.update")
 """Calls that only report something to a person, if they are a whole statement."""
+ESTIMATES = ("WORK",)
+"""Constants that only tell `segunc plan` and schedulers what to expect."""
 
 
 def code_param(*entries: str) -> str:
@@ -133,7 +136,9 @@ def _canonical(node: Any) -> str:
 
 
 def _computes_nothing(node: Any) -> bool:
-    """Whether a statement is a docstring, a call that only reports, or for type checkers."""
+    """Whether a statement is a docstring, a call that only reports, an estimate, or for type checkers."""
+    if isinstance(node, ast.Assign):
+        return [ast.unparse(target) for target in node.targets] in [[name] for name in ESTIMATES]
     if not isinstance(node, ast.Expr):
         return isinstance(node, ast.If) and _is_for_type_checkers(node) and not node.orelse
     is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

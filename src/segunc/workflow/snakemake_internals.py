@@ -35,7 +35,7 @@ def finish_rules(workflow: Any) -> None:
         if hasattr(rule.output, "record"):
             rule.set_input(_force_if_outdated(workflow, rule))
         for function in filter(callable, [*rule.input, *rule.params, *rule.resources.values()]):
-            function.__signature__ = inspect.signature(function)
+            function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
 
 
 def _force_if_outdated(workflow: Any, rule: Any) -> Callable[[Any], list[str]]:
