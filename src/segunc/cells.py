@@ -43,7 +43,7 @@ class Cell(NamedTuple):
 
     def fill(self, pattern: str) -> str:
         """A path pattern such as `results/data/{dataset}.h5` with the cell's values in it."""
-        return pattern.format_map(self._asdict())
+        return pattern.format_map(self.wildcards)
 
     @property
     def before(self) -> "Cell":

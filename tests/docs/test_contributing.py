@@ -349,17 +349,15 @@ WILDCARD = [
     Edit("workflow/rules/common.smk", '    cell="<dataset>/{model}/', '    cell="<dataset>/{network}/'),
     Edit("workflow/rules/common.smk", '    round="<dataset>/{model}/', '    round="<dataset>/{network}/'),
     Edit("Snakefile", '    model="|".join(', '    network="|".join('),
-    Edit("src/segunc/cells.py", "cls(**{name: ", 'cls(**{{"network": "model"}.get(name, name): '),
+    Edit(
+        "src/segunc/cells.py",
+        "{name: str(value) for name, value in wildcards.items()",
+        '{{"network": "model"}.get(name, name): str(value) for name, value in wildcards.items()',
+    ),
     Edit(
         "src/segunc/cells.py",
         "return {name: str(value) for name, value in self._asdict()",
         'return {{"model": "network"}.get(name, name): str(value) for name, value in self._asdict()',
-    ),
-    Edit("src/segunc/cells.py", "format_map(self._asdict())", 'format_map({**self._asdict(), "network": self.model})'),
-    Edit(
-        "src/segunc/workflow/rule_functions.py",
-        "Cell.of(wildcards).wildcards.items())",
-        'Cell.of(wildcards)._asdict().items() if value != "")',
     ),
 ]
 RECIPES = {

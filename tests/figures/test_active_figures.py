@@ -28,11 +28,21 @@ LABELS = {"datasets": {"lung": "Phantom lung", "skin": "Phantom skin"}, "models"
 DATASETS, MODELS, STRATEGIES = (list(LABELS[kind]) for kind in ("datasets", "models", "strategies"))
 
 
-def tables(folder, datasets=DATASETS, models=MODELS, chosen=STRATEGIES, seeds=3, rounds=4, value=None):
+def learned(folder, datasets=DATASETS, models=MODELS, chosen=STRATEGIES, seeds=3, rounds=4, value=None):
+    """`active_learning`, with a row of NaN for each missing round."""
+    grid = (
+        datasets,
+        models,
+        chosen,
+        write_scores(folder, datasets, models, chosen, seeds, rounds, value)["seeds"],
+        rounds,
+    )
+    return learning(score_files(folder, *grid), *grid)
+
+
+def tables(folder, *grid, **options):
     """`active_learning` and `pairwise_penalty`."""
-    seeds = write_scores(folder, datasets, models, chosen, seeds, rounds, value)["seeds"]
-    grid = datasets, models, chosen, seeds, rounds
-    table = learning(score_files(folder, *grid), *grid)
+    table = learned(folder, *grid, **options)
     return table, penalty(table)
 
 
@@ -112,7 +122,7 @@ def test_scores_of_any_size_are_readable(tmp_path, low, high):
 
 
 def test_band_wider_than_the_runs_does_not_compress_the_curves(tmp_path):
-    table, _ = tables(tmp_path, ["lung"], ["unet"], ["random"], seeds=2)
+    table = learned(tmp_path, ["lung"], ["unet"], ["random"], seeds=2)
     axes = learning_curves.plot(table, full_data([], []), "cross_entropy", 0.95, labels_of(table)).axes[0]
     low, high = axes.get_ylim()
     runs = table["cross_entropy"]
@@ -121,7 +131,7 @@ def test_band_wider_than_the_runs_does_not_compress_the_curves(tmp_path):
 
 
 def test_line_is_the_mean_of_the_seeds(tmp_path):
-    table, _ = tables(tmp_path, ["lung"], ["unet"], ["random", "entropy"])
+    table = learned(tmp_path, ["lung"], ["unet"], ["random", "entropy"])
     axes = learning_curves.plot(table, full_data([], []), "dice", 0.95, labels_of(table)).axes[0]
     for line, strategy in zip(axes.lines, ["random", "entropy"], strict=True):
         means = table[table["strategy"] == strategy].groupby("images")["dice"].mean()
@@ -130,7 +140,7 @@ def test_line_is_the_mean_of_the_seeds(tmp_path):
 
 
 def test_full_data_line_appears_where_it_is_known(tmp_path):
-    table, _ = tables(tmp_path, DATASETS, MODELS[:2], ["random"])
+    table = learned(tmp_path, DATASETS, MODELS[:2], ["random"])
     level = full_data(["lung"], ["unet"])
     figure = learning_curves.plot(table, level, "cross_entropy", 0.95, labels_of(table))
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 1, 1]
@@ -140,7 +150,7 @@ def test_full_data_line_appears_where_it_is_known(tmp_path):
 
 
 def test_composition_of_one_annotator_has_a_note(tmp_path):
-    table, _ = tables(tmp_path)
+    table = learned(tmp_path)
     assert words(active_composition.plot(table, LABELS)).count("one mask per image") == 1
 
 
@@ -176,7 +186,7 @@ NAMED = {
 
 def holed(folder, what, **options):
     """Tables without some rounds."""
-    table, _ = tables(folder, **options)
+    table = learned(folder, **options)
     lost = [bool(HOLES[what](row)) for row in table.itertuples()]
     table.loc[lost, table.columns.difference(["dataset", "model", "strategy", "seed", "round"])] = np.nan
     return table, penalty(table)
@@ -247,7 +257,7 @@ def test_level_of_a_missing_model_has_no_line_and_no_entry(tmp_path, monkeypatch
     """The summary has an empty row for it."""
     plotted = []
     monkeypatch.setattr(style, "save", lambda figure, png, pdf: plotted.append(figure))
-    table, _ = tables(tmp_path / "scores", ["lung"], ["unet"], ["random"])
+    table = learned(tmp_path / "scores", ["lung"], ["unet"], ["random"])
     table.to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "summary.csv").write_text("dataset,model,metric,mean\nlung,unet,dice,\n")
     run(
@@ -318,23 +328,30 @@ def picks_spec(there, missing):
     return json.dumps({"labels": LABELS, **shown})
 
 
-@pytest.mark.parametrize("program", ["learning_curves", "active_composition", "pairwise_penalty", "active_picks"])
-def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, program):
-    table, penalties = tables(tmp_path / "scores", rounds=2)
-    table.to_csv(tmp_path / "table.csv", index=False)
-    penalties.to_csv(tmp_path / "penalty.csv", index=False)
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The tables that the programs read, as files."""
+    folder = tmp_path_factory.mktemp("written")
+    table, penalties = tables(folder / "scores", rounds=2)
+    table.to_csv(folder / "table.csv", index=False)
+    penalties.to_csv(folder / "penalty.csv", index=False)
     summary = full_data(DATASETS, MODELS).rename("mean").rename_axis(["dataset", "model"]).reset_index()
-    summary.assign(metric="dice").to_csv(tmp_path / "summary.csv", index=False)
+    summary.assign(metric="dice").to_csv(folder / "summary.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("program", ["learning_curves", "active_composition", "pairwise_penalty", "active_picks"])
+def test_programs_write_the_same_bytes_each_time(stored, written, tmp_path, monkeypatch, program):
     chosen = ["random", "disagreement"]
     options = {
         "learning_curves": {
-            "table": tmp_path / "table.csv",
-            "summary": tmp_path / "summary.csv",
+            "table": written / "table.csv",
+            "summary": written / "summary.csv",
             "metric": "dice",
             "spec": json.dumps({"labels": LABELS, "confidence": 0.95}),
         },
-        "active_composition": {"table": tmp_path / "table.csv"},
-        "pairwise_penalty": {"table": tmp_path / "penalty.csv"},
+        "active_composition": {"table": written / "table.csv"},
+        "pairwise_penalty": {"table": written / "penalty.csv"},
         "active_picks": {
             "dataset": "lung",
             "data": stored / "lung.h5",
@@ -343,14 +360,14 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
         },
     }[program]
     module = importlib.import_module(f"segunc.figures.{program}")
-    written = []
+    figures_of_runs = []
     for folder in ("first", "second"):
         png, pdf = tmp_path / folder / "figure.png", tmp_path / folder / "figure.pdf"
         run(module, monkeypatch, **{"spec": json.dumps({"labels": LABELS}), **options}, png=png, pdf=pdf)
-        written.append((png.read_bytes(), pdf.read_bytes()))
+        figures_of_runs.append((png.read_bytes(), pdf.read_bytes()))
         assert sorted(path.name for path in png.parent.iterdir()) == ["figure.pdf", "figure.png"]
-    assert written[0] == written[1]
-    assert written[0][0].startswith(b"\x89PNG") and written[0][1].startswith(b"%PDF")
+    assert figures_of_runs[0] == figures_of_runs[1]
+    assert figures_of_runs[0][0].startswith(b"\x89PNG") and figures_of_runs[0][1].startswith(b"%PDF")
 
 
 def test_picks_of_another_dataset_are_refused(stored, tmp_path, monkeypatch):

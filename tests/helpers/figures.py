@@ -1,7 +1,6 @@
 """What a figure shows, and whether it can be read."""
 
-import itertools
-
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -52,8 +51,10 @@ def assert_readable(figures):
             what = f"{name}: {text.get_text()!r}"
             assert text.get_fontsize() >= 7, what
             assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width + 0.5 and box.y1 <= height + 0.5, what
-        for (one, first), (other, second) in itertools.combinations(boxes, 2):
-            # Boxes have room for descenders that most words lack.
-            apart = min(first.x1, second.x1) - max(first.x0, second.x0) < 2
-            apart |= min(first.y1, second.y1) - max(first.y0, second.y0) < 2
-            assert apart, f"{name}: {one.get_text()!r} on {other.get_text()!r}"
+        left, bottom, right, top = np.array([box.extents for _, box in boxes]).T
+        across = np.minimum.outer(right, right) - np.maximum.outer(left, left)
+        along = np.minimum.outer(top, top) - np.maximum.outer(bottom, bottom)
+        # Boxes have room for descenders that most words lack.
+        overlaps = np.argwhere(np.triu((across >= 2) & (along >= 2), 1))
+        pairs = [[boxes[i][0].get_text() for i in pair] for pair in overlaps]
+        assert not pairs, f"{name}: texts on each other: {pairs}"

@@ -166,7 +166,7 @@ folder, monkeypatch = Path(sys.argv[1]), pytest.MonkeyPatch()
 data, samples, images, pixels = (folder / name for name in ("d.h5", "s.h5", "images.csv", "pixels.csv.gz"))
 write_samples(samples, [record.image_id for record in write_dataset(data)], random_draws(6))
 named = {"dataset": "d", "model": "m", "seed": 0}
-run(evaluate, monkeypatch, data=data, samples=samples, images=images, pixels=pixels, **named)
+run(evaluate, monkeypatch, data=data, samples=samples, scores=[images, pixels], **named)
 statistics = {"resamples": 100, "confidence": 0.9, "seed": 0}
 missing = [{"step": "baselines", "dataset": "d", "model": "", "seed": "", "why": "not run"}]
 spec = {"statistics": statistics, "datasets": ["d"], "models": ["m"], "seeds": [0], "threshold": False}

@@ -15,7 +15,7 @@ from segunc.active import labelled_set
 from segunc.data.store import Images, read_split, take
 from segunc.evaluation.annotation_stats import composition, foreground
 from segunc.figures import examples, strategy_style, style
-from segunc.figures.examples import MAJORITY
+from segunc.figures.examples import WHOLE
 from segunc.figures.specs import ActiveLabels, PicksSpec
 from segunc.runtime.stage import Job, stage
 
@@ -25,7 +25,6 @@ LEFT, GAP, BETWEEN, TOP = 1.3, 0.04, 0.12, 0.42
 """Inches: space for the strategies' names, between images, between strategies, and at the top."""
 SIZE = (style.WIDTH - LEFT) / COLUMNS - GAP
 """Inches: width and height of an image."""
-WHOLE = (slice(None), slice(None))
 
 
 def plot(picks: Mapping[str, Images], names: Sequence[str], labels: ActiveLabels, title: str, note: str) -> Figure:
@@ -35,7 +34,7 @@ def plot(picks: Mapping[str, Images], names: Sequence[str], labels: ActiveLabels
     that says `no data`; note: a line below the title.
     """
     annotators = max((int(images.annotated.sum(axis=1).max()) for images in picks.values()), default=1)
-    handles = examples.annotator_handles(annotators) if annotators > 1 else [examples.handle("annotator", MAJORITY)]
+    handles = examples.annotator_handles(annotators)
     bottom = 0.1 + style.legend_height(handles, style.WIDTH - LEFT)
     height = TOP + len(names) * (SIZE + BETWEEN) + bottom
     figure = Figure(figsize=(style.WIDTH, height))

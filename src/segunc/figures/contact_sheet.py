@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from segunc.data.overview import read_images
 from segunc.figures import examples, style
-from segunc.figures.examples import Example
+from segunc.figures.examples import WHOLE, Example
 from segunc.figures.specs import FigureSpec
 from segunc.runtime.stage import Job, stage
 
@@ -29,7 +29,6 @@ LEFT, GAP, CAPTION, BETWEEN, TOP = 1.0, 0.05, 0.16, 0.16, 0.52
 """Inches: space for the names of splits, between images, below an image, between splits, and at the top."""
 SIZE = (style.WIDTH - LEFT + GAP) / COLUMNS - GAP
 """Inches: width and height of an image."""
-WHOLE = (slice(None), slice(None))
 RANKED_BY = ("votes", "foreground", "image_id", "patient_id")
 
 
@@ -43,8 +42,6 @@ def plot(shown: Mapping[str, Sequence[Example]], notes: Mapping[str, str], title
     if not annotators:
         return style.empty_figure(f"{title}: no images")
     handles = examples.annotator_handles(annotators)
-    if annotators == 1:
-        handles = [examples.handle("annotator", examples.MAJORITY)]
     rows = {split: -(-len(block) // COLUMNS) for split, block in shown.items()}
     bottom = 0.05 + style.legend_height(handles, style.WIDTH - LEFT)
     height = TOP + sum(rows.values()) * (SIZE + CAPTION) + len(rows) * BETWEEN + bottom

@@ -25,6 +25,8 @@ SOLID_HALO = [
     patheffects.Normal(),
 ]
 """A dark rim around the dashes of a line (HALO) or all along it (SOLID_HALO), so that it shows on any colour."""
+WHOLE = (slice(None), slice(None))
+"""Rows and columns of an image that is not cropped."""
 SMALLEST_WINDOW = 0.4
 """Smallest crop, as a share of the image's shorter side: the surroundings of a lesion help to judge it."""
 
@@ -194,5 +196,7 @@ def handle(name: str, look: Look) -> Line2D:
 
 
 def annotator_handles(annotators: int) -> list[Artist]:
-    """Legend entries of the outlines of several annotators."""
+    """Legend entries of the outlines of annotators."""
+    if annotators == 1:
+        return [handle("annotator", MAJORITY)]
     return [handle(f"annotator {a + 1}", look) for a, look in enumerate(ANNOTATORS[:annotators])]

@@ -90,12 +90,9 @@ def _interest(example: examples.Example) -> Iterator[NDArray]:
 
 def _legend(annotators: int) -> list[Artist]:
     """Legend entries of the outlines."""
-    several = annotators > 1
-    return [
-        *(examples.annotator_handles(annotators) if several else []),
-        examples.handle("majority of the annotators" if several else "annotator", MAJORITY),
-        examples.handle("prediction (mean > 0.5)", PREDICTION),
-    ]
+    majority = [examples.handle("majority of the annotators", MAJORITY)] if annotators > 1 else []
+    prediction = examples.handle("prediction (mean > 0.5)", PREDICTION)
+    return [*examples.annotator_handles(annotators), *majority, prediction]
 
 
 @stage

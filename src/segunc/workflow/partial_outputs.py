@@ -45,7 +45,8 @@ def build(workflow: Any, config: Mapping[str, Any]) -> None:
         sys.stderr.write(done.stderr)
         print("segunc: not all tables and figures could be built without the missing results.", file=sys.stderr)
     else:
-        print(f"segunc: {len(missing)} jobs have no results; missing.csv and active_missing.csv list them and why.", file=sys.stderr)
+        listed = "missing.csv and active_missing.csv list them and why"
+        print(f"segunc: {len(missing)} jobs have no results; {listed}.", file=sys.stderr)
 
 
 def _collects(job: Any) -> bool:

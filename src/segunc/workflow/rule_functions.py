@@ -34,7 +34,7 @@ def name(wildcards: Mapping[str, str], input: Any) -> str:
 
 def cell_options(wildcards: Mapping[str, str], input: Any) -> str:
     """The cell as options of a stage: `--dataset lidc --model unet --seed 0`."""
-    return " ".join(f"--{name} {value}" for name, value in Cell.of(wildcards).wildcards.items())
+    return " ".join(f"--{field} {value}" for field, value in Cell.of(wildcards)._asdict().items() if value != "")
 
 
 def input_options(wildcards: Mapping[str, str], input: Mapping[str, Any]) -> str:
