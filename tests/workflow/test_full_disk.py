@@ -16,7 +16,7 @@ OUTPUTS = {
     "prepare": ("store",),
     "train": ("weights", "history", "checkpoints"),
     "sample": ("samples",),
-    "evaluate": ("images", "pixels"),
+    "evaluate": ("scores",),
     "tabulate": ("markdown", "tables"),
     "plot_ged_by_samples": ("png", "pdf"),
 }

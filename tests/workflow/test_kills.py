@@ -1,6 +1,7 @@
 """Killed anywhere, the same command resumes the workflow, repeats no finished job, and ends with the same results."""
 
 import random
+import shutil
 import subprocess
 import time
 from contextlib import suppress
@@ -17,15 +18,33 @@ GRID = merged(
     training={"steps": 150, "validate_every": 50},
 )
 SUMMARY = "results/tables/summary.csv"
+OUTPUTS = {
+    "train": "models",
+    "sample": "samples",
+    "evaluate": "scores/phantom_lung/prob_unet",
+    "tabulate": "tables",
+}
+"""Folders in `results/` by step, in the order in which they run."""
 
 
 @pytest.fixture(scope="module")
-def summary(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The table of a run that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("undisturbed")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
     done = snakemake(folder, "tables", overlay=GRID)
     assert done.returncode == 0, done.stdout + done.stderr
-    return (folder / SUMMARY).read_bytes()
+    return folder
+
+
+def before(step: str, undisturbed: Path, folder: Path) -> Path:
+    """A copy of the undisturbed run as it was before a step; empty before `prepare`."""
+    if step in OUTPUTS:
+        shutil.copytree(undisturbed, folder)
+        steps = list(OUTPUTS)
+        for later in steps[steps.index(step) :]:
+            shutil.rmtree(folder / "results" / OUTPUTS[later])
+            shutil.rmtree(folder / "results/records" / later)
+    return folder
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -33,12 +52,12 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def programs(folder: Path, module: str) -> list[psutil.Process]:
-    """The running programs of a stage that work in the folder."""
+def programs(folder: Path, step: str) -> list[psutil.Process]:
+    """The running programs of a step that work in the folder."""
     found = []
     for process in psutil.process_iter():
         try:
-            if module in process.cmdline() and process.cwd() == str(folder):
+            if f"segunc.stages.{step}" in process.cmdline() and process.cwd() == str(folder):
                 found.append(process)
         except psutil.Error:
             continue
@@ -55,50 +74,52 @@ def finished(folder: Path) -> dict[Path, int]:
     return {path: time_ns for path, time_ns in records(folder).items() if time_ns < time.time_ns() - 5 * 10**9}
 
 
-def resumes(folder: Path, before: dict[Path, int], summary: bytes) -> None:
+def resumes(folder: Path, kept: dict[Path, int], undisturbed: Path) -> None:
     """The same command finishes the grid, repeats no job that was finished before, and ends with the same table."""
     done = snakemake(folder, "tables", overlay=GRID)
     assert done.returncode == 0, done.stdout + done.stderr
     after = records(folder)
-    assert {path: after[path] for path in before} == before
-    assert len(after) > len(before)
-    assert (folder / SUMMARY).read_bytes() == summary
-    while programs(folder, "segunc.stages.train"):
+    assert {path: after[path] for path in kept} == kept
+    assert len(after) > len(kept)
+    assert (folder / SUMMARY).read_bytes() == (undisturbed / SUMMARY).read_bytes()
+    while programs(folder, "train"):
         time.sleep(0.1)
     assert not [*folder.rglob("*.partial*"), *(folder / "results").rglob("checkpoints/**/*.pt")]
 
 
-@pytest.mark.parametrize("module", ["segunc.stages.prepare", "segunc.stages.train", "segunc.stages.evaluate"])
-def test_a_killed_job(tmp_path: Path, summary: bytes, module: str) -> None:
-    run = start(tmp_path)
-    while not programs(tmp_path, module):
-        assert run.poll() is None, f"{module} never ran"
+@pytest.mark.parametrize("step", ["prepare", "train", "evaluate"])
+def test_a_killed_job(tmp_path: Path, undisturbed: Path, step: str) -> None:
+    folder = before(step, undisturbed, tmp_path / "run")
+    run = start(folder)
+    while not programs(folder, step):
+        assert run.poll() is None, f"{step} never ran"
         time.sleep(0.1)
-    # Any moment is as good as any other; other stages end within a second.
-    time.sleep(random.uniform(0, 3 if module == "segunc.stages.train" else 0.1))
+    # Any moment is as good as any other; other steps end within a second.
+    time.sleep(random.uniform(0, 3 if step == "train" else 0.1))
     while run.poll() is None:
-        for job in programs(tmp_path, module):
+        for job in programs(folder, step):
             with suppress(psutil.NoSuchProcess):
                 job.kill()
         time.sleep(0.1)
     assert run.returncode != 0
-    resumes(tmp_path, finished(tmp_path), summary)
+    resumes(folder, finished(folder), undisturbed)
 
 
-def test_killed_snakemake(tmp_path: Path, summary: bytes) -> None:
+def test_killed_snakemake(tmp_path: Path, undisturbed: Path) -> None:
     """Snakemake cannot tell whether such a run is still at work elsewhere; it prints what to call if it is not."""
-    run = start(tmp_path)
-    while not programs(tmp_path, "segunc.stages.train"):
+    folder = before("train", undisturbed, tmp_path / "run")
+    run = start(folder)
+    while not programs(folder, "train"):
         assert run.poll() is None
         time.sleep(0.1)
     time.sleep(random.uniform(0, 4))
     run.kill()
-    before = finished(tmp_path)
+    kept = finished(folder)
     run.wait()
-    refused = snakemake(tmp_path, "tables", overlay=GRID)
+    refused = snakemake(folder, "tables", overlay=GRID)
     assert refused.returncode != 0
     assert "--unlock" in refused.stdout + refused.stderr
-    unlocked = snakemake(tmp_path, "tables", "--unlock", overlay=GRID)
+    unlocked = snakemake(folder, "tables", "--unlock", overlay=GRID)
     assert unlocked.returncode == 0, unlocked.stderr
     # Its jobs may still run, and end while their successors run; both write the same.
-    resumes(tmp_path, before, summary)
+    resumes(folder, kept, undisturbed)

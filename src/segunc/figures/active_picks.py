@@ -31,7 +31,7 @@ def plot(picks: Mapping[str, Images], names: Sequence[str], labels: ActiveLabels
     """A row per strategy with the first images that it picked, in the order of picking.
 
     picks: all images of round 1, by strategy; names: all strategies, including those without picks, which get a row
-    that says `no data`; note: a line below the title.
+    labelled `no data`; note: a line below the title.
     """
     annotators = max((int(images.annotated.sum(axis=1).max()) for images in picks.values()), default=1)
     handles = examples.annotator_handles(annotators)

@@ -30,7 +30,7 @@ def plot(table: pd.DataFrame, full_data: pd.Series, metric: str, confidence: flo
 
     table: `active_learning`; full_data: score by dataset and model, where it is known; confidence: of the intervals, in
     (0, 1). The y axis spans the runs and cuts off wider bands, as with two or three seeds an interval may be several
-    times as wide. Where data is missing, a line has a gap, an empty panel says so, and a note above the panels names
+    times as wide. Where data is missing, a line has a gap, an empty panel shows `no data`, and a note above names
     the strategies.
     """
     if table.empty:

@@ -36,7 +36,7 @@ def plot(
     """A column per image; a row of annotators, then one per model.
 
     diversity: mean over the test split, by model and for `baseline_oracle`; labels: by model. A model without
-    predictions gets a row that says `no data`.
+    predictions gets a row labelled `no data`.
     """
     colours = style.colours(models)
     rows, columns = GRID

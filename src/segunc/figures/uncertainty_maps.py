@@ -31,7 +31,7 @@ LEFT, RIGHT, GAP = 0.42, 0.6, 0.05
 def plot(shown: Sequence[examples.Example], models: Sequence[str], labels: Mapping[str, str], title: str) -> Figure:
     """A row per image; a column of annotators, then one per model.
 
-    labels: by model. A model without predictions gets a column that says `no data`.
+    labels: by model. A model without predictions gets a column labelled `no data`.
     """
     columns = 1 + len(models)
     side = min(1.25, (style.WIDTH - LEFT - RIGHT) / columns - GAP)
