@@ -26,7 +26,8 @@ include: "workflow/rules/active_figures.smk"
 include: "workflow/rules/targets.smk"
 
 
-# Behind the rules: Snakemake applies constraints to a rule's outputs before it fills in pathvars, to earlier rules after.
+# Must follow the includes: Snakemake adds constraints to the outputs of later rules before it expands pathvars.
+# https://github.com/snakemake/snakemake/blob/main/src/snakemake/rules.py (_update_item_wildcard_constraints)
 wildcard_constraints:
     dataset="|".join(experiment.datasets),
     model="|".join(experiment.models),

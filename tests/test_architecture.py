@@ -83,7 +83,7 @@ def test_runtime_imports_the_standard_library_alone() -> None:
         assert not others, module
 
 
-def test_nobody_imports_a_stage() -> None:
+def test_no_module_imports_a_stage() -> None:
     """A stage is a program; what others need belongs in a library package."""
     for module in MODULES:
         assert not [name for name in imports_of(module) if in_package(name, "stages") and name not in PACKAGES], module

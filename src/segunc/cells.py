@@ -1,7 +1,7 @@
 """The cells of the grid: what is computed, for which dataset, model, strategy, seed and round.
 
-Rules, specs, tables and the plan all ask here, so that the grid is laid out once. Nothing here knows a path: whoever
-needs the files of many cells takes a pattern from the rule that writes them and fills it (`Cell.fill`).
+Rules, specs, tables and the plan take their cells from here, so the grid is defined once. This module contains no
+paths: code that needs the files of many cells gets a pattern from the rule and fills it in (`Cell.fill`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +15,8 @@ START = "start"
 """Stands for the strategy in round 0, which all strategies of a seed share."""
 
 
+SCORED = ("evaluate", "baselines", "baseline_threshold")
+"""Rules that score test images in the main grid."""
 LEARNING_CURVES = ("cross_entropy", "dice")
 """Metrics whose learning curves are plotted."""
 
@@ -46,8 +48,8 @@ class Cell(NamedTuple):
         return pattern.format_map(self.wildcards)
 
     @property
-    def before(self) -> "Cell":
-        """The same of the round before; round 0 is the same for all strategies."""
+    def previous_round(self) -> "Cell":
+        """The same cell in the previous round; round 0 is shared by all strategies."""
         assert isinstance(self.round, int)
         return self._replace(round=self.round - 1, strategy=self.strategy if self.round > 1 else START)
 
@@ -61,7 +63,7 @@ Step = tuple[str, Cell]
 """A job: the name of its rule, and its cell."""
 
 
-def main(datasets: Iterable[str], models: Iterable[str], seeds: Iterable[int]) -> list[Cell]:
+def main_grid(datasets: Iterable[str], models: Iterable[str], seeds: Iterable[int]) -> list[Cell]:
     """The trainings of the main grid."""
     return [Cell(dataset, model, seed=seed) for dataset, model, seed in product(datasets, models, seeds)]
 
@@ -69,11 +71,11 @@ def main(datasets: Iterable[str], models: Iterable[str], seeds: Iterable[int]) -
 def scored(datasets: Iterable[str], models: Iterable[str], seeds: Sequence[int], threshold: bool) -> list[Step]:
     """Every job that scores test images in the main grid: models, then baselines.
 
-    threshold: whether there is a plain U-Net, whose probability map the baseline `baseline_threshold` cuts.
+    threshold: whether there is a plain U-Net, whose probability map `baseline_threshold` thresholds.
     """
     datasets = list(datasets)
     return [
-        *(("evaluate", cell) for cell in main(datasets, models, seeds)),
+        *(("evaluate", cell) for cell in main_grid(datasets, models, seeds)),
         *(("baselines", Cell(dataset)) for dataset in datasets),
         *(("baseline_threshold", Cell(d, seed=s)) for d, s in product(datasets, seeds if threshold else [])),
     ]
@@ -93,19 +95,29 @@ def rounds(
     ]
 
 
+def is_figure(rule: str) -> bool:
+    """Whether the rule plots a figure."""
+    return rule.startswith("plot_")
+
+
+def is_table(rule: str) -> bool:
+    """Whether the rule writes the tables of many cells."""
+    return rule.endswith("tabulate")
+
+
 def plain_unet(config: "Config") -> str | None:
     """The first model of the main grid that is a plain U-Net; None if there is none."""
     return next((name for name in config.grid.models if config.models[name].method == "unet"), None)
 
 
 def scored_in(config: "Config") -> list[Step]:
-    """`scored` with today's config."""
+    """`scored` with the current config."""
     grid = config.grid
     return scored(grid.datasets, grid.models, grid.seeds, plain_unet(config) is not None)
 
 
 def rounds_in(active: "Active") -> list[Cell]:
-    """`rounds` with today's config; none if active learning is off."""
+    """`rounds` with the current config; none if active learning is off."""
     if not has_rounds(active):
         return []
     return rounds(active.datasets, active.models, active.strategies, active.seeds, active.rounds)

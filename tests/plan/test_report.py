@@ -19,7 +19,7 @@ def test_everything_is_said_to_be_assumed_before_anything_ran(tmp_path: Path) ->
     overlay["raw_folders"] = [str(tmp_path / "nowhere")]
     said = report(where(tmp_path, overlay))
     assert re.search(r"^total +2,341 +0 ", said, re.MULTILINE)
-    assert "Measured: nothing yet" in said
+    assert "Measured: no benchmarks in results/benchmarks yet." in said
     assert "lidc: 12,816 images" in said and "(expected: the slices of the HPU-Net release" in said
     assert "a GPU: 20 T multiply-adds/s" in said and "not measured" in said
     assert "early stopping ends after 5 times its patience" in said
@@ -33,7 +33,10 @@ def test_the_command_ends_in_one_sentence(tmp_path: Path) -> None:
     wrong = segunc(overlay={"training": {"stepz": 3}})
     assert wrong.returncode == 1 and "segunc: config key training.stepz is unknown" in wrong.stderr
     wrong = segunc("tablez", overlay=TINY)
-    assert wrong.returncode == 1 and "segunc: target tablez is neither active, all, data," in wrong.stderr
+    assert (
+        wrong.returncode == 1
+        and "segunc: target tablez is not a file of the configured grid and not one of active," in wrong.stderr
+    )
     assert not wrong.stdout and "Traceback" not in wrong.stderr
     assert not (tmp_path / "results").exists()
 

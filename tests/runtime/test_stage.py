@@ -94,7 +94,7 @@ def test_help_is_the_modules_docstring_and_the_comments(
     text = " ".join(capsys.readouterr().out.split())
     assert end.value.code == 0
     assert "The command line of a stage from its signature" in text
-    for words in ("--data DATA a store", "--seed SEED from 0 on; 100% of them", "--images NAME=PATH pattern by rule"):
+    for words in ("--data FILE a store", "--seed SEED from 0 on; 100% of them", "--images NAME=PATH pattern by rule"):
         assert words in text
     for option in ("--spec", "--code", "--record"):
         assert option in text

@@ -35,7 +35,7 @@ def test_tables_list_what_is_missing_and_why(holes: tuple[Study, str]) -> None:
         ["phantom_lung", "unet", 0],
         ["phantom_lung", "baseline_threshold", 0],
     ]
-    assert missing["why"].str.match("train phantom_lung unet 0 failed: .* the loss is nan in training").all()
+    assert missing["why"].str.match("train phantom_lung unet seed 0 failed: .* the loss is nan in training").all()
     summary = read(folder, "summary").set_index(["model", "metric"])
     assert summary.loc[("unet", "dice"), "n_seeds"] == 0 and pd.isna(summary.loc[("unet", "dice"), "mean"])
     assert summary.loc[("mc_dropout", "dice"), "n_images"] > 0

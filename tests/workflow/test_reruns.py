@@ -235,7 +235,7 @@ def test_accepting_an_edit(study: Study, tmp_path: Path) -> None:
         assert study.scheduled()
         done = study.segunc("accept")
         assert done.returncode == 0, done.stderr
-        assert "accepted although src/segunc/metrics/ged.py changed:\n" in done.stdout
+        assert "accepted, although src/segunc/metrics/ged.py changed:\n" in done.stdout
         assert study.scheduled() == {}
         record = study.folder / "results/records/evaluate/lidc/unet/seed0.json"
         (accepted,) = json.loads(record.read_text())["accepted"]

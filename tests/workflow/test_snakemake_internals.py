@@ -36,8 +36,8 @@ onerror:
     run = snakemake_internals.unfinished(workflow)
     facts = None
     if run is not None:
-        culprits = {{job.rule.name: getattr(run.culprit(job), "rule", None) for job in run.jobs}}
-        facts = {{name: culprit and culprit.name for name, culprit in culprits.items()}}
+        ancestors = {{job.rule.name: getattr(run.failed_ancestor(job), "rule", None) for job in run.jobs}}
+        facts = {{name: job and job.name for name, job in ancestors.items()}}
         facts = [facts, [job.rule.name for job in run.failed], run.snakefile]
     json.dump(facts, open("unfinished.json", "w"))
 

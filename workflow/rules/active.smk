@@ -9,11 +9,11 @@ def labelled(wildcards):
 
 def labelled_before(wildcards):
     cell = Cell.of(wildcards)
-    return file_of(acquisition(experiment, cell.before), "labelled")
+    return file_of(acquisition(experiment, cell.previous_round), "labelled")
 
 
 def weights_before(wildcards):
-    return file_of(("active_train", Cell.of(wildcards).before), "weights")
+    return file_of(("active_train", Cell.of(wildcards).previous_round), "weights")
 
 
 rule active_start:
@@ -128,7 +128,7 @@ rule active_train:
     params:
         spec=spec("active_train", "dataset", "model", "seed"),
         code=code("stages.active_train", "models"),
-        name=name,
+        name=job_name,
         device=on_device,
         checkpoints=checkpoints,
     message:

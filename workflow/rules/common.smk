@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
-# This checkout's segunc, whichever is installed.
+# This checkout's segunc, even if another one is installed.
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
 from segunc import cells
@@ -19,19 +19,28 @@ from segunc.runtime.code_digest import code_param
 from segunc.runtime.errors import UserError
 from segunc.workflow import partial_outputs, scheduler_resources, snakemake_internals
 from segunc.workflow.environment import gpus, job_environment
-from segunc.workflow.rule_functions import cell_options, checkpoints, doubled, input_options, name, one_sentence
+from segunc.workflow.rule_functions import (
+    cell_options,
+    checkpoints,
+    doubled,
+    exit_on_user_error,
+    input_options,
+    job_name,
+)
 
 # Large DAGs create millions of long-lived objects; the default thresholds of garbage collection cost 20 % of a dry run.
 gc.set_threshold(200_000, 50, 50)
 
-# Jobs run the Python that runs Snakemake, also where no environment is activated, and this checkout's segunc.
+# Jobs run the Python that runs Snakemake, even if no environment is activated, and this checkout's segunc.
 os.environ.update(job_environment(workflow.basedir))
 
-# SLURM stops a job by SIGTERM to each of its processes, and kills the rest after 30 s. Without the trap the shell would
-# end at once and the job with it, while a training still writes its checkpoint. `tee` would take the pipe away.
+# SLURM stops a job by SIGTERM to each of its processes, and kills the rest after 30 s. Without the trap, the shell
+# would exit at once and end the job while the training run is still writing its checkpoint. `tee` would exit too and
+# break the pipe.
 shell.prefix("set -euo pipefail; trap : TERM; tee() {{ (trap '' TERM; exec tee \"$@\"); }}; ")
 
 
+# A rule sets `step`, and `cell` if it is not one of the main grid.
 pathvars:
     results="results",
     logs="<results>/logs",
@@ -45,7 +54,7 @@ pathvars:
     record="<results>/records/<step>/<cell>.json",
 
 
-device, experiment = one_sentence(load_with_device)(config)
+device, experiment = exit_on_user_error(load_with_device)(config)
 grid, active = experiment.grid, experiment.active
 GPUS = gpus(device)
 
@@ -61,14 +70,14 @@ BY_NAME = {
     "data.formats": lambda cell: experiment.datasets[cell.dataset].format,
     "strategies": lambda cell: experiment.strategies[cell.strategy].method,
 }
-code_of_modules = cache(one_sentence(code_param))
+code_of_modules = cache(exit_on_user_error(code_param))
 spec_of = cache(lambda name, cell: getattr(specs, name)(experiment, cell))
 
 
 def spec(name, *fields):
     """A params function: the spec of the cell, by the function `name` of `segunc.config.specs`.
 
-    `fields` are those of the cell that it depends on, where they are fewer than the rule's: then many jobs share one.
+    `fields`: those of the cell that the spec depends on, if not all; jobs that agree in them share one cached spec.
     """
 
     def of_job(wildcards):
@@ -149,7 +158,7 @@ def present(steps, output):
 
 
 def patterns(option, *steps):
-    """A params function: an option of a stage that gets a pattern per rule, as it could not get thousands of files."""
+    """A params function: an option with a pattern per rule, because thousands of paths do not fit on a command line."""
 
     def options(wildcards):
         found = {step: getattr(getattr(rules, step).output, option) for step in steps}

@@ -1,9 +1,11 @@
 # From raw files to one HDF5 store per dataset.
 
 
-raw_paths = cache(one_sentence(lambda dataset: raw_data(experiment, dataset)))
+raw_paths = cache(exit_on_user_error(lambda dataset: raw_data(experiment, dataset)))
 # Once per run, as this looks at each file.
-digests = cache(one_sentence(lambda dataset: raw_digests(experiment, dataset, Path(".snakemake/segunc/digests.json"))))
+digests = cache(
+    exit_on_user_error(lambda dataset: raw_digests(experiment, dataset, Path(".snakemake/segunc/digests.json")))
+)
 
 
 def raw_input(wildcards):

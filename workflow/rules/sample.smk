@@ -23,7 +23,7 @@ rule sample:
     params:
         spec=spec("sample", "seed"),
         code=code("stages.sample", "models"),
-        name=name,
+        name=job_name,
         device=on_device,
     message:
         "Sampling {wildcards}"

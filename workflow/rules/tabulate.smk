@@ -1,7 +1,5 @@
 # From all scores to the study's tables.
 
-SCORED = ("evaluate", "baselines", "baseline_threshold")
-
 
 rule tabulate:
     input:
@@ -44,8 +42,8 @@ rule tabulate:
     params:
         spec=spec("tabulate"),
         code=code("stages.tabulate"),
-        images=patterns("images", *SCORED),
-        pixels=patterns("pixels", *SCORED),
+        images=patterns("images", *cells.SCORED),
+        pixels=patterns("pixels", *cells.SCORED),
     message:
         "Writing the tables"
     shell:

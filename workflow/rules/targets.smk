@@ -1,4 +1,4 @@
-# Named targets, plurals of what the rules make. Every file of the grid is a target as well.
+# Named targets. Every file of the grid is a target as well.
 FIGURES = ("contact_sheet", "uncertainty_maps", "sampled_masks", "entropy_by_outcome", "entropy_by_agreement")
 FIGURES += ("ged_by_samples",)
 ACTIVE_FIGURES = ("learning_curves", "active_composition", "active_picks", "pairwise_penalty")
@@ -15,7 +15,7 @@ localrules:
 
 
 def figure_files(names, datasets):
-    """PNG and PDF of each figure, of each dataset or metric where it has one per dataset or metric."""
+    """PNG and PDF of each figure, one pair per dataset or metric if its path has that wildcard."""
     outputs = [getattr(rules, f"plot_{name}").output for name in names]
     files = [file for output in outputs for file in (output.png, output.pdf)]
     return files_of(files, [Cell(d, metric=m) for d in datasets for m in cells.LEARNING_CURVES])
@@ -28,12 +28,12 @@ rule data:
 
 rule models:
     input:
-        files_of([rules.train.output.weights], cells.main(grid.datasets, grid.models, grid.seeds)),
+        files_of([rules.train.output.weights], cells.main_grid(grid.datasets, grid.models, grid.seeds)),
 
 
 rule samples:
     input:
-        files_of([rules.sample.output.samples], cells.main(grid.datasets, grid.models, grid.seeds)),
+        files_of([rules.sample.output.samples], cells.main_grid(grid.datasets, grid.models, grid.seeds)),
 
 
 rule tables:

@@ -23,7 +23,7 @@ rule train:
     params:
         spec=spec("train"),
         code=code("stages.train", "models"),
-        name=name,
+        name=job_name,
         device=on_device,
         checkpoints=checkpoints,
     message:

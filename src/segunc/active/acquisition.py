@@ -1,4 +1,4 @@
-"""Acquisition: the initial labelled set, and the images that each round adds to it.
+"""Acquisition: the images that each round of active learning adds to the labelled ones.
 
 The choice depends on data, seed, round and strategy. With a strategy that needs no model, all models of a seed learn
 from the same images.
@@ -14,18 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segunc.active import labelled_set
-from segunc.data.store import Images, read_split, take
+from segunc.data.store import Images, take
 from segunc.evaluation.annotation_stats import disagreement, foreground
 from segunc.runtime.errors import UserError
 from segunc.strategies import Needs, Pool
-
-
-class StartSpec(TypedDict):
-    """Spec of an initial labelled set, as `segunc.config.specs.active_start` writes it."""
-
-    start: int
-    """Images labelled in round 0."""
-    seed: int
 
 
 class AcquireSpec(TypedDict):
@@ -41,11 +33,6 @@ class AcquireSpec(TypedDict):
     seed: int
     round: int
     """From 1."""
-
-
-def initial_set(spec: StartSpec, n: int) -> NDArray[np.int64]:
-    """Positions (start,) in [0, n) of the initial labelled set; a larger `start` adds to the set of a smaller one."""
-    return np.random.default_rng(spec["seed"]).permutation(n)[: spec["start"]]
 
 
 def next_picks(
@@ -94,17 +81,3 @@ def next_round(
         )
     positions = np.concatenate([positions, next_picks(spec, train, positions, predictions)])
     return positions, np.concatenate([rounds, np.full(spec["add"], spec["round"])])
-
-
-def read_pool(data: Path, needed: int) -> Images:
-    """The training images. Raises UserError if there are fewer than `needed`, the number labelled in the last round.
-
-    Checked in every round, not only in round 0, since `rounds` may be raised later.
-    """
-    train = read_split(data, "train")
-    if needed > len(train.image_id):
-        raise UserError(
-            f"config keys active.start, active.add and active.rounds add up to {needed} labelled images, but "
-            f"{data} has {len(train.image_id)} in its training split; lower one of them."
-        )
-    return train

@@ -1,9 +1,10 @@
-"""The command `segunc`: what Snakemake itself does not tell or do.
+"""The command `segunc`: commands that complement Snakemake.
 
 `plan`, `why` and `accept` take the arguments of `snakemake`: targets, --configfile, --directory, ...
 """
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 
@@ -13,18 +14,21 @@ from segunc.runtime.errors import UserError
 
 
 def plan(arguments: Sequence[str]) -> int:
-    """Estimates what `snakemake <arguments>` takes: jobs, hours, disk, the shortest time."""
+    """Estimates what `snakemake <arguments>` takes: jobs, hours, disk usage and minimum wall time."""
     print(report(arguments))
     return 0
 
 
 COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
-    "plan": (plan, "estimate jobs, hours, disk and the shortest wall time, before anything runs"),
+    "plan": (plan, "estimate jobs, hours, disk usage and minimum wall time, before anything runs"),
     "why": (reruns.why, "explain why each pending job would run"),
-    "accept": (reruns.accept, "keep results that only edited code would rerun: the edit changes no result"),
+    "accept": (reruns.accept, "mark results as up to date although their code was edited"),
     "fetch": (fetch.main, "download a public dataset"),
     "inspect": (inspect_store.main, "describe a prepared dataset"),
 }
+
+WITH_SNAKEMAKE = ("plan", "why", "accept")
+"""Commands that take Snakemake's arguments, and therefore have no parser of their own."""
 
 
 def main() -> None:
@@ -33,8 +37,12 @@ def main() -> None:
     for name, (_, words) in COMMANDS.items():
         commands.add_parser(name, help=words, add_help=False)
     args, rest = parser.parse_known_args()
+    function = COMMANDS[args.command][0]
+    if args.command in WITH_SNAKEMAKE and {"-h", "--help"} & set(rest):
+        print(f"usage: segunc {args.command} [arguments of snakemake]\n\n{inspect.getdoc(function)}")
+        sys.exit()
     try:
-        sys.exit(COMMANDS[args.command][0](rest))
+        sys.exit(function(rest))
     except UserError as error:
         sys.exit(f"segunc: {error}")
 

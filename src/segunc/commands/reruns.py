@@ -22,7 +22,7 @@ def why(arguments: Sequence[str]) -> int:
     for job in pending_jobs(arguments):
         groups.setdefault("; ".join(cause(job).phrases), []).append(job)
     if not groups:
-        print("Nothing would run: all results exist and were made from today's settings, code and data.")
+        print("Nothing would run: all results exist and were made from the current settings, code and data.")
     following = groups.pop("", [])
     for phrases, group in groups.items():
         print(f"{phrases}:")
@@ -36,7 +36,7 @@ def why(arguments: Sequence[str]) -> int:
 def accept(arguments: Sequence[str]) -> int:
     """Marks results as up to date when only source code changed.
 
-    Their records take today's digests and state that they did.
+    Their records get the current digests and list the accepted edit.
     """
     accepted, others, files = [], [], set()
     for job in pending_jobs(arguments):
@@ -51,7 +51,7 @@ def accept(arguments: Sequence[str]) -> int:
     for job in accepted:
         accept_code(job.record, code_of(job.code))
     if accepted:
-        print(f"accepted although {', '.join(sorted(files))}:")
+        print(f"accepted, although {', '.join(sorted(files))}:")
         _print_jobs(accepted)
     else:
         print("Nothing to accept: no job would run because of edited code alone.")

@@ -120,7 +120,7 @@ class Backbone(Strict):
 class Dataset(Strict):
     """One dataset: its raw data, how images are brought to one size, how patients are split."""
 
-    label: str = Field(description="name in tables and figures")
+    label: str = Field(description="name in figures")
     format: str = Field(description="raw format: a file in src/segunc/data/formats")
     options: dict[str, Any] = Field({}, description="options of the raw format, including the names of raw data")
     size: PositiveInt = Field(description="height and width of the images, in pixels")
@@ -139,7 +139,7 @@ class ModelOverrides(Strict):
 class Model(Strict):
     """One model: its method, its options, and how its training differs from the global one."""
 
-    label: str = Field(description="name in tables and figures")
+    label: str = Field(description="name in figures")
     method: str = Field(description="a file in src/segunc/models")
     options: dict[str, Any] = Field({}, description="options of the method")
     training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the dataset's training")
@@ -149,7 +149,7 @@ class Model(Strict):
 class Strategy(Strict):
     """One acquisition strategy of active learning."""
 
-    label: str = Field(description="name in tables and figures")
+    label: str = Field(description="name in figures")
     method: str = Field(description="a file in src/segunc/strategies")
     options: dict[str, Any] = Field({}, description="options of the method")
 

@@ -31,7 +31,7 @@ GPU = np.array([1 / 20e12, 1 / 60e9, 5e-3])
 """Seconds per multiply-add, per value written and per pass of a batch, of a CPU core and of a GPU, in bfloat16."""
 RATES_FROM = (
     "of a CPU core: 150 G multiply-adds/s, 0.25 G activations/s, 1 ms per pass "
-    "(fitted to the 20 minutes on two cores of docs/results.md)",
+    "(fitted to the default grid on two cores)",
     "of a GPU: 20 T multiply-adds/s, 60 G activations/s, 5 ms per pass (a guess for a data-centre GPU: not measured)",
 )
 

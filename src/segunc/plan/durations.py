@@ -14,7 +14,7 @@ from segunc.plan import costs
 from segunc.runtime import records
 from segunc.workflow.snakemake_internals import Parsed
 
-BEHIND = {
+TRAINED_BY = {
     "train": "train",
     "sample": "train",
     "active_train": "active_train",
@@ -42,9 +42,9 @@ def seconds(of: Parsed, rule: str, cell: Cell, data: Datasets, gpu: bool, spec: 
     A rule that is not known here counts as a second.
     """
     config = of.config
-    if rule in BEHIND:
+    if rule in TRAINED_BY:
         images, network = data[cell.dataset], json.loads(spec)
-        if rule in BEHIND.values():
+        if rule in TRAINED_BY.values():
             work = costs.train_work(network, images, rule == "active_train", steps)
         elif rule == "active_acquire_with_model":
             draws = json.loads(specs.active_acquire(config, cell)).get("draws", 0)
@@ -53,38 +53,36 @@ def seconds(of: Parsed, rule: str, cell: Cell, data: Datasets, gpu: bool, spec: 
             work = costs.sample_work(network, images, images.test, config.draws)
         on_device = work @ costs.GPU if gpu else work @ costs.CPU / of.rules.threads(rule)
         return costs.STARTUP["network"] + float(on_device)
-    if rule.startswith("plot_"):
+    if cells.is_figure(rule):
         return costs.STARTUP["figure"]
     return costs.STARTUP["other"] + _seconds_on_cpu(config, rule, cell, data)
 
 
 def _seconds_on_cpu(config: Config, rule: str, cell: Cell, data: Datasets) -> float:
-    grid, active = config.grid, config.active
     if rule == "prepare":
         return data[cell.dataset].seconds
     if rule in costs.PER_IMAGE:
         images = data[cell.dataset]
         return costs.PER_IMAGE[rule] * images.test * (images.size / 64) ** 2
     if rule == "tabulate":
-        rows = sum(data[name].test for name in grid.datasets) * (len(grid.models) + 1) * len(grid.seeds)
-        return costs.PER_ROW[rule] * rows
+        return costs.PER_ROW[rule] * sum(data[of.dataset].test for _, of in cells.scored_in(config))
     if rule == "active_tabulate":
-        return costs.PER_ROW[rule] * len(cells.rounds_in(active))
+        return costs.PER_ROW[rule] * len(cells.rounds_in(config.active))
     return 0.0
 
 
 def network_spec(config: Config, rule: str, cell: Cell) -> str:
     """The spec of the training behind a job that runs a network; empty for others."""
-    if rule not in BEHIND:
+    if rule not in TRAINED_BY:
         return ""
-    return getattr(specs, BEHIND[rule])(config, Cell(cell.dataset, cell.model, seed=0))
+    return getattr(specs, TRAINED_BY[rule])(config, Cell(cell.dataset, cell.model, seed=0))
 
 
 def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -> float:
     """What a job leaves on the disk."""
     images = data.get(cell.dataset)
     results = 0.0
-    if rule in BEHIND.values() and images:
+    if rule in TRAINED_BY.values() and images:
         results = costs.weights_bytes(json.loads(spec), images)
     elif rule == "prepare" and images:
         results = images.bytes
@@ -92,15 +90,15 @@ def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -
         results = costs.samples_bytes(config, images)
     elif rule in costs.PER_IMAGE and images:
         results = costs.SCORE_BYTES * images.test
-    elif rule.startswith("plot_"):
+    elif cells.is_figure(rule):
         results = costs.FIGURE_BYTES
-    elif rule.endswith("tabulate"):
+    elif cells.is_table(rule):
         results = costs.TABLE_BYTES
     return results + costs.JOB_BYTES
 
 
 class Scale(NamedTuple):
-    """How long a rule's jobs took in runs already made, as a multiple of what is assumed."""
+    """Measured time of a rule's jobs, as a multiple of the assumed time."""
 
     factor: float
     runs: int
@@ -148,10 +146,10 @@ def _measured_and_assumed(of: Parsed, rule: str, cell: Cell, benchmark: Path, gp
             return None
         data = {cell.dataset: images._replace(size=prepared.spec["size"])}
     spec, steps = "", None
-    if rule in BEHIND:
+    if rule in TRAINED_BY:
         # All trainings of a dataset, model and seed in active learning have the settings of round 0.
-        start = cell if BEHIND[rule] == "train" else cell._replace(strategy=cells.START, round=0)
-        trained = _record(of, BEHIND[rule], start)
+        start = cell if TRAINED_BY[rule] == "train" else cell._replace(strategy=cells.START, round=0)
+        trained = _record(of, TRAINED_BY[rule], start)
         if trained is None:
             return None
         spec = json.dumps(trained.spec)

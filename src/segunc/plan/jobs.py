@@ -73,8 +73,8 @@ def jobs_of(rules: Rules, targets: Sequence[str]) -> list[Job]:
             files = [target]
         else:
             raise UserError(
-                f"target {target} is neither {', '.join(sorted(rules.targets))} nor a file of the configured grid; "
-                "give one of these, or put its cell into the grid."
+                f"target {target} is not a file of the configured grid and not one of "
+                f"{', '.join(sorted(rules.targets))}; give one of these, or add its cell to the grid."
             )
         for file in files:
             visit(file)
@@ -82,7 +82,7 @@ def jobs_of(rules: Rules, targets: Sequence[str]) -> list[Job]:
 
 
 def done(rules: Rules, config: Config, jobs: Sequence[Job], folder: Path) -> list[bool]:
-    """For each job: whether its results exist and were made from today's settings and code, like those it reads.
+    """For each job: whether its results exist and were made from the current settings and code, like those it reads.
 
     Whether raw data changed is not checked, because that may take minutes: Snakemake does.
     """

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from segunc.cells import Cell
+from segunc.cells import Cell, is_figure
 from segunc.config import specs
 from segunc.config.schema import Config
 from segunc.plan import costs
 from segunc.plan.durations import (
-    BEHIND,
+    TRAINED_BY,
     Datasets,
     Scales,
     bytes_of,
@@ -78,7 +78,7 @@ def report(arguments: Sequence[str]) -> str:
     data, finished = datasets_of(parsed), done(parsed.rules, config, jobs, parsed.folder)
     scales = scales_of(parsed, had_gpu)
     # Times of networks on one kind of device are no guide to the other.
-    of_others = {key: value for key, value in scales.items() if key[0] not in BEHIND}
+    of_others = {key: value for key, value in scales.items() if key[0] not in TRAINED_BY}
     on_gpu = plan(parsed, jobs, finished, data, True, scales if had_gpu else of_others)
     on_cores = plan(parsed, jobs, finished, data, False, of_others if had_gpu else scales)
     shown = on_cores if device == "cpu" else on_gpu
@@ -89,21 +89,21 @@ def report(arguments: Sequence[str]) -> str:
 def _table(parsed: Parsed, of: Plan) -> Iterator[str]:
     gpu, threads = parsed.device != "cpu", parsed.rules.threads
     rows = []
-    stages: dict[str, list[int]] = {"figures" if rule.startswith("plot_") else rule: [] for rule in parsed.rules.names}
+    stages: dict[str, list[int]] = {"figures" if is_figure(rule) else rule: [] for rule in parsed.rules.names}
     for i, job in enumerate(of.jobs):
-        stages["figures" if job.rule.startswith("plot_") else job.rule].append(i)
+        stages["figures" if is_figure(job.rule) else job.rule].append(i)
     for rule, mine in stages.items():
         left = sum(of.seconds[i] for i in mine if not of.done[i]) / 3600
         there = sum(of.done[i] for i in mine)
         disk = sum(of.bytes[i] for i in mine)
         if mine:
             cores = 1 if rule == "figures" else threads(rule)
-            rows.append((rule, len(mine), there, left * (gpu and rule in BEHIND), left * cores, disk))
+            rows.append((rule, len(mine), there, left * (gpu and rule in TRAINED_BY), left * cores, disk))
     rows.append(("total", *(sum(column) for column in list(zip(*rows, strict=True))[1:])))
     yield f"{'rule':26}{'jobs':>9}{'done':>9}{'GPU-hours':>12}{'core-hours':>12}{'disk':>11}"
     for rule, count, there, gpu_hours, core_hours, disk in rows:
         yield f"{rule:26}{count:9,}{there:9,}{_hours(gpu_hours):>12}{_hours(core_hours):>12}{_size(disk):>11}"
-    yield "Hours are those of the jobs that are not done, disk is that of all, 20 kB of small files per job included."
+    yield "Hours cover the jobs that are not done; disk usage covers all jobs, with 20 kB of small files each."
 
 
 def _chain(of: Plan) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _bounds(parsed: Parsed, on_gpu: Plan, on_cores: Plan) -> Iterator[str]:
         return
     yield "Lower bound on wall time (critical path, or total work / workers):"
     if parsed.device != "cpu":
-        work = sum(s for job, s, there in _jobs(on_gpu) if job.rule in BEHIND and not there)
+        work = sum(s for job, s, there in _jobs(on_gpu) if job.rule in TRAINED_BY and not there)
         yield f"  GPUs   {_shortest(on_gpu, work, GPUS)}"
     if parsed.device != "cuda":
         work = sum(s * parsed.rules.threads(job.rule) for job, s, there in _jobs(on_cores) if not there)
@@ -150,9 +150,9 @@ def _measured(parsed: Parsed, scales: Scales, had_gpu: bool) -> Iterator[str]:
     for (rule, model), found in scales.items():
         if not model and not of_rules[rule]:
             of_rules[rule] = found.runs
-    of_rules = {rule: runs for rule, runs in of_rules.items() if runs and not rule.startswith("plot_")}
+    of_rules = {rule: runs for rule, runs in of_rules.items() if runs and not is_figure(rule)}
     if not of_rules:
-        yield f"Measured: nothing yet, there are no benchmarks of runs in {parsed.rules.benchmarks}."
+        yield f"Measured: no benchmarks in {parsed.rules.benchmarks} yet."
         return
     device = "a GPU" if had_gpu else "CPU cores"
     yield f"Measured (times the assumption, from {parsed.rules.benchmarks}; networks on {device}):"

@@ -60,8 +60,11 @@ def stage(main: Callable[..., None]) -> Callable[[], None]:
 
 
 def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
+    module = sys.modules[main.__module__]
+    # A module that is run as a program is called __main__ there.
+    name = module.__spec__.name if module.__spec__ else module.__name__
     parser = argparse.ArgumentParser(
-        description=sys.modules[main.__module__].__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--spec", type=json.loads, default={}, help="JSON: settings that the results depend on")
     parser.add_argument("--code", default="", help="entry modules of this stage and a digest of their sources")
@@ -82,10 +85,11 @@ def _words_of(annotation: Any) -> dict[str, Any]:
     if get_origin(annotation) is dict:
         return {"type": _named_path, "action": _AddToDict, "metavar": "NAME=PATH"}
     if get_origin(annotation) is list:
-        return {"type": get_args(annotation)[0], "nargs": "*"}
+        return {"type": get_args(annotation)[0], "nargs": "*", "metavar": "FILE"}
     # `Path | None`: an option that may be left out.
     kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
-    return {"type": kinds[0] if kinds else annotation}
+    kind = kinds[0] if kinds else annotation
+    return {"type": kind, "metavar": "FILE" if kind is Path else None}
 
 
 def _named_path(text: str) -> tuple[str, Path]:

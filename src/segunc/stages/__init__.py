@@ -1,4 +1,4 @@
 """The steps of the workflow, one program per rule: which files it reads and writes, and which library does the work.
 
-A module is called like its rule, and nothing imports it: what others need is in a library.
+Each module has the name of its rule. No module imports a stage; shared code is in the library packages.
 """

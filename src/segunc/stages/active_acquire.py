@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from segunc.active import labelled_set
-from segunc.active.acquisition import next_round, read_pool
+from segunc.active.acquisition import next_round
+from segunc.active.training_pool import read_training_images
 from segunc.runtime.stage import Job, stage
 
 
@@ -16,7 +17,7 @@ def main(
     needed: int = 0,  # images that are labelled in the last round
     labelled: Path,  # CSV to write
 ) -> None:
-    train = read_pool(data, needed)
+    train = read_training_images(data, needed)
     positions, rounds = next_round(job.spec, train, data, before, {})
     labelled_set.write(labelled, train.image_id[positions], rounds)
 

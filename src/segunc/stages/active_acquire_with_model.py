@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from segunc.active import labelled_set
-from segunc.active.acquisition import next_round, read_pool
+from segunc.active.acquisition import next_round
 from segunc.active.pool_predictions import predict
+from segunc.active.training_pool import read_training_images
 from segunc.learning.device import select_device
 from segunc.runtime.stage import Job, stage
 
@@ -22,7 +23,7 @@ def main(
     labelled: Path,  # CSV to write
 ) -> None:
     of_device = select_device(device, threads)
-    train = read_pool(data, needed)
+    train = read_training_images(data, needed)
     predictions = predict(job.spec, train, weights, of_device)
     positions, rounds = next_round(job.spec, train, data, before, predictions)
     labelled_set.write(labelled, train.image_id[positions], rounds)

@@ -22,11 +22,11 @@ def main(
     data: Path,  # the dataset's store
     labelled: Path,  # labelled.csv of this round
     weights: Path,  # of this round
-    dataset: str,
-    model: str,
-    strategy: str,
-    seed: int,
-    round: int,
+    dataset: str,  # id of the dataset
+    model: str,  # id of the model
+    strategy: str,  # id of the strategy; `start` in round 0
+    seed: int,  # of the training run
+    round: int,  # from 0
     device: str,  # auto, cpu or cuda
     threads: int,  # CPU cores
     scores: Path,  # CSV to write: one row

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from segunc.active import labelled_set
-from segunc.active.acquisition import initial_set, read_pool
+from segunc.active.training_pool import initial_set, read_training_images
 from segunc.runtime.stage import Job, stage
 
 
@@ -17,7 +17,7 @@ def main(
     needed: int = 0,  # images that are labelled in the last round
     labelled: Path,  # CSV to write
 ) -> None:
-    train = read_pool(data, max(needed, job.spec["start"]))
+    train = read_training_images(data, max(needed, job.spec["start"]))
     positions = initial_set(job.spec, len(train.image_id))
     labelled_set.write(labelled, train.image_id[positions], np.zeros_like(positions))
 

@@ -27,7 +27,7 @@ def main(
     name: str,  # name of this run in progress lines
     device: str,  # auto, cpu or cuda
     threads: int,  # CPU cores
-    weights: Path,  # file to write
+    weights: Path,  # weights.pt to write
     checkpoints: Path | None = None,  # folder of this run alone; without it, no checkpoints are written
 ) -> None:
     of_device = select_device(device, threads)

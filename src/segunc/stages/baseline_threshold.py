@@ -13,7 +13,7 @@ def main(
     *,
     data: Path,  # the dataset's store
     samples: Path,  # of the U-Net
-    dataset: str,
+    dataset: str,  # id of the dataset
     seed: int,  # of the U-Net
     scores: list[Path],  # files to write: images.csv and pixels.csv.gz
 ) -> None:

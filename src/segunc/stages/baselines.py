@@ -12,7 +12,7 @@ def main(
     job: Job,
     *,
     data: Path,  # the dataset's store
-    dataset: str,
+    dataset: str,  # id of the dataset
     scores: list[Path],  # files to write: images.csv and pixels.csv.gz
 ) -> None:
     write(scores, from_data(data, dataset))

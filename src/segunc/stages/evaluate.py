@@ -13,10 +13,10 @@ def main(
     job: Job,
     *,
     data: Path,  # the dataset's store
-    samples: Path,  # of the model, from the same test images
-    dataset: str,
-    model: str,
-    seed: int,
+    samples: Path,  # samples file of the model
+    dataset: str,  # id of the dataset
+    model: str,  # id of the model
+    seed: int,  # of the training run
     scores: list[Path],  # files to write: images.csv and pixels.csv.gz
 ) -> None:
     test = read_split(data, "test")

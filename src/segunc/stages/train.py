@@ -20,7 +20,7 @@ def main(
     name: str,  # name of this run in progress lines
     device: str,  # auto, cpu or cuda
     threads: int,  # CPU cores
-    weights: Path,  # file to write
+    weights: Path,  # weights.pt to write
     history: Path,  # CSV to write: one row per validation
     checkpoints: Path | None = None,  # folder of this run alone; without it, no checkpoints are written
 ) -> None:

@@ -13,11 +13,11 @@ class Cause(NamedTuple):
     """Why a job would run."""
 
     settings: list[str]
-    """Settings that differ from those of the results, a phrase each."""
+    """Settings that differ from those of the results, one phrase each."""
     code: list[str]
-    """Source files, likewise."""
+    """Source files that changed, one phrase each."""
     files: list[str]
-    """What is missing, newer, or not recorded, likewise."""
+    """What is missing, newer or not recorded, one phrase each."""
     derived: bool
     """Whether another job will write its input."""
 
@@ -30,15 +30,15 @@ NO_RECORD = "there is no record of what its results were made from"
 PHRASES = (
     ("Updated input files: ", "{} changed or is newer"),
     ("Incomplete output files: ", "the run that wrote it was interrupted"),
-    ("Set of input files has changed", "it collects other files than before"),
+    ("Set of input files has changed", "its set of input files changed"),
     ("Code has changed", "the command of its rule changed"),
     ("Software environment", "its software environment changed"),
 )
-"""How Snakemake's reasons begin, and what they mean here; the rest of a reason may be part of the phrase."""
+"""How Snakemake's reasons begin, and what they mean; `{}` is the rest of the reason."""
 
 
 def cause(job: PendingJob) -> Cause:
-    """Why a job would run: Snakemake's reason, and what differs between its record and today's settings and code."""
+    """Why a job would run: Snakemake's reason, and how its record differs from the current settings and code."""
     record = records.read(job.record)
     missing = [path for path in job.outputs if not (job.folder / path).exists()]
     derived = "Input files updated by another job" in job.reason

@@ -1,4 +1,4 @@
-"""What differs between a job's record and today's settings and code, in words; and accepting edited code."""
+"""What differs between a job's record and the current settings and code, in words; and accepting edited code."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from segunc.runtime.records import read, replace
 
 
 def accept(path: Path, code: Mapping[str, str]) -> None:
-    """Gives the results the digests of today's code, and records that they were not made by it."""
+    """Replaces the digests in the record by the current ones, and keeps the previous ones under `accepted`."""
     record = read(path)
     assert record is not None
     before = {module: record.code.get(module, "not used") for module in _different(record.code, code)}
@@ -28,7 +28,7 @@ def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
         if key not in old:
             phrases.append(f"setting {key} = {_short(new[key])} is new")
         elif key not in new:
-            phrases.append(f"setting {key} = {_short(old[key])} is gone")
+            phrases.append(f"setting {key} = {_short(old[key])} was removed")
         else:
             phrases.append(f"setting {key} changed from {_short(old[key])} to {_short(new[key])}")
     return phrases
@@ -41,9 +41,9 @@ def changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]
         path = source_of(module)
         file = f"src/segunc/{path.relative_to(PACKAGE).as_posix()}" if path else f"module {module}"
         if module not in before:
-            phrases.append(f"{file} is used now")
+            phrases.append(f"{file} is now imported")
         elif module not in now:
-            phrases.append(f"{file} is not used any more")
+            phrases.append(f"{file} is no longer imported")
         else:
             phrases.append(f"{file} changed")
     return phrases

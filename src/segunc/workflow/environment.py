@@ -14,7 +14,7 @@ def gpus(device: str) -> int:
 
 
 def job_environment(checkout: str) -> dict[str, str]:
-    """Environment variables with which `python -m segunc.stages.<step>` is this Python and the checkout's segunc."""
+    """Environment variables that make `python -m segunc.stages.<step>` use this Python and the checkout's segunc."""
     path = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
     modules = [str(Path(checkout) / "src"), os.environ.get("PYTHONPATH", "")]
     return {"PATH": os.pathsep.join(path), "PYTHONPATH": os.pathsep.join(filter(None, modules))}

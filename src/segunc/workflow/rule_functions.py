@@ -1,7 +1,8 @@
-"""Functions that rules share and that know no config: options of a stage's command line, resources, errors.
+"""Functions for rules that do not depend on the config: options of a stage's command line, resources, errors.
 
-Snakemake calls them with the arguments that they name. It does not record a param whose function takes `input`, so such
-a param changes without a rerun: right for what changes no result.
+Snakemake calls them with the arguments that they name. It does not record a param whose function takes `input`, so it
+can change without a rerun: use this only for params that change no result.
+https://github.com/snakemake/snakemake/issues/3895
 """
 
 import sys
@@ -14,8 +15,8 @@ from segunc.cells import Cell
 from segunc.runtime.errors import UserError
 
 
-def one_sentence(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which ends Snakemake with the sentence of a UserError instead of a traceback."""
+def exit_on_user_error(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wraps a function so that a UserError ends Snakemake with its message, without a traceback."""
 
     @wraps(function)
     def call(*args: Any) -> Any:
@@ -27,7 +28,7 @@ def one_sentence(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def name(wildcards: Mapping[str, str], input: Any) -> str:
+def job_name(wildcards: Mapping[str, str], input: Any) -> str:
     """What to call a job in progress lines: `lidc unet seed 0`."""
     return str(Cell.of(wildcards))
 
@@ -45,7 +46,9 @@ def input_options(wildcards: Mapping[str, str], input: Mapping[str, Any]) -> str
 
 def checkpoints(wildcards: Mapping[str, str], input: Any, output: Any) -> str:
     """The folder of a training's checkpoints. Not an output, because Snakemake deletes the outputs of a failed job."""
-    return output.record.replace("/records/", "/checkpoints/").removesuffix(".json")
+    results, folder, cell = output.record.rpartition("/records/")
+    assert folder, "the pathvar `record` must have a folder /records/"
+    return f"{results}/checkpoints/{cell.removesuffix('.json')}"
 
 
 def doubled(value: int) -> Callable[..., int]:

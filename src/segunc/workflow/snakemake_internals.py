@@ -1,7 +1,7 @@
-"""Everything that touches parts of Snakemake which its documentation does not promise. Nothing else may.
+"""The only module that uses undocumented parts of Snakemake.
 
 Each function has a test in `tests/workflow/test_snakemake_internals.py`, which fails if a new version of Snakemake
-changes what it relies on. Links are to the sources of Snakemake 9.
+changes what it relies on. Links are to the sources of Snakemake 9, where the part is.
 """
 
 import inspect
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segunc.runtime.errors import UserError
 from segunc.runtime.records import made_from
 
 _workflow: Any = None
@@ -25,8 +26,8 @@ def finish_rules(workflow: Any) -> None:
     """Called by the Snakefile after its last rule.
 
     - Each rule with a record gets an input function that forces outdated jobs (`_force_if_outdated`).
-    - Signatures are cached: Snakemake calls `inspect.signature` on each function once per job, and Python computes it
-      anew each time unless the function has the attribute `__signature__`.
+    - Signatures are cached: Snakemake calls `inspect.signature` on each function once per job, and Python
+      recomputes it each time unless the function has the attribute `__signature__`.
       https://github.com/snakemake/snakemake/blob/main/src/snakemake/common/__init__.py (get_function_params)
     """
     global _workflow
@@ -41,13 +42,13 @@ def finish_rules(workflow: Any) -> None:
 def _force_if_outdated(workflow: Any, rule: Any) -> Callable[[Any], list[str]]:
     """An input function that adds no input: Snakemake calls it for each job before it decides what to run.
 
-    It forces a job whose results were made from other settings or code than today's where Snakemake does not know:
-    after `.snakemake/` was deleted, or if code was edited while jobs waited and then changed back. Forced files are in
-    the set `dag.forcefiles`, which is read for each job after its input is known.
+    It forces a job whose results were made from other settings or code than the current ones if Snakemake does not
+    know: after `.snakemake/` was deleted, or if code was edited while jobs waited and then changed back. Forced files
+    are in the set `dag.forcefiles`, which is read for each job after its input is known.
     https://github.com/snakemake/snakemake/blob/main/src/snakemake/dag.py (DAG.update_needrun)
     """
 
-    def no_input(wildcards: Any) -> list[str]:
+    def force_if_outdated(wildcards: Any) -> list[str]:
         if not any(Path(path.apply_wildcards(wildcards)).exists() for path in rule.output):
             return []
         record = rule.output.record.apply_wildcards(wildcards)
@@ -58,8 +59,8 @@ def _force_if_outdated(workflow: Any, rule: Any) -> Callable[[Any], list[str]]:
             workflow.dag.forcefiles.add(record)
         return []
 
-    no_input.adds_no_input = True  # type: ignore[attr-defined]
-    return no_input
+    force_if_outdated.adds_no_input = True  # type: ignore[attr-defined]
+    return force_if_outdated
 
 
 def _value(param: Any, wildcards: Any) -> Any:
@@ -74,7 +75,7 @@ class Unfinished:
     """Jobs that had to run and did not finish."""
     failed: set[Any]
     """Jobs that failed themselves."""
-    culprit: Callable[[Any], Any]
+    failed_ancestor: Callable[[Any], Any]
     """The nearest failed job that a job waited for, itself first; None if there is none."""
     snakefile: str
 
@@ -89,10 +90,10 @@ def unfinished(workflow: Any) -> Unfinished | None:
     dag = workflow.dag
     failed = {job for item in workflow.scheduler.failed for job in (item.jobs if item.is_group() else [item])}
 
-    def culprit(job: Any) -> Any:
+    def failed_ancestor(job: Any) -> Any:
         return next((other for other in dag.bfs(dag.dependencies, job) if other in failed), None)
 
-    return Unfinished(list(dag.needrun_jobs()), failed, culprit, workflow.main_snakefile)
+    return Unfinished(list(dag.needrun_jobs()), failed, failed_ancestor, workflow.main_snakefile)
 
 
 @dataclass(frozen=True)
@@ -102,18 +103,22 @@ class PendingJob:
     rule: str
     wildcards: dict[str, str]
     outputs: list[str]
-    """Paths in the folder in which Snakemake works."""
+    """Relative to Snakemake's working directory."""
     record: Path
     reason: str
     """Why Snakemake would run it."""
     spec: str
     code: str
     folder: Path
-    """In which Snakemake works."""
+    """Snakemake's working directory."""
 
 
 def pending_jobs(arguments: Sequence[str]) -> list[PendingJob]:
-    """The jobs of `snakemake --dry-run <arguments>`, without targets; SystemExit if Snakemake fails, and says why."""
+    """The jobs of `snakemake --dry-run <arguments>`, without targets.
+
+    Raises SystemExit after Snakemake has printed its error. A dry run marks each reason as finished.
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/jobs.py (Reason)
+    """
     dag = _run_quietly(["--dry-run", *arguments]).dag
     folder = _parse_arguments(arguments)[1]
     return [
@@ -137,6 +142,8 @@ class Rules:
     """The rules of a workflow, for a walk from files to the jobs that make them, without Snakemake's DAG.
 
     That works before the raw data is there, and in a tenth of the time.
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/rules.py (Rule)
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/io/__init__.py (_IOFile.regex)
     """
 
     def __init__(self, workflow: Any) -> None:
@@ -216,7 +223,10 @@ class _Wildcards(dict[str, str]):
 
 
 def _function_of(item: Any) -> Any:
-    """The input function behind an item of a rule's input; None for a path."""
+    """The input function behind an item of a rule's input; None for a path.
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/rules.py (Rule.apply_input_function)
+    """
     if callable(item):
         return item
     return getattr(item._file, "callable", None) or (item._file if callable(item._file) else None)
@@ -233,7 +243,7 @@ class Parsed:
     """Where networks run: auto, cpu or cuda."""
     targets: list[str]
     folder: Path
-    """In which Snakemake would work."""
+    """Snakemake's working directory."""
 
 
 def parse(arguments: Sequence[str]) -> Parsed:
@@ -244,7 +254,10 @@ def parse(arguments: Sequence[str]) -> Parsed:
 
 
 def _parse_arguments(arguments: Sequence[str]) -> tuple[list[str], Path]:
-    """The targets of a command line that Snakemake has accepted, and the folder in which it works."""
+    """The targets of a command line that Snakemake has accepted, and its working directory.
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/cli.py (parse_args)
+    """
     from snakemake import cli
 
     # It reports which profile it reads, for a second time.
@@ -254,18 +267,23 @@ def _parse_arguments(arguments: Sequence[str]) -> tuple[list[str], Path]:
 
 
 def _run_quietly(arguments: Sequence[str]) -> Any:
-    """Runs Snakemake in this process, lets through only what is wrong, and returns its workflow.
+    """Runs Snakemake in this process, passes on only warnings and errors, and returns its workflow.
 
-    SystemExit if it fails.
+    Raises SystemExit after Snakemake has printed its error, UserError if it read no Snakefile (as for --version).
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/cli.py (main)
     """
     from snakemake import cli
 
+    global _workflow
+    _workflow = None
     with _only_warnings(logging.getLogger("snakemake.logging")), redirect_stdout(io.StringIO()):
         try:
             cli.main(list(arguments))
         except SystemExit as end:
             if end.code:
                 raise
+    if _workflow is None:
+        raise UserError("with these arguments, snakemake reads no Snakefile; see snakemake --help.")
     return _workflow
 
 
