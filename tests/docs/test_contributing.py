@@ -196,7 +196,7 @@ if __name__ == "__main__":
     behind("Snakefile", 'include: "workflow/rules/sample.smk"', 'include: "workflow/rules/calibrate.smk"'),
     Edit("workflow/rules/evaluate.smk", "=rules.sample.output.samples", "=rules.calibrate.output.samples"),
     Edit("workflow/rules/evaluate.smk", 'file_of(("sample",', 'file_of(("calibrate",'),
-    Edit("workflow/rules/figures.smk", '[("sample", of_model', '[("calibrate", of_model'),
+    Edit("workflow/rules/inputs.smk", '[("sample", of_model', '[("calibrate", of_model'),
     Edit("src/segunc/config/specs.py", '{model: ("sample", cell', '{model: ("calibrate", cell'),
     Edit(
         "src/segunc/active/round_scores.py",

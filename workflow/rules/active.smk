@@ -2,20 +2,6 @@
 # no Snakemake checkpoint is needed.
 
 
-def labelled(wildcards):
-    """The labelled images of the job's round."""
-    return file_of(acquisition(experiment, Cell.of(wildcards)), "labelled")
-
-
-def labelled_before(wildcards):
-    cell = Cell.of(wildcards)
-    return file_of(acquisition(experiment, cell.previous_round), "labelled")
-
-
-def weights_before(wildcards):
-    return file_of(("active_train", Cell.of(wildcards).previous_round), "weights")
-
-
 rule active_start:
     input:
         data=rules.prepare.output.store,

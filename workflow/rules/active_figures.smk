@@ -1,16 +1,6 @@
 # Figures of active learning: the study's figures 8 and 9, and what explains them.
 
 
-def full_data_summary(wildcards):
-    """The table with the scores of the same models trained on all images, if the main grid has any of them."""
-    return [rules.tabulate.output.summary] if cells.shares_models(experiment) else []
-
-
-def first_picks(wildcards):
-    of_strategies = cells.first_picks(active, Cell.of(wildcards).dataset).values()
-    return present([acquisition(experiment, cell) for cell in of_strategies], "labelled")
-
-
 use rule plot_contact_sheet as plot_learning_curves with:
     input:
         table=rules.active_tabulate.output.learning,

@@ -1,11 +1,6 @@
 # Scores per test image, of models and of baselines on the same scale. No network runs here.
 
 
-# Requested only if there is a plain U-Net.
-def unet_samples(wildcards):
-    return file_of(("sample", Cell.of(wildcards)._replace(model=cells.plain_unet(experiment))), "samples")
-
-
 rule evaluate:
     input:
         data=rules.prepare.output.store,

@@ -2,12 +2,6 @@
 # spec and module.
 
 
-def samples_of_models(wildcards):
-    """The samples of every model, of the first seed."""
-    of_model = Cell.of(wildcards)._replace(seed=grid.seeds[0])
-    return present([("sample", of_model._replace(model=model)) for model in grid.models], "samples")
-
-
 rule plot_contact_sheet:
     input:
         data=rules.prepare.output.store,

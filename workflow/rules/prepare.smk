@@ -1,27 +1,6 @@
 # From raw files to one HDF5 store per dataset.
 
 
-raw_paths = cache(exit_on_user_error(lambda dataset: raw_data(experiment, dataset)))
-# Once per run, as this looks at each file.
-digests = cache(
-    exit_on_user_error(lambda dataset: raw_digests(experiment, dataset, Path(".snakemake/segunc/digests.json")))
-)
-
-
-def raw_input(wildcards):
-    # The spec contains a SHA-256 of the raw files, so changes are detected by content, not by time stamp.
-    return {name: ancient(path) for name, path in raw_paths(Cell.of(wildcards).dataset).items()}
-
-
-def raw_options(wildcards, input):
-    return [f"--raw {quote(f'{name}={path}')}" for name, path in input.items()]
-
-
-def prepare_spec(wildcards):
-    cell = Cell.of(wildcards)
-    return specs.prepare(experiment, cell, digests(cell.dataset))
-
-
 rule prepare:
     input:
         unpack(raw_input),

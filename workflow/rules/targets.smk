@@ -14,13 +14,6 @@ localrules:
     active,
 
 
-def figure_files(names, datasets):
-    """PNG and PDF of each figure, one pair per dataset or metric if its path has that wildcard."""
-    outputs = [getattr(rules, f"plot_{name}").output for name in names]
-    files = [file for output in outputs for file in (output.png, output.pdf)]
-    return files_of(files, [Cell(d, metric=m) for d in datasets for m in cells.LEARNING_CURVES])
-
-
 rule data:
     input:
         files_of([rules.prepare.output.store], map(Cell, grid.datasets)),

@@ -1,0 +1,82 @@
+# Input functions: which files a job reads if a pattern cannot say it, by the file of rules that uses them.
+
+
+# prepare
+
+
+raw_paths = cache(exit_on_user_error(lambda dataset: raw_data(experiment, dataset)))
+
+# Once per run, because this reads the time stamp of each file. The spec contains a SHA-256 of the raw files, so changes
+# are detected by content.
+MEMORY = Path(".snakemake/segunc/digests.json")
+digests = cache(exit_on_user_error(lambda dataset: raw_digests(experiment, dataset, MEMORY)))
+
+
+def raw_input(wildcards):
+    return {name: ancient(path) for name, path in raw_paths(Cell.of(wildcards).dataset).items()}
+
+
+def raw_options(wildcards, input):
+    return [f"--raw {quote(f'{name}={path}')}" for name, path in input.items()]
+
+
+def prepare_spec(wildcards):
+    cell = Cell.of(wildcards)
+    return specs.prepare(experiment, cell, digests(cell.dataset))
+
+
+# evaluate
+
+
+def unet_samples(wildcards):
+    """The samples of the plain U-Net. No job asks for them if there is none."""
+    return file_of(("sample", Cell.of(wildcards)._replace(model=cells.plain_unet(experiment))), "samples")
+
+
+# figures
+
+
+def samples_of_models(wildcards):
+    """The samples of every model, of the first seed."""
+    of_model = Cell.of(wildcards)._replace(seed=grid.seeds[0])
+    return present([("sample", of_model._replace(model=model)) for model in grid.models], "samples")
+
+
+# active
+
+
+def labelled(wildcards):
+    """The labelled images of the job's round."""
+    return file_of(acquisition(experiment, Cell.of(wildcards)), "labelled")
+
+
+def labelled_before(wildcards):
+    cell = Cell.of(wildcards)
+    return file_of(acquisition(experiment, cell.previous_round), "labelled")
+
+
+def weights_before(wildcards):
+    return file_of(("active_train", Cell.of(wildcards).previous_round), "weights")
+
+
+# active_figures
+
+
+def full_data_summary(wildcards):
+    """The table with the scores of the same models trained on all images, if the main grid has any of them."""
+    return [rules.tabulate.output.summary] if cells.shares_models(experiment) else []
+
+
+def first_picks(wildcards):
+    of_strategies = cells.first_picks(active, Cell.of(wildcards).dataset).values()
+    return present([acquisition(experiment, cell) for cell in of_strategies], "labelled")
+
+
+# targets
+
+
+def figure_files(names, datasets):
+    """PNG and PDF of each figure, one pair per dataset or metric if its path has that wildcard."""
+    outputs = [getattr(rules, f"plot_{name}").output for name in names]
+    files = [file for output in outputs for file in (output.png, output.pdf)]
+    return files_of(files, [Cell(d, metric=m) for d in datasets for m in cells.LEARNING_CURVES])
