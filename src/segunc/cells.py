@@ -15,6 +15,8 @@ START = "start"
 """Stands for the strategy in round 0, which all strategies of a seed share."""
 
 
+SAMPLES = "sample"
+"""The rule whose samples are scored and shown in figures."""
 SCORED = ("evaluate", "baselines", "baseline_threshold")
 """Rules that score test images in the main grid."""
 LEARNING_CURVES = ("cross_entropy", "dice")

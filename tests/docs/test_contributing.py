@@ -195,9 +195,7 @@ if __name__ == "__main__":
     ),
     behind("Snakefile", 'include: "workflow/rules/sample.smk"', 'include: "workflow/rules/calibrate.smk"'),
     Edit("workflow/rules/evaluate.smk", "=rules.sample.output.samples", "=rules.calibrate.output.samples"),
-    Edit("workflow/rules/evaluate.smk", 'file_of(("sample",', 'file_of(("calibrate",'),
-    Edit("workflow/rules/inputs.smk", '[("sample", of_model', '[("calibrate", of_model'),
-    Edit("src/segunc/config/specs.py", '{model: ("sample", cell', '{model: ("calibrate", cell'),
+    Edit("src/segunc/cells.py", 'SAMPLES = "sample"', 'SAMPLES = "calibrate"'),
     Edit(
         "src/segunc/active/round_scores.py",
         '(arrays["mean_probability"])',
@@ -205,6 +203,7 @@ if __name__ == "__main__":
         "from segunc.evaluation.calibration import calibrate",
     ),
     behind("profiles/slurm/config.yaml", "  sample: sample", "  calibrate: sample"),
+    behind("profiles/slurm/config.yaml", "  evaluate: {slurm_partition: gpu}", "  calibrate: {slurm_partition: gpu}"),
 ]
 OUTPUT = [
     Edit(
@@ -505,7 +504,11 @@ def test_the_stage_is_between_sample_and_evaluate(changed: Changed) -> None:
 
 def test_groups_of_the_cluster_have_no_gap(changed: Changed) -> None:
     """Snakemake cannot run a group if a job outside of it stands between two of its members."""
-    group_of = yaml.safe_load((changed.checkout / "profiles/slurm/config.yaml").read_text())["groups"]
+    profile = yaml.safe_load((changed.checkout / "profiles/slurm/config.yaml").read_text())
+    group_of = profile["groups"]
+    for group in set(group_of.values()):
+        members = [profile["set-resources"].get(rule, {}) for rule, its_group in group_of.items() if its_group == group]
+        assert len({member.get("slurm_partition") for member in members}) == 1, "a group has one partition"
     after: dict[str, set[str]] = {}
     for before, following in changed.facts["edges"]:
         after.setdefault(before, set()).add(following)

@@ -30,7 +30,7 @@ def prepare_spec(wildcards):
 
 def unet_samples(wildcards):
     """The samples of the plain U-Net. No job asks for them if there is none."""
-    return file_of(("sample", Cell.of(wildcards)._replace(model=cells.plain_unet(experiment))), "samples")
+    return file_of((cells.SAMPLES, Cell.of(wildcards)._replace(model=cells.plain_unet(experiment))), "samples")
 
 
 # figures
@@ -39,7 +39,7 @@ def unet_samples(wildcards):
 def samples_of_models(wildcards):
     """The samples of every model, of the first seed."""
     of_model = Cell.of(wildcards)._replace(seed=grid.seeds[0])
-    return present([("sample", of_model._replace(model=model)) for model in grid.models], "samples")
+    return present([(cells.SAMPLES, of_model._replace(model=model)) for model in grid.models], "samples")
 
 
 # active
