@@ -33,8 +33,8 @@ wildcard_constraints:
     dataset="|".join(experiment.datasets),
     model="|".join(experiment.models),
     strategy="|".join([cells.START, *experiment.strategies]),
-    seed=r"\d+",
-    round=r"\d+",
+    seed=r"0|[1-9]\d*",
+    round=r"0|[1-9]\d*",
     metric="|".join(cells.LEARNING_CURVES),
 
 

@@ -26,4 +26,9 @@ def test_each_command_has_help(name: str, monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_arguments_with_which_snakemake_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     said = run(monkeypatch, "plan", "--version")
-    assert said == "segunc: with these arguments, snakemake reads no Snakefile; see snakemake --help."
+    assert said == "segunc: with these arguments, snakemake does not read segunc's Snakefile; see snakemake --help."
+
+
+def test_snakemakes_own_errors_are_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "why", "nosuch") == 1
+    assert "nosuch" in capsys.readouterr().err

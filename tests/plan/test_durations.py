@@ -18,7 +18,7 @@ UNET, ENSEMBLE = (Cell("phantom_lung", model, seed=0) for model in ("unet", "ens
 
 def assumed(parsed: Parsed, cell: Cell) -> float:
     spec = network_spec(parsed.config, "train", cell)
-    return seconds(parsed, "train", cell, datasets_of(parsed), False, spec, None)
+    return seconds(parsed, "train", cell, datasets_of(parsed, []), False, spec, None)
 
 
 def test_durations_from_benchmarks(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_durations_from_benchmarks(tmp_path: Path) -> None:
     parsed, _ = read(tmp_path, overlay)
     make(tmp_path, overlay)
     store(tmp_path, "phantom_lung", 100, 32)
-    images = datasets_of(parsed)["phantom_lung"]
+    images = datasets_of(parsed, [])["phantom_lung"]
     assert (images.train, images.test, images.source) == (80, 10, "")
     benchmark(tmp_path, "train/phantom_lung/unet/seed0", 2 * assumed(parsed, UNET))
     benchmark(tmp_path, "train/phantom_lung/ensemble/seed0", 3 * assumed(parsed, ENSEMBLE))
@@ -58,7 +58,7 @@ def test_more_threads_shorten_a_training(tmp_path: Path) -> None:
 
 def test_a_rule_without_an_entry_takes_a_second(tmp_path: Path) -> None:
     parsed, _ = read(tmp_path, TINY)
-    assert seconds(parsed, "calibrate", UNET, datasets_of(parsed), False, "", None) == 1
+    assert seconds(parsed, "calibrate", UNET, datasets_of(parsed, []), False, "", None) == 1
 
 
 def test_a_store_that_is_cut_off_is_not_counted(tmp_path: Path) -> None:
@@ -67,4 +67,4 @@ def test_a_store_that_is_cut_off_is_not_counted(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     with h5py.File(path, "w") as file:
         file["images"] = np.zeros(3)
-    assert datasets_of(parsed)["phantom_lung"].source == "the phantom's options"
+    assert datasets_of(parsed, [])["phantom_lung"].source == "the phantom's options"

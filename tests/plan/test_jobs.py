@@ -104,6 +104,23 @@ def test_a_target_that_is_none(tmp_path: Path) -> None:
         read(tmp_path, TINY, "results/samples/phantom_lung/unet/seed7.txt")
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/active/phantom_lung/unet/start/seed3/round2/weights.pt",
+        "results/active/phantom_lung/unet/entropy/seed3/round0/labelled.csv",
+    ],
+)
+def test_a_round_that_no_grid_has(tmp_path: Path, target: str) -> None:
+    with pytest.raises(SystemExit, match=r"segunc: strategy .* has no round"):
+        read(tmp_path, {**TINY, "active": ACTIVE}, target)
+
+
+def test_a_seed_is_spelled_in_one_way(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="seed07"):
+        read(tmp_path, TINY, "results/samples/phantom_lung/unet/seed07.h5")
+
+
 def test_the_papers_grid_before_its_raw_data_is_there(tmp_path: Path) -> None:
     overlay = yaml.safe_load((ROOT / "workflow/presets/paper.yaml").read_text())
     overlay["raw_folders"] = [str(tmp_path / "nowhere")]

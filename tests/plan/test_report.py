@@ -41,6 +41,24 @@ def test_the_command_ends_in_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+def test_a_file_of_a_dataset_outside_the_grid(tmp_path: Path) -> None:
+    overlay = {**TINY, "raw_folders": ["nowhere"]}
+    said = report(["results/models/lidc/unet/seed0/weights.pt", *where(tmp_path, overlay)])
+    assert re.search(r"^train +1 +0", said, re.MULTILINE) and "lidc: 12,816 images" in said
+
+
+def test_files_that_were_cut_off_do_not_count(tmp_path: Path) -> None:
+    make(tmp_path, TINY)
+    store(tmp_path, "phantom_lung", 100, 32)
+    for model, text in (("unet", ""), ("ensemble", "s\n"), ("mc_dropout", "s\nNA\n")):
+        path = tmp_path / f"results/benchmarks/train/phantom_lung/{model}/seed0.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    record = tmp_path / "results/records/sample/phantom_lung/unet/seed0.json"
+    record.write_text(record.read_text().replace('"spec": {', '"spec": [], "was": {'))
+    assert "Measured: no benchmarks" in report(where(tmp_path, TINY))
+
+
 def test_the_critical_path_by_hand(tmp_path: Path) -> None:
     """Two rounds of a strategy that needs the model: each waits for the training before it."""
     overlay = {**TINY, "active": {**ACTIVE, "strategies": ["entropy", "random"], "seeds": [3], "models": ["unet"]}}

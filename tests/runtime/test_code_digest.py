@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 from segunc.metrics import score
 from segunc.runtime.progress import Progress
 
-WORK = {"training": 1}
-
 if TYPE_CHECKING:
     from segunc.config import Config
 
@@ -35,10 +33,11 @@ FILES = {
     "metrics/__init__.py": '"""Metrics."""\nfrom segunc.metrics.iou import score\n',
     "metrics/iou.py": "def score(x):\n    return x + 1\n",
     "metrics/ged.py": "DISTANCE = 1\n",
+    "metrics/other.py": "DISTANCE = 1\n",
     "config.py": "Config = dict\n",
     "runtime/__init__.py": "",
     "runtime/progress.py": "class Progress: ...\n",
-    "models/unet.py": "def build():\n    from segunc.metrics import ged\n",
+    "models/unet.py": "WORK = 1\n\ndef build(*, size):\n    from segunc.metrics import ged\n",
     "models/__init__.py": "",
 }
 
@@ -87,16 +86,16 @@ def test_entries_imported_by_name_and_modules_imported_from_a_package_count(pack
         ("training.py", 'f"loss {score(step)}"', '"running"'),
         ("training.py", "import Config", "import Config as Settings"),
         ("training.py", "def train(steps: int)", "# The loop.\ndef train(steps:   int)"),
-        ("training.py", 'WORK = {"training": 1}', 'WORK = {"training": 2}'),
+        ("models/unet.py", "WORK = 1", "WORK = 2"),
         ("runtime/progress.py", "...", "pass"),
         ("config.py", "dict", "list"),
-        ("metrics/ged.py", "1", "2"),
+        ("metrics/other.py", "1", "2"),
     ],
 )
 def test_edits_that_compute_nothing_leave_the_digest(package: Path, file: str, old: str, new: str) -> None:
-    before = code_digest.code_param("segunc.training")
+    before = code_digest.code_param("segunc.training", "segunc.models.unet")
     edit(package, file, lambda text: text.replace(old, new))
-    assert code_digest.code_param("segunc.training") == before
+    assert code_digest.code_param("segunc.training", "segunc.models.unet") == before
 
 
 @pytest.mark.parametrize(
@@ -107,14 +106,20 @@ def test_edits_that_compute_nothing_leave_the_digest(package: Path, file: str, o
         ("training.py", '"train", steps', '"training", steps'),
         ("training.py", "progress.update(", "other.update("),
         ("training.py", "if TYPE_CHECKING:", "if True:"),
+        # A report that writes a file, or assigns.
+        ("training.py", 'print("done")', 'print("done", file=log)'),
+        ("training.py", 'print("done")', "print(steps := 5)"),
+        # Only a model's module has estimates.
+        ("metrics/iou.py", "def score", "WORK = 1\ndef score"),
+        ("models/unet.py", "*, size", "*, size=None"),
         ("metrics/iou.py", "+ 1", "+ 2"),
         ("metrics/__init__.py", "iou import score", "ged import DISTANCE as score"),
     ],
 )
 def test_edits_that_may_change_results_change_the_digest(package: Path, file: str, old: str, new: str) -> None:
-    before = code_digest.code_param("segunc.training")
+    before = code_digest.code_param("segunc.training", "segunc.models.unet")
     edit(package, file, lambda text: text.replace(old, new))
-    assert code_digest.code_param("segunc.training") != before
+    assert code_digest.code_param("segunc.training", "segunc.models.unet") != before
 
 
 def test_the_param_names_its_entries_and_gives_the_digests_by_module(package: Path) -> None:

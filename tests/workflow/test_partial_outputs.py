@@ -29,7 +29,7 @@ def read(folder: Path, name: str) -> pd.DataFrame:
 def test_tables_list_what_is_missing_and_why(holes: tuple[Study, str]) -> None:
     study, printed = holes
     folder = study.folder
-    assert "jobs have no results; missing.csv and active_missing.csv list them and why." in printed
+    assert "jobs have no results; missing.csv and active_missing.csv list the cells without scores and why." in printed
     missing = read(folder, "missing")
     assert missing[["dataset", "model", "seed"]].values.tolist() == [
         ["phantom_lung", "unet", 0],

@@ -45,14 +45,18 @@ def samples_of_models(wildcards):
 # active
 
 
+@exit_on_user_error
+def labelled_in(cell):
+    """The labelled images of a round."""
+    return file_of(acquisition(experiment, cell), "labelled")
+
+
 def labelled(wildcards):
-    """The labelled images of the job's round."""
-    return file_of(acquisition(experiment, Cell.of(wildcards)), "labelled")
+    return labelled_in(Cell.of(wildcards))
 
 
 def labelled_before(wildcards):
-    cell = Cell.of(wildcards)
-    return file_of(acquisition(experiment, cell.previous_round), "labelled")
+    return labelled_in(Cell.of(wildcards).previous_round)
 
 
 def weights_before(wildcards):

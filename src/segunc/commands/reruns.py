@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from segunc.cells import Cell
 from segunc.runtime.code_digest import code_of
@@ -63,8 +64,10 @@ def accept(arguments: Sequence[str]) -> int:
 
 def _forget(outputs: Sequence[str], arguments: Sequence[str]) -> None:
     """Removes Snakemake's own metadata of these files, so that their records decide."""
+    # What follows a bare `--` are targets.
+    options = list(takewhile(lambda word: word != "--", arguments))
     for start in range(0, len(outputs), CHUNK):
-        command = [sys.executable, "-m", "snakemake", *arguments, "--cleanup-metadata", *outputs[start : start + CHUNK]]
+        command = [sys.executable, "-m", "snakemake", *options, "--cleanup-metadata", *outputs[start : start + CHUNK]]
         done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
         # It fails if there is no metadata, as after .snakemake/ was deleted.
         if done.returncode and "metadata was not present" not in done.stderr:

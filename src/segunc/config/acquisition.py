@@ -1,8 +1,9 @@
 """Which job selects the images that a round of active learning labels."""
 
 from segunc.catalogue.options import constant_of
-from segunc.cells import Cell, Step
+from segunc.cells import START, Cell, Step
 from segunc.config.schema import STRATEGY, Config
+from segunc.runtime.errors import UserError
 
 
 def needs_model(config: Config, strategy: str) -> bool:
@@ -11,7 +12,15 @@ def needs_model(config: Config, strategy: str) -> bool:
 
 
 def acquisition(config: Config, cell: Cell) -> Step:
-    """The job that writes the labelled images of a round. Without a model, all models share the job."""
+    """The job that writes the labelled images of a round. Without a model, all models share the job.
+
+    Raises UserError for a round that no grid has: round 0 of a strategy, or a later round of START.
+    """
+    if (cell.round == 0) != (cell.strategy == START):
+        raise UserError(
+            f"strategy {cell.strategy} has no round {cell.round}: "
+            f"all strategies share round 0, whose strategy is called {START}."
+        )
     if cell.round == 0:
         return "active_start", Cell(cell.dataset, seed=cell.seed)
     if needs_model(config, cell.strategy):

@@ -113,7 +113,9 @@ def contact_sheet(config: Config, cell: Cell) -> str:
 def figure_of_samples(config: Config, cell: Cell) -> str:
     """A figure of one dataset's samples: labels, `models` with samples of the first seed, and the `missing` others."""
     labels = {cell.dataset: config.datasets[cell.dataset].label, **_labels(config, "models")}
-    shown = {model: (cells.SAMPLES, cell._replace(model=model, seed=config.grid.seeds[0])) for model in config.grid.models}
+    shown = {
+        model: (cells.SAMPLES, cell._replace(model=model, seed=config.grid.seeds[0])) for model in config.grid.models
+    }
     return json.dumps({"labels": labels, **_present_and_missing(config, "models", shown)})
 
 

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.schema import Config
 from segunc.plan import costs
+from segunc.plan.jobs import Job
 from segunc.runtime import records
 from segunc.workflow.snakemake_internals import Parsed
 
@@ -25,9 +27,10 @@ TRAINED_BY = {
 Datasets = Mapping[str, costs.DatasetSize]
 
 
-def datasets_of(of: Parsed) -> Datasets:
-    """The images of each dataset of the grid: counted where its store is there, expected elsewhere."""
-    names = dict.fromkeys([*of.config.grid.datasets, *of.config.active.datasets])
+def datasets_of(of: Parsed, jobs: Sequence[Job]) -> Datasets:
+    """The images of each dataset of the grid and of the jobs: counted where its store is there, expected elsewhere."""
+    of_jobs = {job.cell.dataset: None for job in jobs if job.cell.dataset}
+    names = dict.fromkeys([*of.config.grid.datasets, *of.config.active.datasets, *of_jobs])
     return {name: costs.data_of(of.config.datasets[name], store_of(of, name)) for name in names}
 
 
@@ -124,8 +127,10 @@ def scales_of(of: Parsed, gpu: bool) -> Scales:
         key = (rule, cell.model)
         if len(taken.get(key, [])) == ENOUGH:
             continue
-        if pair := _measured_and_assumed(of, rule, cell, path, gpu):
-            taken.setdefault(key, []).append(pair)
+        # A benchmark or record that was cut off says nothing.
+        with suppress(ValueError, KeyError, TypeError, ZeroDivisionError):
+            if pair := _measured_and_assumed(of, rule, cell, path, gpu):
+                taken.setdefault(key, []).append(pair)
     for (rule, model), pairs in list(taken.items()):
         if model:
             taken.setdefault((rule, ""), []).extend(pairs)

@@ -75,7 +75,7 @@ def report(arguments: Sequence[str]) -> str:
     parsed = parse(arguments)
     config, device, had_gpu = parsed.config, parsed.device, bool(gpus(parsed.device))
     jobs = jobs_of(parsed.rules, parsed.targets)
-    data, finished = datasets_of(parsed), done(parsed.rules, config, jobs, parsed.folder)
+    data, finished = datasets_of(parsed, jobs), done(parsed.rules, config, jobs, parsed.folder)
     scales = scales_of(parsed, had_gpu)
     # Times of networks on one kind of device are no guide to the other.
     of_others = {key: value for key, value in scales.items() if key[0] not in TRAINED_BY}

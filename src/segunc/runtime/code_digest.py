@@ -24,7 +24,8 @@ OUTSIDE = "segunc.runtime"
 REPORTING = ("print", "progress.update")
 """Calls that only report something to a person, if they are a whole statement."""
 ESTIMATES = ("WORK",)
-"""Constants that only tell `segunc plan` and schedulers what to expect."""
+"""Constants of a model's module that only tell `segunc plan` and schedulers what to expect."""
+MODELS = "segunc.models."
 
 
 def code_param(*entries: str) -> str:
@@ -70,7 +71,10 @@ def digest(module: str) -> str:
     """12 hex digits of SHA-256 over those parts of the module's syntax tree that compute."""
     path = source_of(module)
     assert path is not None
-    return hashlib.sha256(_canonical(_tree(path)).encode()).hexdigest()[:12]
+    body = _tree(path).body
+    if module.startswith(MODELS):
+        body = [statement for statement in body if not _is_estimate(statement)]
+    return hashlib.sha256(_canonical(body).encode()).hexdigest()[:12]
 
 
 def source_of(module: str) -> Path | None:
@@ -123,6 +127,8 @@ def _is_for_type_checkers(node: ast.AST) -> bool:
 
 def _canonical(node: Any) -> str:
     """A syntax tree as text, without what computes nothing and without what newer Pythons add for the same source."""
+    if node is None:
+        return "-"
     if isinstance(node, list):
         parts = [_canonical(part) for part in node if not _computes_nothing(part)]
         return f"[{','.join(parts)}]"
@@ -136,10 +142,23 @@ def _canonical(node: Any) -> str:
 
 
 def _computes_nothing(node: Any) -> bool:
-    """Whether a statement is a docstring, a call that only reports, an estimate, or for type checkers."""
-    if isinstance(node, ast.Assign):
-        return [ast.unparse(target) for target in node.targets] in [[name] for name in ESTIMATES]
+    """Whether a statement is a docstring, a call that only reports, or for type checkers."""
     if not isinstance(node, ast.Expr):
         return isinstance(node, ast.If) and _is_for_type_checkers(node) and not node.orelse
     is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-    return is_text or (isinstance(node.value, ast.Call) and ast.unparse(node.value.func) in REPORTING)
+    return is_text or (isinstance(node.value, ast.Call) and _only_reports(node.value))
+
+
+def _only_reports(call: ast.Call) -> bool:
+    """Whether a call is one of REPORTING, writes to the terminal, and assigns nothing in its arguments.
+
+    What it calls in its arguments must have no side effects; the syntax does not show it.
+    """
+    files = [ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg in ("file", None)]
+    assigns = any(isinstance(node, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom) for node in ast.walk(call))
+    return ast.unparse(call.func) in REPORTING and set(files) <= {"sys.stderr", "sys.stdout"} and not assigns
+
+
+def _is_estimate(statement: ast.stmt) -> bool:
+    """Whether a statement of a model's module assigns one of ESTIMATES."""
+    return isinstance(statement, ast.Assign) and [ast.unparse(t) for t in statement.targets] in [[n] for n in ESTIMATES]

@@ -46,9 +46,10 @@ def write(path: Path, spec: Mapping[str, Any], code: Mapping[str, str]) -> None:
 def read(path: Path) -> Record | None:
     """The record of a job; None if there is none or it is not readable."""
     try:
-        return Record(**json.loads(path.read_text(encoding="utf-8")))
+        record = Record(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+    return record if isinstance(record.spec, dict) and isinstance(record.code, dict) else None
 
 
 def made_from(path: Path | str, spec: str, code: str) -> bool:

@@ -66,7 +66,7 @@ def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--spec", type=json.loads, default={}, help="JSON: settings that the results depend on")
+    parser.add_argument("--spec", type=_json, default={}, help="JSON: settings that the results depend on")
     parser.add_argument("--code", default="", help="entry modules of this stage and a digest of their sources")
     parser.add_argument("--record", type=Path, help="file to write: what the results were made from")
     comments = _comments(main)
@@ -90,6 +90,13 @@ def _words_of(annotation: Any) -> dict[str, Any]:
     kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
     kind = kinds[0] if kinds else annotation
     return {"type": kind, "metavar": "FILE" if kind is Path else None}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON ({error})") from None
 
 
 def _named_path(text: str) -> tuple[str, Path]:

@@ -46,7 +46,8 @@ def build(workflow: Any, config: Mapping[str, Any]) -> None:
         print("segunc: not all tables and figures could be built without the missing results.", file=sys.stderr)
     else:
         jobs = "1 job has" if len(missing) == 1 else f"{len(missing)} jobs have"
-        print(f"segunc: {jobs} no results; missing.csv and active_missing.csv list them and why.", file=sys.stderr)
+        listed = "missing.csv and active_missing.csv list the cells without scores and why"
+        print(f"segunc: {jobs} no results; {listed}.", file=sys.stderr)
 
 
 def _collects(job: Any) -> bool:

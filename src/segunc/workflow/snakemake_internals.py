@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -276,14 +277,17 @@ def _run_quietly(arguments: Sequence[str]) -> Any:
 
     global _workflow
     _workflow = None
-    with _only_warnings(logging.getLogger("snakemake.logging")), redirect_stdout(io.StringIO()):
+    # A dry run prints its errors to stdout.
+    printed = io.StringIO()
+    with _only_warnings(logging.getLogger("snakemake.logging")), redirect_stdout(printed):
         try:
             cli.main(list(arguments))
         except SystemExit as end:
             if end.code:
+                sys.stderr.write(printed.getvalue())
                 raise
     if _workflow is None:
-        raise UserError("with these arguments, snakemake reads no Snakefile; see snakemake --help.")
+        raise UserError("with these arguments, snakemake does not read segunc's Snakefile; see snakemake --help.")
     return _workflow
 
 
