@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 START = "start"
 """Stands for the strategy in round 0, which all strategies of a seed share."""
-
-
 SAMPLES = "sample"
 """The rule whose samples are scored and shown in figures."""
 SCORED = ("evaluate", "baselines", "baseline_threshold")
