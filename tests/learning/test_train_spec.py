@@ -6,7 +6,8 @@ from typing import Any, get_type_hints
 import pytest
 from helpers.config import read_config
 
-from segunc.active.acquisition import AcquireSpec, StartSpec
+from segunc.active.acquisition import AcquireSpec
+from segunc.active.training_pool import StartSpec
 from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.load import load_with_device
