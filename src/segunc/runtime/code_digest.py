@@ -113,12 +113,13 @@ def _imports(module: str) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] == "segunc" and source_of(name) is not None)
 
 
-def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes of a syntax tree, without the body of `if TYPE_CHECKING:`."""
-    yield node
-    children = node.orelse if _is_for_type_checkers(node) else ast.iter_child_nodes(node)  # type: ignore[attr-defined]
-    for child in children:
-        yield from _running(child)
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a syntax tree, without what stands under `if TYPE_CHECKING:`."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += node.orelse if _is_for_type_checkers(node) else ast.iter_child_nodes(node)  # type: ignore[attr-defined]
 
 
 def _is_for_type_checkers(node: ast.AST) -> bool:
