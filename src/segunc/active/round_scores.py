@@ -1,6 +1,5 @@
 """Scores of the network of an acquisition round: means over the test images."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,12 @@ from segunc.data.store import Images
 from segunc.evaluation.predictions import Prediction, unpack
 from segunc.evaluation.scores import annotations_of, inputs_of
 from segunc.learning.sampling import sample
+from segunc.learning.train_spec import SampleSpec
 from segunc.metrics.registry import METRICS, ROUND_SCORES
 
 
 def mean_scores(
-    weights: dict[str, Any], test: Images, spec: Mapping[str, Any], device: torch.device, what: str
+    weights: dict[str, Any], test: Images, spec: SampleSpec, device: torch.device, what: str
 ) -> dict[str, float]:
     """Means of ROUND_SCORES over the test images; spec: that of the step `sample`."""
     arrays, draws = sample(weights, test.images, spec["draws"], spec["seed"], device, what)

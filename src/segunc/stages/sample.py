@@ -8,6 +8,7 @@ import torch
 from segunc.data.store import read_split
 from segunc.learning.device import select_device
 from segunc.learning.sampling import sample, write_samples
+from segunc.learning.train_spec import SampleSpec
 from segunc.runtime.errors import UserError
 from segunc.runtime.stage import Job, stage
 
@@ -28,7 +29,7 @@ def main(
     if len(test.images) == 0:
         raise UserError(f"{data} has no images in its test split; change the dataset's split in the config.")
     trained = torch.load(weights, map_location=of_device, weights_only=True)
-    spec = job.spec
+    spec: SampleSpec = job.spec
     arrays, draws = sample(trained, test.images, spec["draws"], spec["seed"], of_device, f"sample {name}")
     write_samples(samples, arrays, test, draws, {"sample": spec, "train": json.loads(trained["spec"])})
 
