@@ -16,7 +16,6 @@ from segunc.config.acquisition import acquisition
 from segunc.config.load import load_with_device
 from segunc.config.raw_data import raw_data, raw_digests
 from segunc.runtime.code_digest import code_param
-from segunc.runtime.errors import UserError
 from segunc.workflow import partial_outputs, scheduler_resources, snakemake_internals
 from segunc.workflow.environment import gpus, job_environment
 from segunc.workflow.rule_functions import (
