@@ -15,8 +15,6 @@ START = "start"
 """Stands for the strategy in round 0, which all strategies of a seed share."""
 SAMPLES = "sample"
 """The rule whose samples are scored and shown in figures."""
-SCORED = ("evaluate", "baselines", "baseline_threshold")
-"""Rules that score test images in the main grid."""
 LEARNING_CURVES = ("cross_entropy", "dice")
 """Metrics whose learning curves are plotted."""
 
@@ -117,9 +115,7 @@ def scored_in(config: "Config") -> list[Step]:
 
 
 def rounds_in(active: "Active") -> list[Cell]:
-    """`rounds` with the current config; none if active learning is off."""
-    if not has_rounds(active):
-        return []
+    """`rounds` with the current config."""
     return rounds(active.datasets, active.models, active.strategies, active.seeds, active.rounds)
 
 

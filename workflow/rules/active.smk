@@ -173,7 +173,7 @@ rule active_evaluate:
 
 rule active_tabulate:
     input:
-        scores=present([("active_evaluate", round_) for round_ in cells.rounds_in(active)], "scores"),
+        scores=present(ROUNDS, "scores"),
     output:
         learning="<results>/tables/active_learning.csv",
         summary=report(
@@ -200,7 +200,7 @@ rule active_tabulate:
     params:
         spec=spec("active_tabulate"),
         code=code("stages.active_tabulate"),
-        scores=patterns("scores", "active_evaluate"),
+        scores=patterns(ROUNDS, "scores"),
     message:
         "Writing the tables of active learning"
     shell:

@@ -113,9 +113,8 @@ def needed_images(wildcards, input):
 
 @cache
 def demand_of(dataset, model, is_active):
-    training = specs.active_train if is_active else specs.train
-    spec = training(experiment, Cell(dataset, model, seed=0))
-    return scheduler_resources.demand(spec, experiment.datasets[dataset].size)
+    training = spec_of("active_train" if is_active else "train", Cell(dataset, model, seed=0))
+    return scheduler_resources.demand(training, experiment.datasets[dataset].size)
 
 
 def demand(wildcards):
@@ -156,11 +155,13 @@ def present(steps, output):
     return [file_of(step, output) for step in steps if step not in experiment.reasons]
 
 
-def patterns(option, *steps):
+def patterns(steps, option):
     """A params function: an option with a pattern per rule, because thousands of paths do not fit on a command line."""
 
     def options(wildcards):
-        found = {step: getattr(getattr(rules, step).output, option) for step in steps}
+        found = {
+            name: getattr(getattr(rules, name).output, option) for name in dict.fromkeys(name for name, _ in steps)
+        }
         return " ".join(f"--{option} {quote(f'{step}={pattern}')}" for step, pattern in found.items())
 
     return options

@@ -33,6 +33,12 @@ def unet_samples(wildcards):
     return file_of((cells.SAMPLES, Cell.of(wildcards)._replace(model=cells.plain_unet(experiment))), "samples")
 
 
+# tabulate
+
+
+SCORED = cells.scored_in(experiment)
+
+
 # figures
 
 
@@ -43,6 +49,9 @@ def samples_of_models(wildcards):
 
 
 # active
+
+
+ROUNDS = [("active_evaluate", cell) for cell in cells.rounds_in(active)]
 
 
 @exit_on_user_error

@@ -4,8 +4,8 @@
 rule tabulate:
     input:
         data=present([("prepare", Cell(dataset)) for dataset in grid.datasets], "store"),
-        images=present(cells.scored_in(experiment), "images"),
-        pixels=present(cells.scored_in(experiment), "pixels"),
+        images=present(SCORED, "images"),
+        pixels=present(SCORED, "pixels"),
     output:
         summary=report(
             "<results>/tables/summary.csv",
@@ -42,8 +42,8 @@ rule tabulate:
     params:
         spec=spec("tabulate"),
         code=code("stages.tabulate"),
-        images=patterns("images", *cells.SCORED),
-        pixels=patterns("pixels", *cells.SCORED),
+        images=patterns(SCORED, "images"),
+        pixels=patterns(SCORED, "pixels"),
     message:
         "Writing the tables"
     shell:

@@ -60,11 +60,11 @@ def jobs_of(rules: Rules, targets: Sequence[str]) -> list[Job]:
                     stack += waiting
                     continue
             stack.pop()
-            outputs = rules.outputs(rule, wildcards)
-            record = Cell.of(wildcards).fill(rules.pattern(rule, "record"))
+            cell, outputs = Cell.of(wildcards), rules.outputs(rule, wildcards)
+            record = cell.fill(rules.pattern(rule, "record"))
             needs = list(dict.fromkeys(position[file] for file in inputs[path] if file in position))
             position.update(dict.fromkeys(outputs, len(jobs)))
-            jobs.append(Job(rule, Cell.of(wildcards), needs, [file for file in outputs if file != record], record))
+            jobs.append(Job(rule, cell, needs, [file for file in outputs if file != record], record))
 
     for target in targets or [rules.default_target]:
         if target in rules.targets:

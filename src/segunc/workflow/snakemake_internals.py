@@ -162,13 +162,8 @@ class Rules:
         ]
         # `rules.X.output` as in a Snakefile: without the constraints that Snakemake writes into the braces.
         self._outputs = {rule.name: getattr(workflow.globals["rules"], rule.name).output for rule in workflow.rules}
-        self._targets = {rule.name for rule in workflow.rules if not rule.output}
+        self.targets = [rule.name for rule in workflow.rules if not rule.output]
         self.default_target = workflow.default_target
-
-    @property
-    def targets(self) -> list[str]:
-        """Names of the rules without output."""
-        return [name for name in self.names if name in self._targets]
 
     def producer(self, path: str) -> tuple[str, dict[str, str]] | None:
         """Name and wildcards of the rule that makes a file; None if no rule does."""
