@@ -46,9 +46,18 @@ rule all:
         rules.active.input,
 
 
+# Finished results are set aside here before others replace them.
+KEPT = Path(experiment.keep or f"{results_folder(rules.prepare.output.record)}/.kept")
+
+
+onsuccess:
+    kept.prune(KEPT, experiment.keep_gb * 1e9)
+
+
 # With --keep-going, tables and figures are built from the available results and list the missing ones.
 onerror:
     partial_outputs.build(workflow, config)
+    kept.prune(KEPT, experiment.keep_gb * 1e9)
 
 
-snakemake_internals.finish_rules(workflow)
+snakemake_internals.finish_rules(workflow, KEPT)

@@ -15,5 +15,5 @@ def test_several_stores(tmp_path, capsys):
 
 
 def test_a_missing_store(tmp_path):
-    with pytest.raises(UserError, match=r".*gone.h5 does not exist; prepare the dataset first."):
+    with pytest.raises(UserError, match=r".*gone.h5 does not exist; run snakemake, which makes it."):
         inspect_store.main([str(tmp_path / "gone.h5")])

@@ -31,15 +31,61 @@ def npy(values, **options) -> bytes:
     return buffer.getvalue()
 
 
-def png(width: int, height: int, depth: int, colour_type: int, rows: bytes) -> bytes:
-    """A PNG as Pillow cannot write it."""
+def png(width: int, height: int, depth: int, colour_type: int, rows: bytes, **chunks: bytes) -> bytes:
+    """A PNG as Pillow cannot write it; `chunks` come before the pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    more = [chunk(name.encode(), data) for name, data in chunks.items()]
+    parts = [chunk(b"IHDR", header), *more, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def packed(values: np.ndarray, bits: int) -> bytes:
+    """Rows of values of less than a byte, or of bytes."""
+    split = np.unpackbits(values.astype(np.uint8)[..., None], axis=-1)[..., 8 - bits :]
+    return np.packbits(split.reshape(len(values), -1), axis=1).tobytes()
+
+
+def tiff(pixels: bytes, bits: int, photometric: int | None = 1, sample_format: int = 1, colours=()) -> bytes:
+    """A TIFF of 7x5 pixels, of any depth and with any tags; `photometric` None leaves the tag out."""
+    tags = {256: 7, 257: 5, 258: bits, 259: 1, 262: photometric, 273: 0, 277: 1, 278: 5, 279: len(pixels)}
+    tags |= {320: colours, 339: sample_format}
+    kept = {tag: value for tag, value in tags.items() if value not in (None, ())}
+    after = 8 + 2 + 12 * len(kept) + 4
+    table = struct.pack("<2sHIH", b"II", 42, 8, len(kept))
+    for tag, value in kept.items():
+        if tag == 320:
+            table += struct.pack("<HHII", tag, 3, len(colours), after)
+        else:
+            table += struct.pack("<HHII", tag, 4, 1, after + 2 * len(colours) if tag == 273 else value)
+    return table + bytes(4) + struct.pack(f"<{len(colours)}H", *colours) + pixels
+
+
+def bmp(values: np.ndarray, bits: int, palette) -> bytes:
+    """A BMP with a palette of (red, green, blue) or greys."""
+    rows = [packed(row[None], bits) for row in values[::-1]]
+    pixels = b"".join(row + bytes(-len(row) % 4) for row in rows)
+    colours = b"".join(bytes([*(entry[::-1] if isinstance(entry, tuple) else [entry] * 3), 0]) for entry in palette)
+    start = 54 + len(colours)
+    size, whole, used = values.shape[::-1], start + len(pixels), len(palette)
+    header = struct.pack("<2sIIIIiiHHIIIIII", b"BM", whole, 0, start, 40, *size, 1, bits, 0, 0, 0, 0, used, 0)
+    return header + colours + pixels
+
+
+def with_palette(kind: str, bits: int, palette, indices: np.ndarray) -> bytes:
+    """A PNG, TIFF or BMP with a palette of (red, green, blue) or greys."""
+    colours = [entry if isinstance(entry, tuple) else (entry,) * 3 for entry in palette]
+    if kind == "PNG":
+        rows = b"".join(b"\0" + packed(row[None], bits) for row in indices)
+        return png(7, 5, bits, 3, rows, PLTE=bytes(np.ravel(colours).tolist()))
+    if kind == "TIFF":
+        table = np.zeros((3, 2**bits), int)
+        table[:, : len(colours)] = 257 * np.transpose(colours)
+        return tiff(packed(indices, bits), bits, 3, colours=table.ravel().tolist())
+    return bmp(indices, bits, palette)
 
 
 def turned(orientation: int, kind: str) -> bytes:
@@ -273,13 +319,17 @@ class TestMask:
         picture = Image.fromarray(MASK, "P")
         colours = {
             "greys": ([0, 0, 0, 255, 255, 255], MASK),
-            "greys, white first, as compressors write it": ([255, 255, 255, 0, 0, 0], 1 - MASK),
             "labels of a label tool": ([0, 0, 0, 128, 0, 0], MASK),
             "coloured background": ([0, 0, 128, 0, 128, 0], MASK),
         }
         for what, (palette, expected) in colours.items():
             picture.putpalette(palette)
             np.testing.assert_array_equal(decode.mask(encoded(picture), "m", (5, 7)), expected, err_msg=what)
+
+    def test_greys_of_a_palette_count_if_its_indices_are_no_mask(self):
+        picture = Image.fromarray(4 * MASK + 3, "P")
+        picture.putpalette([0] * 18 + [9] * 3 + [255] * 3)
+        np.testing.assert_array_equal(decode.mask(encoded(picture), "m", (5, 7)), MASK)
 
     @pytest.mark.parametrize(
         ("data", "name", "sentence"),
@@ -307,6 +357,136 @@ class TestMask:
             decode.mask(data, name, (5, 7))
         assert str(error.value).startswith(sentence)
         assert "\n" not in str(error.value)
+
+
+def sentence_of(read) -> str:
+    with pytest.raises(UserError) as error:
+        read()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+OPPOSITE = (
+    "x has a palette whose colours contradict its indices, as from white to black, so that programs read opposite"
+)
+
+
+class TestStoredAndShown:
+    """Files of which some programs read what is stored, and some what is shown."""
+
+    @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+    @pytest.mark.parametrize("bits", [1, 4, 8])
+    def test_a_palette_from_white_to_black(self, kind, bits):
+        top = 2**bits - 1
+        data = with_palette(kind, bits, [255 - 255 * index // top for index in range(top + 1)], top * MASK)
+        for read in (lambda: decode.mask(data, "x", (5, 7)), lambda: decode.image(data, "x", 1)):
+            assert sentence_of(read).startswith(OPPOSITE)
+
+    @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+    @pytest.mark.parametrize(
+        ("palette", "indices"),
+        [
+            ((255, 0), MASK),
+            ((200, 100), MASK),
+            ((255, 0), 0 * MASK),
+            ((255, 0), 0 * MASK + 1),
+            ((9, 9), MASK),
+            ((255, 255), MASK),
+            ((0, 255, 0), 2 * MASK),
+            ((255, (255, 0, 0)), MASK),
+            (((255, 0, 0), 0), MASK),
+            (((255, 255, 0), (0, 0, 128)), MASK),
+            ((255,) + (0,) * 255, 255 * MASK),
+        ],
+    )
+    def test_a_mask_that_its_palette_contradicts(self, kind, palette, indices):
+        sentence = sentence_of(lambda: decode.mask(with_palette(kind, 8, palette, indices), "x", (5, 7)))
+        assert sentence.startswith(OPPOSITE)
+
+    @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+    @pytest.mark.parametrize(
+        ("bits", "palette", "indices"),
+        [
+            (8, range(256), MASK),
+            (8, range(256), 255 * MASK),
+            (8, (0, *(7,) * 254, 255), 255 * MASK),
+            (8, (0, 1, 255), 2 * MASK),
+            (1, (0, 255), MASK),
+            (4, (0, (128, 0, 0)), MASK),
+            (8, (0, (128, 0, 0), 255), MASK),
+            (8, ((120, 120, 120), (180, 120, 120)), MASK),
+            (8, ((0, 0, 255), (255, 0, 0)), 0 * MASK),
+            (8, (0, (128, 0, 0)), 0 * MASK + 1),
+        ],
+    )
+    def test_a_mask_that_its_palette_confirms(self, kind, bits, palette, indices):
+        found = decode.mask(with_palette(kind, bits, palette, indices), "x", (5, 7))
+        np.testing.assert_array_equal(found, indices > 0)
+
+    def test_images_of_few_greys_in_any_order(self):
+        """As Pillow and compressors write them: the indices mean nothing."""
+        for order in (list(range(16)), list(range(16))[::-1], list(RNG.permutation(16))):
+            palette = [3 + 16 * int(grey) for grey in order]
+            indices = RNG.integers(0, 16, (5, 7))
+            found = decode.image(with_palette("PNG", 8, palette, indices), "x", 1)
+            np.testing.assert_array_equal(found[0], np.array(palette)[indices])
+
+    @pytest.mark.parametrize("photometric", [0, None])
+    @pytest.mark.parametrize(
+        ("bits", "sample_format"),
+        [(1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (16, 2), (32, 1), (32, 2), (32, 3), (64, 3)],
+    )
+    def test_a_tiff_in_which_0_may_be_white(self, bits, sample_format, photometric):
+        kind = {1: f"u{bits // 8}", 2: f"i{bits // 8}", 3: f"f{bits // 8}"}[sample_format]
+        pixels = packed(MASK, bits) if bits < 8 else MASK.astype(f"<{kind}").tobytes()
+        data = tiff(pixels, bits, photometric, sample_format)
+        for read in (lambda: decode.mask(data, "x", (5, 7)), lambda: decode.image(data, "x", 1, "minmax")):
+            sentence = sentence_of(read)
+            assert sentence.endswith("with 0 for black (BlackIsZero).")
+        if bits in (1, 8) or kind in ("u2", "f4"):
+            assert sentence.startswith("x is a TIFF in which 0 is white (PhotometricInterpretation is WhiteIsZero")
+            black_is_zero = tiff(pixels, bits, 1, sample_format)
+            np.testing.assert_array_equal(decode.mask(black_is_zero, "x", (5, 7)), MASK)
+
+    @pytest.mark.parametrize(("mode", "compression"), [("1", "group4"), ("1", "packbits"), ("L", "tiff_lzw")])
+    def test_a_compressed_tiff_in_which_0_is_white(self, mode, compression):
+        data = encoded(255 * MASK, "TIFF", mode, tiffinfo={262: 0}, compression=compression)
+        assert sentence_of(lambda: decode.mask(data, "x", (5, 7))).startswith("x is a TIFF in which 0 is white")
+
+    def test_signed_bytes(self):
+        assert decode.mask(tiff(MASK.tobytes(), 8, sample_format=2), "x", (5, 7)).sum() == MASK.sum()
+        data = tiff((GREY.astype(int) - 128).astype(np.int8).tobytes(), 8, sample_format=2)
+        assert sentence_of(lambda: decode.image(data, "x", 1)).startswith(
+            "x has negative 8-bit values; save it with 16"
+        )
+
+    def test_a_tiff_with_a_palette_of_8_bits(self):
+        data = tiff(GREY.tobytes(), 8, 3, colours=[*range(256)] * 3)
+        assert sentence_of(lambda: decode.image(data, "x", 1)).startswith(
+            "x has a palette of 8-bit colours, where TIFF"
+        )
+
+    @pytest.mark.parametrize("bits", [4, 8])
+    @pytest.mark.parametrize("palette", [(0, 255), range(16)])
+    def test_a_bmp_with_a_short_palette(self, bits, palette):
+        data = bmp(MASK, bits, palette)
+        try:
+            assert decode.mask(data, "x", (5, 7)).tolist() == MASK.tolist()
+        except UserError as error:
+            assert str(error).startswith("x has a short palette of greys, with which its pixels are misread; save")
+            assert (bits, len(palette)) != (8, 16)
+
+    @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+    def test_a_transparent_grey_of_any_depth(self, bits):
+        top = 2**bits - 1
+        values = MASK.astype(">u2") * np.uint16(top)
+        rows = b"".join(b"\0" + (packed(row[None], bits) if bits < 16 else row.tobytes()) for row in values)
+        for grey in (0, top):
+            with pytest.raises(UserError, match="x has transparent pixels, which may or may not count"):
+                decode.mask(png(7, 5, bits, 0, rows, tRNS=struct.pack(">H", grey)), "x", (5, 7))
+        if 1 < bits < 16:
+            data = png(7, 5, bits, 0, rows, tRNS=struct.pack(">H", top // 3 + 1))
+            np.testing.assert_array_equal(decode.mask(data, "x", (5, 7)), MASK)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "npy"])

@@ -164,9 +164,9 @@ def broken_samples(path, records):
     draws = random_draws(len(records))
     yield "other images (5) than the dataset's test split has (6)", lambda: write_samples(path, ids[1:], draws[1:])
     yield "or in another order", lambda: write_samples(path, ids[::-1], draws)
-    yield "cannot be read as a samples file", lambda: path.write_text("no HDF5")
-    yield "cannot be read as a samples file", lambda: path.unlink()
-    yield "cannot be read as a samples file", lambda: h5py.File(path, "w").close()
+    yield "is damaged (Unable to synchronously open file (file signature not found)", lambda: path.write_text("no HDF5")
+    yield "does not exist; run snakemake", lambda: path.unlink()
+    yield "is damaged (", lambda: h5py.File(path, "w").close()
     diverged = draws.copy()
     diverged[1] = np.nan
     yield "contains NaN probabilities for image NA", lambda: write_samples(path, ids, diverged)

@@ -173,12 +173,12 @@ def test_a_signal_ends_the_program_after_its_step(sent, tmp_path, in_step, capsy
         run(settings_of("unet"), tmp_path)
     assert exit_.value.code == 128 + sent
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
-    assert capsys.readouterr().err == f"train test: stopped after step 4 of {STEPS}\n"
+    assert capsys.readouterr().err.endswith(f"\ntrain test: stopped after step 4 of {STEPS}\n")
     assert len(files(tmp_path)) == 1
 
     in_step(lambda step: None)
     run(settings_of("unet"), tmp_path)
-    assert capsys.readouterr().err == f"train test: resuming at step 4/{STEPS}\n"
+    assert capsys.readouterr().err.endswith(f"\ntrain test: resuming at step 4/{STEPS}\n")
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
@@ -356,7 +356,7 @@ def test_a_damaged_checkpoint_is_left_out(damage, tmp_path, in_step, capsys, mon
     in_step(lambda step: None)
     capsys.readouterr()
     result = run(settings_of("unet"), folder)
-    (line,) = capsys.readouterr().err.splitlines()
+    _, line = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{path} cannot be read (")
     assert line.endswith("); training starts over")
     assert_same(result, run(settings_of("unet")))

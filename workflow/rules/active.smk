@@ -30,8 +30,7 @@ rule active_start:
     message:
         "Choosing images to label: {params.stage} {wildcards}"
     shell:
-        "python -m segunc.stages.{params.stage}"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " {params.input}"
         " --needed {params.needed}"
         " --labelled {output.labelled}"
@@ -80,8 +79,7 @@ rule active_acquire_with_model:
     message:
         "Choosing images for {wildcards}"
     shell:
-        "python -m segunc.stages.active_acquire_with_model"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " --data {input.data}"
         " --before {input.before}"
         " --weights {input.weights}"
@@ -120,8 +118,7 @@ rule active_train:
     message:
         "Training {wildcards}"
     shell:
-        "python -m segunc.stages.active_train"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " --data {input.data}"
         " --labelled {input.labelled}"
         " --name {params.name:q}"
@@ -160,8 +157,7 @@ rule active_evaluate:
     message:
         "Evaluating {wildcards}"
     shell:
-        "python -m segunc.stages.active_evaluate"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " --data {input.data}"
         " --labelled {input.labelled}"
         " --weights {input.weights}"
@@ -200,12 +196,11 @@ rule active_tabulate:
     params:
         spec=spec("active_tabulate"),
         code=code("stages.active_tabulate"),
-        scores=patterns(ROUNDS, "scores"),
+        input=input_options,
     message:
         "Writing the tables of active learning"
     shell:
-        "python -m segunc.stages.active_tabulate"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
-        " {params.scores}"
+        "python -m segunc.runtime.start {params.job}"
+        " {params.input}"
         " --tables {output.learning} {output.summary} {output.penalty} {output.missing}"
         " > {log} 2>&1"

@@ -15,8 +15,9 @@ from segunc.config import specs
 from segunc.config.acquisition import acquisition
 from segunc.config.load import load_with_device
 from segunc.config.raw_data import raw_data, raw_digests
+from segunc.runtime import kept
 from segunc.runtime.code_digest import code_param
-from segunc.workflow import partial_outputs, scheduler_resources, snakemake_internals
+from segunc.workflow import argument_files, partial_outputs, scheduler_resources, snakemake_internals
 from segunc.workflow.environment import gpus, job_environment
 from segunc.workflow.rule_functions import (
     cell_options,
@@ -25,6 +26,7 @@ from segunc.workflow.rule_functions import (
     exit_on_user_error,
     input_options,
     job_name,
+    results_folder,
 )
 
 # Large DAGs create millions of long-lived objects; the default thresholds of garbage collection cost 20 % of a dry run.
@@ -58,7 +60,8 @@ grid, active = experiment.grid, experiment.active
 GPUS = gpus(device)
 
 
-# Params: what decides whether a job reruns.
+# Params: what a job is given. `spec`, `code` and `cell` decide whether it reruns, with the identities of its inputs.
+# Snakefile adds the param `job`, which passes them on (`segunc.runtime.job.Task`).
 
 # The spec of a step whose results depend on its input and code alone.
 NO_SETTINGS = "{}"
@@ -96,14 +99,14 @@ def code(module, *packages):
     return of_job
 
 
-# Params that change no result. Snakemake does not record params whose function takes `input`.
+# Params that change no result.
 
 
-def on_device(wildcards, input):
+def on_device(wildcards):
     return device
 
 
-def needed_images(wildcards, input):
+def needed_images(wildcards):
     """Images that are labelled by the last round. More rounds need more, but do not change earlier ones."""
     return active.start + active.add * (active.rounds if active.strategies else 0)
 
@@ -153,15 +156,3 @@ def file_of(step, output):
 def present(steps, output):
     """One output of many jobs, without those whose results are missing after --keep-going."""
     return [file_of(step, output) for step in steps if step not in experiment.reasons]
-
-
-def patterns(steps, option):
-    """A params function: an option with a pattern per rule, because thousands of paths do not fit on a command line."""
-
-    def options(wildcards):
-        found = {
-            name: getattr(getattr(rules, name).output, option) for name in dict.fromkeys(name for name, _ in steps)
-        }
-        return " ".join(f"--{option} {quote(f'{step}={pattern}')}" for step, pattern in found.items())
-
-    return options

@@ -29,8 +29,7 @@ rule evaluate:
     message:
         "Scoring {params.stage} {wildcards}"
     shell:
-        "python -m segunc.stages.{params.stage}"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " {params.cell}"
         " {params.input}"
         " --scores {output.images} {output.pixels}"

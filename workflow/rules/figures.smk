@@ -31,8 +31,7 @@ rule plot_contact_sheet:
     message:
         "Plotting {params.figure} {wildcards}"
     shell:
-        "python -m segunc.figures.{params.figure}"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " {params.cell}"
         " {params.input}"
         " --png {output.png}"

@@ -26,8 +26,7 @@ rule prepare:
     message:
         "Preparing {wildcards}"
     shell:
-        "python -m segunc.stages.prepare"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " {params.raw}"
         " --store {output.store}"
         " 2>&1 | tee {log}"

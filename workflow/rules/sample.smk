@@ -28,8 +28,7 @@ rule sample:
     message:
         "Sampling {wildcards}"
     shell:
-        "python -m segunc.stages.sample"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " --data {input.data}"
         " --weights {input.weights}"
         " --name {params.name:q}"

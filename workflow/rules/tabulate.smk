@@ -42,16 +42,12 @@ rule tabulate:
     params:
         spec=spec("tabulate"),
         code=code("stages.tabulate"),
-        images=patterns(SCORED, "images"),
-        pixels=patterns(SCORED, "pixels"),
+        input=input_options,
     message:
         "Writing the tables"
     shell:
-        "python -m segunc.stages.tabulate"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
-        " --data {input.data}"
-        " {params.images}"
-        " {params.pixels}"
+        "python -m segunc.runtime.start {params.job}"
+        " {params.input}"
         " --markdown {output.markdown}"
         " --tables {output.summary} {output.tables}"
         " > {log} 2>&1"

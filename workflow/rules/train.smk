@@ -29,8 +29,7 @@ rule train:
     message:
         "Training {wildcards}"
     shell:
-        "python -m segunc.stages.train"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " --data {input.data}"
         " --name {params.name:q}"
         " --device {params.device} --threads {threads}"

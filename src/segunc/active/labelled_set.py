@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segunc.data.result_csv import open_csv
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 
@@ -15,10 +16,10 @@ COLUMNS = ["image_id", "round"]
 def read(path: Path, image_ids: NDArray[np.str_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions of the L labelled images among `image_ids` (those of the training split), and their rounds, (L,) each.
 
-    Raises UserError if one of them is not a training image.
+    Raises UserError if the file is damaged (`open_csv`) or names an image that is not a training image.
     """
     position = {image_id: i for i, image_id in enumerate(image_ids.tolist())}
-    with path.open(newline="", encoding="utf-8") as file:
+    with open_csv(path) as file:
         rows = [(row["image_id"], int(row["round"])) for row in csv.DictReader(file)]
     for image_id, _ in rows:
         if image_id not in position:

@@ -14,6 +14,7 @@ from segunc.learning.build import restore, to_float
 from segunc.learning.device import mixed_precision
 from segunc.learning.passes import SAMPLING_BATCH
 from segunc.learning.sampling import sample
+from segunc.learning.weights import load_weights
 from segunc.networks.backbone import Encoder
 
 ROUNDING = 1e-5
@@ -22,7 +23,7 @@ ROUNDING = 1e-5
 
 def predict(spec: AcquireSpec, train: Images, weights: Path, device: torch.device) -> dict[str, NDArray]:
     """Predictions for all N training images that the strategy needs, by field of the Pool, (N, ...) each."""
-    trained = torch.load(weights, map_location=device, weights_only=True)
+    trained = load_weights(weights)
     if "draws" in spec:
         return uncertainty(trained, train.images, spec["draws"], spec["seed"], device, f"acquire {spec['method']}")
     return {"features": features(trained, train.images, device)}

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from segunc.cells import START
+from segunc.data.result_csv import open_csv
 from segunc.evaluation.seed_statistics import mean_over_seeds
 from segunc.evaluation.statistics import holm
 from segunc.metrics.registry import METRICS, ROUND_SCORES, STRATEGIES_COMPARED
@@ -71,7 +72,10 @@ def learning(
     A round without a file has a row as well, with NaN for all SCORES; `active_learning.csv` leaves it out.
     """
     # As text first: a model may be called `nan`, and so is an undefined score.
-    files = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths]
+    files = []
+    for path in paths:
+        with open_csv(path) as file:
+            files.append(pd.read_csv(file, usecols=[*ROUND, *SCORES], dtype=str, keep_default_na=False))
     scores = pd.concat([pd.DataFrame(columns=[*ROUND, *SCORES], dtype=str), *files], ignore_index=True)
     for name in scores.columns.difference(CELL):
         scores[name] = pd.to_numeric(scores[name].mask(scores[name] == "nan"))

@@ -13,6 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, create_model
 
 from segunc.catalogue.option_types import Intensity, Probability
+from segunc.runtime.code_digest import tree
+from segunc.runtime.errors import UserError
 
 PACKAGE = Path(__file__).parents[1]
 TYPES = {
@@ -34,13 +36,14 @@ def options_of(family: str, name: str, function: str) -> type[BaseModel]:
     An argument without a default is required; one annotated `Path` or `Path | None` names raw data, a file or a folder.
     The comment behind an argument's line becomes the option's description.
 
-    Raises LookupError if the module has no such function, TypeError if an argument has no usable annotation.
+    Raises UserError if the module is not valid Python or has no such function, TypeError if an argument has no usable
+    annotation.
     """
-    text = (PACKAGE / family / f"{name}.py").read_text(encoding="utf-8")
-    lines = text.splitlines()
-    entry = next((n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == function), None)
+    path = PACKAGE / family / f"{name}.py"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    entry = next((n for n in tree(path).body if isinstance(n, ast.FunctionDef) and n.name == function), None)
     if entry is None:
-        raise LookupError(f"{family}/{name}.py has no function {function}()")
+        raise UserError(f"{path} has no function {function}(), with which a module of {family} begins; define it.")
     fields: dict[str, Any] = {}
     for argument, default in zip(entry.args.kwonlyargs, entry.args.kw_defaults, strict=True):
         if argument.annotation is None:
@@ -60,8 +63,9 @@ def raw_options(options: type[BaseModel]) -> list[str]:
 
 @cache
 def constant_of(family: str, name: str, constant: str) -> Any:
-    """The value of a literal constant of `segunc/<family>/<name>.py`; LookupError if there is none."""
-    for node in ast.parse((PACKAGE / family / f"{name}.py").read_text(encoding="utf-8")).body:
+    """The value of a literal constant of `segunc/<family>/<name>.py`; UserError if there is none."""
+    path = PACKAGE / family / f"{name}.py"
+    for node in tree(path).body:
         if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [constant]:
             return ast.literal_eval(node.value)
-    raise LookupError(f"{family}/{name}.py has no constant {constant}")
+    raise UserError(f"{path} has no constant {constant}, which a module of {family} has; define it.")

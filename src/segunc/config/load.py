@@ -1,5 +1,6 @@
 """Loading the config: from the merged YAML to typed classes, with one sentence per mistake."""
 
+import unicodedata
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -31,7 +32,11 @@ def load(raw: dict[str, Any]) -> Config:
         config = Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError("\n".join(_sentences(error, Config))) from None
-    mistakes = []
+    mistakes = _booleans(raw, config.model_dump(), "")
+    for name in sorted(config.datasets.keys() & config.models.keys()):
+        mistakes.append(f"config keys datasets.{name} and models.{name} have the same id; rename one.")
+    for family in ("datasets", "models", "strategies"):
+        mistakes += _equal_labels(config, family)
     for selection, catalogue in (
         ("grid.datasets", config.datasets),
         ("grid.models", config.models),
@@ -80,16 +85,23 @@ def load(raw: dict[str, Any]) -> Config:
                 mistakes += _wrong_options(f"{key}.per_dataset.{dataset_id}", "method", model.method, merged, *METHOD)
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    for dataset_id in config.datasets:
-        for model_id in config.models:
-            training_of(config, dataset_id, model_id)
-    for dataset_id in config.active.datasets:
-        for model_id in config.active.models:
-            if training_of(config, dataset_id, model_id, active=True).steps is None:
-                raise ConfigError(
-                    "config key active.training must give the budget in steps, the same in every round; "
-                    f"with {model_id} on {dataset_id} it is in epochs."
-                )
+    trainings = [(dataset, model, False) for dataset in config.datasets for model in config.models]
+    trainings += [(dataset, model, True) for dataset in config.active.datasets for model in config.active.models]
+    for dataset_id, model_id, is_active in trainings:
+        training = training_of(config, dataset_id, model_id, is_active)
+        if is_active and training.steps is None:
+            raise ConfigError(
+                "config key active.training must give the budget in steps, the same in every round; "
+                f"with {model_id} on {dataset_id} it is in epochs."
+            )
+        # A batch is never cut short: it may span two passes over the images.
+        single = training.batch_size == 1 and config.datasets[dataset_id].size < 2 * smallest
+        if single and config.backbone.normalisation == "batch":
+            raise ConfigError(
+                "config key backbone.normalisation is 'batch', which needs more than one value per channel, but "
+                f"{model_id} on {dataset_id} has batch_size 1 and one pixel at the last level; set batch_size to 2 "
+                f"or more, the dataset's size to {2 * smallest} or more, or backbone.normalisation to 'none'."
+            )
     return config
 
 
@@ -120,6 +132,31 @@ def training_of(config: Config, dataset: str, model: str, active: bool = False) 
         raise ConfigError(f"config keys {', '.join(keys[:-1])} and {keys[-1]} are inconsistent: {reason}.") from None
 
 
+def _booleans(raw: Any, read: Any, key: str) -> list[str]:
+    """Mistakes where YAML's yes, no, on or off stands for a number, which pydantic reads as 1 or 0."""
+    if isinstance(raw, bool) and not isinstance(read, bool):
+        return [f"config key {key} is {raw}, but must not be a boolean; correct it."]
+    children = raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ()
+    return [
+        mistake for name, value in children for mistake in _booleans(value, read[name], f"{key}.{name}".lstrip("."))
+    ]
+
+
+def _equal_labels(config: Config, family: str) -> list[str]:
+    """Entries of a catalogue that figures could show together, but that look the same there."""
+    mistakes = []
+    catalogue = getattr(config, family)
+    seen: dict[str, str] = {}
+    for name in {**dict.fromkeys(getattr(config.grid, family, [])), **dict.fromkeys(getattr(config.active, family))}:
+        if name not in catalogue:
+            continue
+        label = catalogue[name].label
+        other = seen.setdefault(" ".join(unicodedata.normalize("NFKC", label).split()), name)
+        if other != name:
+            mistakes.append(f"config key {family}.{name}.label is '{label}', the label of {other} too; change one.")
+    return mistakes
+
+
 def _wrong_selection(key: str, ids: list[str], catalogue: dict[str, Any]) -> list[str]:
     mistakes = []
     for position, name in enumerate(ids):
@@ -139,10 +176,10 @@ def _wrong_options(key: str, role: str, name: str, options: dict[str, Any], fami
         return [f"config key {key}.{role} is '{name}', but must be {any_of(available(family))}."]
     model = options_of(family, name, function)
     try:
-        model.model_validate(options)
+        read = model.model_validate(options)
     except ValidationError as error:
         return _sentences(error, model, f"{key}.options.")
-    return []
+    return _booleans(options, read.model_dump(), f"{key}.options")
 
 
 def _sentences(error: ValidationError, root: type[BaseModel], prefix: str = "") -> list[str]:
@@ -151,6 +188,10 @@ def _sentences(error: ValidationError, root: type[BaseModel], prefix: str = "") 
     for mistake in error.errors():
         path = [str(part) for part in mistake["loc"] if part != "[key]"]
         key = prefix + ".".join(path) if path else prefix.rstrip(".")
+        if mistake["type"] == "string_type" and mistake["loc"][-1] == "[key]":
+            parent = prefix + ".".join(path[:-1])
+            sentences.append(f"config key {parent} has the key {mistake['input']!r}, which is not text; quote it.")
+            continue
         if mistake["type"] == "extra_forbidden" and key in MOVED:
             sentences.append(f"config key {key} is unknown; {MOVED[key]}.")
         elif mistake["type"] == "extra_forbidden":

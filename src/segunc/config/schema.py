@@ -6,10 +6,12 @@ A key that `config.yaml` sets is required here; only keys that it omits have a d
 """
 
 import json
+import re
+import unicodedata
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, create_model
 from pydantic import model_validator as validator
 
 from segunc.catalogue.options import available, options_of
@@ -23,7 +25,31 @@ STRATEGY = ("strategies", "pick")
 DEVICES = ("auto", "cpu", "cuda")
 """Values of the key `device`, where networks run: a setting of the run, not part of the experiment (Config)."""
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+def _no_period(name: str) -> str:
+    """Snakemake refuses a wildcard that ends in 20 times the same text, as it suspects an endless recursion.
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/io/__init__.py (PeriodicityDetector)
+    """
+    if period := re.search(r"(.+?)\1{19}$", name):
+        raise ValueError(f"it ends in '{period[1]}' 20 times, which Snakemake refuses; choose a shorter id")
+    return name
+
+
+def _in_one_line(label: str) -> str:
+    """Figures draw a label as it is."""
+    if not label.strip():
+        raise ValueError("it is blank; give it a name")
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in label):
+        raise ValueError("it has a line break or another control character; write it in one line")
+    return label
+
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64), AfterValidator(_no_period)]
+Label = Annotated[str, Field(max_length=100, description="name in figures"), AfterValidator(_in_one_line)]
+# Bounds, because estimates and paths cannot hold any integer.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Count = Annotated[int, Field(gt=0, lt=2**31)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -36,7 +62,7 @@ class Grid(Strict):
 
     datasets: list[Identifier] = Field(min_length=1, description="ids from the catalogue `datasets`")
     models: list[Identifier] = Field(min_length=1, description="ids from the catalogue `models`")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="one training per seed")
+    seeds: list[Seed] = Field(min_length=1, description="one training per seed")
 
 
 class Split(Strict):
@@ -45,7 +71,7 @@ class Split(Strict):
     train: Share = 0.7
     val: Share = 0.15
     test: Share = 0.15
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @validator(mode="after")
     def _whole(self) -> "Split":
@@ -65,15 +91,13 @@ class Augmentation(Strict):
 class Training(Strict):
     """How a network is trained. The weights with the best validation are kept."""
 
-    steps: PositiveInt | None = Field(description="budget in gradient steps (give steps or epochs)")
-    epochs: PositiveInt | None = Field(None, description="budget in passes through the training images")
-    validate_every: PositiveInt | None = Field(description="gradient steps between validations; null: an epoch")
-    patience: PositiveInt | None = Field(
-        None, description="validations without improvement before stopping; null: never"
-    )
-    batch_size: PositiveInt
+    steps: Count | None = Field(description="budget in gradient steps (give steps or epochs)")
+    epochs: Count | None = Field(None, description="budget in passes through the training images")
+    validate_every: Count | None = Field(description="gradient steps between validations; null: an epoch")
+    patience: Count | None = Field(None, description="validations without improvement before stopping; null: never")
+    batch_size: Count
     learning_rate: PositiveFloat
-    warmup_steps: int = Field(ge=0, description="steps over which the learning rate rises linearly")
+    warmup_steps: int = Field(ge=0, lt=2**31, description="steps over which the learning rate rises linearly")
     schedule: Literal["constant", "cosine"] = Field(description="learning rate after the warm-up")
     gradient_clip: PositiveFloat | None = Field(description="largest norm of the gradient; null: any")
     annotators: Literal["shuffled", "index"] = Field(
@@ -112,18 +136,18 @@ else:
 class Backbone(Strict):
     """The U-Net that all models share."""
 
-    filters: list[PositiveInt] = Field(min_length=2, description="per level, finest first")
-    convolutions: PositiveInt = Field(description="3x3 convolutions per block")
+    filters: list[Count] = Field(min_length=2, description="per level, finest first")
+    convolutions: Count = Field(description="3x3 convolutions per block")
     normalisation: Literal["batch", "none"]
 
 
 class Dataset(Strict):
     """One dataset: its raw data, how images are brought to one size, how patients are split."""
 
-    label: str = Field(description="name in figures")
+    label: Label
     format: str = Field(description="raw format: a file in src/segunc/data/formats")
     options: dict[str, Any] = Field({}, description="options of the raw format, including the names of raw data")
-    size: PositiveInt = Field(description="height and width of the images, in pixels")
+    size: Count = Field(le=8192, description="height and width of the images, in pixels")
     resize: Literal["crop", "area"] = Field("crop", description="how to get there: crop the centre, or average areas")
     split: Split = Split()
     training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the global training")
@@ -139,7 +163,7 @@ class ModelOverrides(Strict):
 class Model(Strict):
     """One model: its method, its options, and how its training differs from the global one."""
 
-    label: str = Field(description="name in figures")
+    label: Label
     method: str = Field(description="a file in src/segunc/models")
     options: dict[str, Any] = Field({}, description="options of the method")
     training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the dataset's training")
@@ -149,7 +173,7 @@ class Model(Strict):
 class Strategy(Strict):
     """One acquisition strategy of active learning."""
 
-    label: str = Field(description="name in figures")
+    label: Label
     method: str = Field(description="a file in src/segunc/strategies")
     options: dict[str, Any] = Field({}, description="options of the method")
 
@@ -160,12 +184,10 @@ class Active(Strict):
     datasets: list[Identifier] = Field(description="ids from the catalogue `datasets`")
     models: list[Identifier] = Field(description="ids from the catalogue `models`")
     strategies: list[Identifier] = Field(description="ids from the catalogue `strategies`")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
-        description="one initial labelled set and one chain of rounds per seed"
-    )
-    start: PositiveInt = Field(description="images labelled in round 0")
-    add: PositiveInt = Field(description="images to label per round")
-    rounds: int = Field(ge=0, description="rounds after round 0")
+    seeds: list[Seed] = Field(description="one initial labelled set and one chain of rounds per seed")
+    start: Count = Field(description="images labelled in round 0")
+    add: Count = Field(description="images to label per round")
+    rounds: int = Field(ge=0, le=1000, description="rounds after round 0")
     training: TrainingOverrides = Field(description="replaces keys of the cell's training")
     per_dataset: dict[Identifier, TrainingOverrides] = Field({}, description="overrides for single datasets")
 
@@ -173,9 +195,9 @@ class Active(Strict):
 class Statistics(Strict):
     """The bootstrap behind every interval: patients are drawn with replacement."""
 
-    resamples: PositiveInt
+    resamples: Count = Field(le=100_000)
     confidence: float = Field(gt=0, lt=1)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class Missing(Strict):
@@ -198,11 +220,13 @@ class Config(Strict):
     models: dict[Identifier, Model]
     backbone: Backbone
     training: Training
-    draws: PositiveInt = Field(multiple_of=16, description="sampled masks per test image")
+    draws: Count = Field(multiple_of=16, le=4096, description="sampled masks per test image")
     statistics: Statistics
     strategies: dict[Identifier, Strategy]
     active: Active
     raw_folders: list[str] = Field(description="folders to search for raw data, in this order")
+    keep: str | None = Field(description="folder of finished results that are set aside; null: results/.kept")
+    keep_gb: float = Field(ge=0, description="how much the results there may take that are nowhere else, in 10^9 bytes")
     missing: list[Missing] = Field(
         [], description="results that a run with --keep-going could not produce; set by the workflow itself"
     )

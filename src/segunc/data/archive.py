@@ -1,7 +1,8 @@
 """Raw data as it is distributed: a folder, or a zip or tar of it. All are read in place and look the same.
 
 Nothing is extracted: the names in an archive are labels and never become paths, so absolute paths, `..`, links
-and devices are harmless. Only regular files count; a link in a tar is left out.
+and devices are harmless. Only regular files count; a link in a tar is left out. No other file is lost silently: an
+archive that may have lost some, because it is cut off, damaged or joined from several, is refused.
 """
 
 import gzip
@@ -15,10 +16,10 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -35,16 +36,21 @@ HARMLESS = 2**30
 """Bytes that any of them may unpack to, however small."""
 LARGEST_HEADER = 2**20
 """Bytes of the largest extended header (long names, attributes) in a tar."""
+MOST_PADDING = tarfile.RECORDSIZE
+"""Bytes of zeros after the first empty block behind the last file of a tar: a second one, and what fills up the last
+record of 20 blocks. More of them mean that the file was created in its final size, but not written to its end."""
 PIECE = 2**20
 PIECES = {zipfile.ZIP_STORED: PIECE, zipfile.ZIP_DEFLATED: PIECE, zipfile.ZIP_LZMA: 2**12}
 """Bytes that are read at once from a member of a zip. With LZMA, zipfile unpacks all of them, to up to 7000 times as
 many."""
 
 IGNORED = re.compile(
-    r"(^|/)((__MACOSX|lost\+found|System Volume Information|\.Spotlight-V100|\.Trash[-\w]*)/"
-    r"|\._|\.DS_Store$|Icon\r$|Thumbs\.db$|desktop\.ini$|(ATTRIBUTION|LICENSE|README)\.\w+$)"
+    r"(^|/)((__MACOSX|\.Spotlight-V100|\.fseventsd|\.TemporaryItems|\.AppleDouble|\.Trash[-\w]*|lost\+found|"
+    r"System Volume Information|\$RECYCLE\.BIN|@eaDir|#recycle|#snapshot|@Recycle|@Recently-Snapshot|\.snapshot)/"
+    r"|\._|\.DS_Store$|Icon\r$|Thumbs\.db$|desktop\.ini$|(ATTRIBUTION|LICENSE|README)(\.\w+)?$)",
+    re.IGNORECASE,
 )
-"""What operating systems and publishers add to the data."""
+"""What operating systems, network storage and publishers add to the data."""
 NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|.{4096}|\A\Z")
 """Control characters, bytes that are not UTF-8 (Python reads them as surrogates), a name too long, an empty one."""
 
@@ -67,8 +73,8 @@ def open_files(path: Path) -> Iterator[Files]:
     The kind of archive is recognised by content, not by suffix. A gzipped tar can only be read from its start, so it is
     unpacked once, to an unnamed file in the temporary folder (`TMPDIR`), which needs room for it. Then files can be
     read in any order at the same cost. Raises UserError if `path` cannot be opened, is neither a folder nor a complete
-    archive, unpacks to more than `MOST_GROWTH` times its size, has more than `MOST_MEMBERS` files, or two files of
-    the same name.
+    archive, unpacks to more than `MOST_GROWTH` times its size, has more than `MOST_MEMBERS` files, or different files
+    of the same name; identical ones count as one.
     """
     if _is_folder(path):
         yield _folder(path)
@@ -155,6 +161,12 @@ def _archive(file: IO[bytes], what: str) -> Iterator[Files]:
                 f"{what} is neither a folder nor a complete zip archive nor a tar archive; fetch it again."
             ) from None
         with archive:
+            first = min((info.header_offset for info in archive.infolist()), default=size)
+            if head.startswith(b"PK\3\4") and first > 0:  # a program that unpacks itself does not begin with a file
+                raise UserError(
+                    f"{what} has files before those that it lists, as if several archives were joined; fetch it again, "
+                    "or pack all files into one archive."
+                )
             yield _zip(archive, what)
 
 
@@ -194,13 +206,13 @@ class _Member(NamedTuple):
     size: int
     """Bytes, unpacked."""
     packed: int
-    start: int
-    """Where it lies in the archive."""
+    place: int
+    """Of its first byte in a tar; its position in the list of a zip."""
 
 
 def _zip(archive: zipfile.ZipFile, what: str) -> Files:
     def pieces(member: _Member) -> Iterator[bytes]:
-        info = archive.getinfo(member.name)
+        info = infos[member.place]
         if info.flag_bits & 1:
             raise UserError(f"{member.name} in {what} is encrypted; make a zip without a password.")
         if info.compress_type not in PIECES:  # zipfile unpacks others without a limit
@@ -222,15 +234,19 @@ def _zip(archive: zipfile.ZipFile, what: str) -> Files:
         ) as error:
             raise UserError(f"{member.name} in {what} cannot be unpacked ({error}); fetch the archive again.") from None
 
-    infos = (info for info in archive.infolist() if not info.filename.endswith("/"))
-    members = (_Member(info.filename, info.file_size, info.compress_size, info.header_offset) for info in infos)
+    infos = archive.infolist()
+    # Windows PowerShell 5 separates folders by backslashes, against the standard.
+    named = ((info.filename.replace("\\", "/"), place, info) for place, info in enumerate(infos))
+    members = (
+        _Member(name, info.file_size, info.compress_size, place) for name, place, info in named if name[-1:] != "/"
+    )
     return _packed(members, pieces, what)
 
 
 def _tar(file: IO[bytes], what: str) -> Files:
     def pieces(member: _Member) -> Iterator[bytes]:
-        end = member.start + member.size
-        for start in range(member.start, end, PIECE):
+        end = member.place + member.size
+        for start in range(member.place, end, PIECE):
             file.seek(start)
             yield file.read(min(PIECE, end - start))
 
@@ -242,7 +258,15 @@ def _packed(found: Iterable[_Member], pieces: Callable[[_Member], Iterator[bytes
     members = list(islice(found, MOST_MEMBERS + 1))
     if len(members) > MOST_MEMBERS:
         raise UserError(f"{what} has more than {MOST_MEMBERS} files, too many for an image dataset; fetch it again.")
-    by_name = {member.name: member for member in members}
+    by_name = {member.name: member for member in reversed(members)}
+    repeated = [m for m in members if m is not by_name[m.name] and not IGNORED.search(m.name)]
+    few = sum(member.size for member in repeated) <= HARMLESS  # as each of them may be a bomb
+
+    def same(one: _Member, other: _Member) -> bool:
+        return few and one.size == other.size and _sha256(pieces(one)) == _sha256(pieces(other))
+
+    if differing := {member.name: None for member in repeated if not same(member, by_name[member.name])}:
+        raise UserError(f"{what} has two files named {listed(differing)}; remove one of them.")
 
     def read(name: str) -> bytes:
         _check_size(f"{name} in {what}", by_name[name].size)
@@ -254,7 +278,14 @@ def _packed(found: Iterable[_Member], pieces: Callable[[_Member], Iterator[bytes
         with _copy(pieces(by_name[name]), inner, by_name[name].packed) as copy, _archive(copy, inner) as files:
             yield files
 
-    return Files(_wanted((member.name for member in members), what), read, inside)
+    return Files(_wanted(by_name, what), read, inside)
+
+
+def _sha256(pieces: Iterable[bytes]) -> bytes:
+    result = hashlib.sha256()
+    for piece in pieces:
+        result.update(piece)
+    return result.digest()
 
 
 def _is_tar(head: bytes) -> bool:
@@ -278,9 +309,10 @@ def _tar_members(file: IO[bytes], what: str) -> Iterator[_Member]:
     while True:
         position = file.tell()
         block = file.read(tarfile.BLOCKSIZE)
-        if len(block) == tarfile.BLOCKSIZE and not any(block):
-            return
         try:
+            if len(block) == tarfile.BLOCKSIZE and not any(block) and not (name or attributes):
+                _check_end(file.read(MOST_PADDING + 1), position, what)
+                return
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             size = int(attributes.get("size", header.size))
             if not 0 <= size <= end:
@@ -306,6 +338,23 @@ def _tar_members(file: IO[bytes], what: str) -> Iterator[_Member]:
         file.seek(position + len(block) + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
 
 
+def _check_end(rest: bytes, position: int, what: str) -> None:
+    """Raises UserError unless a tar may end with the empty block at `position`, given what follows it.
+
+    Two empty blocks mark the end. A single one is accepted at the end of the file, where nothing can follow it.
+    """
+    if any(rest):
+        raise UserError(
+            f"{what} is damaged at byte {position}, or several archives were joined there; fetch it again, or pack all "
+            "files into one archive."
+        )
+    if len(rest) > MOST_PADDING:
+        raise UserError(
+            f"{what} has only zeros from byte {position} on, more than end an archive, as if it was written in part; "
+            "fetch it again, or pack its files anew."
+        )
+
+
 def _attributes(header: bytes) -> dict[str, str]:
     """The records `<length> <key>=<value>` of an extended header (POSIX.1-2001, pax)."""
     attributes = {}
@@ -329,16 +378,18 @@ def _check_size(what: str, size: int) -> None:
 
 
 def _wanted(names: Iterable[str], what: str) -> list[str]:
-    """The names in natural order, without ignored ones; raises UserError for an invalid or repeated name."""
+    """The names in natural order, without ignored ones; raises UserError for an invalid one."""
     wanted = [name for name in names if not IGNORED.search(name)]
     for name in wanted:
         if NO_NAME.search(name):
             raise UserError(f"{what} has a file named {name[:80]!a}, which is not readable text; rename it.")
-    wanted.sort(key=natural)
-    for name, after in pairwise(wanted):
-        if name == after:
-            raise UserError(f"{what} has two files named {name}; remove one of them.")
-    return wanted
+    return sorted(wanted, key=natural)
+
+
+def listed(names: Collection[str], joint: str = ", ", most: int = 8) -> str:
+    """The names for a sentence; of more than `most`, the first ones and the number of the others."""
+    others = len(names) - most
+    return joint.join(islice(names, most)) + (f" and {others} other(s)" if others > 0 else "")
 
 
 def natural(name: str) -> list[tuple[int, str]]:

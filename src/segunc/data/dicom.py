@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +11,13 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from segunc.data.archive import NO_NAME, Files
+from segunc.data.archive import NO_NAME, Files, listed
+from segunc.data.roles import one_each
 from segunc.runtime.errors import UserError
 
-CANDIDATE = re.compile(r"(\.dcm|(^|/)[^./]+|\.\d+)$", re.IGNORECASE)
-"""Names of files that may be DICOM: `.dcm`, no suffix, or a UID as the name."""
+SUFFIX = re.compile(r"\.(dcm|dicom|dic|ima)$", re.IGNORECASE)
+CANDIDATE = re.compile(rf"({SUFFIX.pattern}|(^|/)[^./]+$|\.\d+$)", re.IGNORECASE)
+"""Names of files that may be DICOM: its suffixes, no suffix, or a UID as the name."""
 TAGS = ["Modality", "PatientID", "SeriesInstanceUID", "SOPInstanceUID", "ImagePositionPatient"]
 TOLERANCE = 0.01
 """Millimetres by which two positions of one slice may differ, because they are rounded when written."""
@@ -42,7 +45,10 @@ class Series(NamedTuple):
 
 class Image(NamedTuple):
     hounsfield: NDArray[np.float64]
-    """(H, W)"""
+    """(H, W); the smallest measured value where nothing was measured."""
+    measured: NDArray[np.bool_]
+    """(H, W): False where the file has padding (PixelPaddingValue, PixelPaddingRangeLimit), as outside the circle that
+    the scanner sees."""
     spacing: tuple[float, float]
     """Millimetres between rows, and between columns."""
 
@@ -50,15 +56,19 @@ class Image(NamedTuple):
 def ct_series(files: Files) -> dict[str, Series]:
     """The CT series among the files by series instance UID, in natural order of their first files.
 
-    Only their headers are decoded; other modalities are left out. Raises UserError if a file is damaged, two have the
-    same SOP instance UID, or a series has several patients.
+    Only their headers are decoded; other modalities are left out. Identical files are one. Raises UserError if a file
+    is damaged or no DICOM, if different ones have the same SOP instance UID, or a series has several patients.
     """
     found: dict[str, Series] = {}
+    claims: dict[tuple[str, str], list[str]] = defaultdict(list)
+    heights: dict[str, float] = {}
     for name in filter(CANDIDATE.search, files.names):
         data = files.read(name)
-        suffix = name.lower().endswith(".dcm")
+        suffix = SUFFIX.search(name)
         if not suffix and data[128:132] != b"DICM":
-            continue
+            if name.rpartition("/")[2] == "DICOMDIR":
+                continue
+            raise UserError(f"{name} is not a DICOM file; rename or remove it.")
         modality, patient_id, series_uid, sop_uid, z = _header(data, name)
         if not (series_uid and sop_uid):
             if suffix:
@@ -76,17 +86,27 @@ def ct_series(files: Files) -> dict[str, Series]:
                 f"{name} has the PatientID '{patient_id}', but other slices of its series have '{series.patient_id}'; "
                 "correct it."
             )
-        known = series.slices.setdefault(sop_uid, Slice(name, z))
-        if known.name != name:
-            raise UserError(f"{known.name} and {name} have the same SOP instance UID; remove one of them.")
+        claims[series_uid, sop_uid].append(name)
+        heights[name] = z
+    for (series_uid, sop_uid), name in one_each(files, claims, of="SOP instance UID").items():
+        found[series_uid].slices[sop_uid] = Slice(name, heights[name])
     return found
 
 
 def find(series: Series, sop_uid: str, z: float) -> str | None:
-    """SOP instance UID of the slice with this UID, else of the first slice at this z (mm), else None."""
+    """SOP instance UID of the slice with this UID, else of the slice at this z (mm), else None.
+
+    Raises UserError if there are several at this z.
+    """
     if sop_uid in series.slices:
         return sop_uid
-    return next((uid for uid, slice_ in series.slices.items() if abs(slice_.z - z) <= TOLERANCE), None)
+    there = {uid: slice_.name for uid, slice_ in series.slices.items() if abs(slice_.z - z) <= TOLERANCE}
+    if len(there) > 1:
+        raise UserError(
+            f"{listed(there.values(), ' and ')} are at the same height as an outline that names none of them; keep the "
+            "one that radiologists saw."
+        )
+    return next(iter(there), None)
 
 
 def image(data: bytes, name: str) -> Image:
@@ -99,7 +119,9 @@ def image(data: bytes, name: str) -> Image:
     try:
         if int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames") or 1) > MOST_PIXELS:
             raise ValueError(f"it has more than {MOST_PIXELS} pixels")
+        shown = str(dataset.PhotometricInterpretation)
         pixels = dataset.pixel_array
+        measured = ~_padding(dataset, pixels)
         slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
         rows, columns = (float(value) for value in dataset.PixelSpacing)
     except RuntimeError as error:  # there is no decoder for it, or all have failed
@@ -110,6 +132,11 @@ def image(data: bytes, name: str) -> Image:
         raise _damaged(name, error) from None
     if pixels.ndim != 2:
         raise UserError(f"{name} has pixels of shape {pixels.shape}, but a CT slice is one grey image; remove it.")
+    if shown != "MONOCHROME2":
+        raise UserError(
+            f"{name} has the photometric interpretation {shown}, but CT is stored as it is shown (MONOCHROME2); "
+            "convert it."
+        )
     hounsfield = pixels * slope + intercept
     if not np.abs(hounsfield).max() < LARGEST:  # false for NaN too
         raise UserError(
@@ -120,7 +147,22 @@ def image(data: bytes, name: str) -> Image:
             f"{name} has the PixelSpacing {rows}, {columns}, outside the plausible range for CT "
             f"({SPACING[0]}-{SPACING[1]} mm); replace it."
         )
-    return Image(hounsfield, (rows, columns))
+    if not measured.any():
+        raise UserError(f"{name} has nothing but padding (PixelPaddingValue); remove it.")
+    return Image(np.where(measured, hounsfield, hounsfield[measured].min()), measured, (rows, columns))
+
+
+def _padding(dataset: pydicom.Dataset, pixels: NDArray) -> NDArray[np.bool_]:
+    """Where stored values lie between PixelPaddingValue and PixelPaddingRangeLimit, or equal the former alone.
+
+    The two are read in the pixels' own type: scanners write them without a sign although the pixels have one.
+    """
+    if dataset.get("PixelPaddingValue") is None:
+        return np.zeros(pixels.shape, bool)
+    one = int(dataset.PixelPaddingValue)
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends = np.array([one, one if limit is None else int(limit)]).astype(pixels.dtype)
+    return (ends.min() <= pixels) & (pixels <= ends.max())
 
 
 def _header(data: bytes, name: str) -> tuple[str, str, str, str, float]:

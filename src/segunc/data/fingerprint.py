@@ -20,11 +20,9 @@ def remembered_digest(path: Path, memory: Path) -> str:
 
     A file is touched if its size, modification time or change time differs. The system sets the change time even of a
     copy that keeps the time stamps of its source. A memory that cannot be read or written only costs time.
+    Raises UserError if a file cannot be read.
     """
-    try:
-        state, size = _state(path)
-    except OSError:
-        return digest(path)  # raises the error in one sentence
+    state, size = state_of(path)
     key = str(path.resolve())
     known = _read(memory)
     if known.get(key, [None])[0] == state:
@@ -37,17 +35,17 @@ def remembered_digest(path: Path, memory: Path) -> str:
     return result
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(walk(path))
+def state_of(path: Path) -> tuple[str, int]:
+    """A digest of what changes when a file of a file or folder is touched, and the total bytes of all its files.
 
-
-def _state(path: Path) -> tuple[str, int]:
-    """A digest of what changes when a file is touched, and the total bytes of all files."""
+    Raises UserError if one cannot be found.
+    """
     lines, size = hashlib.sha256(), 0
-    for file in _files(path):
-        status = file.stat()
+    for file in sorted(walk(path)) if path.is_dir() else [path]:
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise UserError(f"{file} cannot be read ({error.strerror}); replace it.") from None
         facts = f"\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\n"
         lines.update(os.fsencode(file) + facts.encode())
         size += status.st_size

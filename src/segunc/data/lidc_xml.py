@@ -1,6 +1,6 @@
 """The radiologists' XML of LIDC-IDRI: who outlined which nodule, and the masks that the outlines enclose.
 
-A `LidcReadMessage` contains up to four `readingSession`s, one per radiologist, with an `unblindedReadNodule` per
+A `LidcReadMessage` contains four `readingSession`s, one per radiologist, with an `unblindedReadNodule` per
 finding and in it a `roi` per outline. Findings of at least 3 mm are outlined, pixel by pixel; smaller ones and other
 marks (`nonNodule`) are single points, which are left out. Armato et al. 2011, "The Lung Image Database Consortium
 (LIDC) and Image Database Resource Initiative (IDRI)".
@@ -22,6 +22,7 @@ from segunc.runtime.errors import UserError
 LARGEST = 32 * 2**20
 """Bytes of the largest XML that is read; LIDC-IDRI's have less than a tenth of it."""
 SESSIONS = 4
+"""Radiologists who read a scan; one XML of LIDC-IDRI has twice as many sessions."""
 
 
 class Outline(NamedTuple):
@@ -50,7 +51,9 @@ class Markup(NamedTuple):
     """The file."""
     series_uid: str
     sessions: int
-    """Radiologists who read the scan, whether or not they found anything."""
+    """Radiologists who read the scan, whether or not they found anything; at most `SESSIONS`, which are the first."""
+    surplus: int
+    """Further reading sessions, which are left out."""
     readings: list[Reading]
 
 
@@ -67,15 +70,27 @@ def parse(data: bytes, name: str) -> Markup | None:
     if not series_uid:
         raise UserError(f"{name} has no SeriesInstanceUid; replace it.")
     sessions = root.findall("readingSession")
-    if len(sessions) > SESSIONS:
-        raise UserError(f"{name} has {len(sessions)} reading sessions, but a scan has at most {SESSIONS}; replace it.")
+    kept = sessions[:SESSIONS]
     readings = []
-    for number, session in enumerate(sessions):
+    for number, session in enumerate(kept):
         for nodule in session.iterfind("unblindedReadNodule"):
             outlines = [_outline(roi, name) for roi in nodule.iterfind("roi") if len(roi.findall("edgeMap")) > 1]
             if outlines:
                 readings.append(Reading(number, outlines))
-    return Markup(name, series_uid, len(sessions), readings)
+    return Markup(name, series_uid, len(kept), len(sessions) - len(kept), readings)
+
+
+def same(one: Markup, other: Markup) -> bool:
+    """Whether two files say the same, in whatever words: a copy may differ in attributes, comments and layout."""
+    return _content(one) == _content(other)
+
+
+def _content(markup: Markup) -> tuple[str, int, int, list]:
+    readings = [
+        (reading.session, [(*outline[:3], outline.points.tolist()) for outline in reading.outlines])
+        for reading in markup.readings
+    ]
+    return markup.series_uid, markup.sessions, markup.surplus, readings
 
 
 def nodules(readings: Sequence[Reading]) -> list[list[Reading]]:

@@ -5,13 +5,12 @@ Masks are read a few at a time, so that the store may be larger than memory.
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
+from segunc.data.hdf5 import open_hdf5
 from segunc.data.splits import SPLITS
-from segunc.data.store import CHUNK, read_attributes
-from segunc.runtime.errors import UserError
+from segunc.data.store import CHUNK, read_attributes, read_remarks
 
 BLOCK = 2**26
 """Bytes of masks that are in memory at a time."""
@@ -25,19 +24,14 @@ def read_images(path: Path) -> pd.DataFrame:
 
     Raises UserError if `path` is not a store.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            columns = {name: file[name].asstr()[:] for name in ("image_id", "group_id", "patient_id", "split")}
-            annotated = file["annotated"][:]
-            masks = file["masks"]
-            step = max(1, BLOCK // max(int(np.prod(masks.shape[1:])), 1) // CHUNK) * CHUNK
-            blocks = (masks[start : start + step] for start in range(0, len(masks), step))
-            marked = np.concatenate([block.sum(axis=(2, 3), dtype=np.int64) for block in blocks])
-            pixels = int(np.prod(masks.shape[2:]))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; prepare the dataset first.") from None
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is not a dataset that `prepare` wrote ({error}); prepare it again.") from None
+    with open_hdf5(path) as file:
+        columns = {name: file[name].asstr()[:] for name in ("image_id", "group_id", "patient_id", "split")}
+        annotated = file["annotated"][:]
+        masks = file["masks"]
+        step = max(1, BLOCK // max(int(np.prod(masks.shape[1:])), 1) // CHUNK) * CHUNK
+        blocks = (masks[start : start + step] for start in range(0, len(masks), step))
+        marked = np.concatenate([block.sum(axis=(2, 3), dtype=np.int64) for block in blocks])
+        pixels = int(np.prod(masks.shape[2:]))
     existing = annotated.sum(axis=1)
     return pd.DataFrame(
         {
@@ -83,7 +77,7 @@ def _percent(share: float) -> str:
 def describe(path: Path) -> str:
     """A description of a store as readable text. Raises UserError if `path` is not a store."""
     images = read_images(path)
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         _, channels, height, width = file["images"].shape
         slots = file["masks"].shape[1]
     attributes = read_attributes(path)
@@ -94,6 +88,7 @@ def describe(path: Path) -> str:
         f"{path.stem}: {'grey' if channels == 1 else 'RGB'} images of {width}x{height} pixels, "
         f"{slots} slot{'s' * (slots != 1)} for annotators",
         f"raw format: {raw_format}; left out: {', '.join(left_out) or 'none'}",
+        *(f"remark: {remark}" for remark in read_remarks(path)),
         *([f"{torn} of the patients have images in several splits"] if torn else []),
         overview(images).to_string(),
     ]

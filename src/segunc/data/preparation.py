@@ -4,20 +4,22 @@ import importlib
 import platform
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from segunc.data.archive import digest
+from segunc.data import duplicates
+from segunc.data.archive import NO_NAME, digest
+from segunc.data.fingerprint import state_of
 from segunc.data.geometry import area, crop
+from segunc.data.hdf5 import open_hdf5
 from segunc.data.splits import SPLITS, check_split, split_patients
-from segunc.data.store import CHUNK, Dropped, ImageRecord, read_attributes, write_store
+from segunc.data.store import CHUNK, Dropped, ImageRecord, read_attributes, read_remarks, write_store
 from segunc.runtime.errors import UserError
 from segunc.runtime.progress import Progress
 
@@ -42,6 +44,8 @@ class PrepareSpec(TypedDict):
     """Height and width of the images, in pixels."""
     resize: Literal["crop", "area"]
     split: SplitSpec
+    raw: NotRequired[Mapping[str, str]]
+    """Digests of the raw data by option name, as the workflow saw it."""
 
 
 def resize(record: ImageRecord, size: int, how: str) -> ImageRecord:
@@ -61,20 +65,34 @@ def resize(record: ImageRecord, size: int, how: str) -> ImageRecord:
     )
 
 
-def resized(
-    entries: Iterable[ImageRecord | Dropped], size: int, how: str, exclusions: Counter[str], progress: Progress
-) -> Iterator[ImageRecord]:
-    """The records in their new size; counts the images left out in `exclusions`, by reason.
+class Found(NamedTuple):
+    """What `resized` notes about a dataset; complete once all its records have streamed."""
 
-    Raises UserError if two records share an id, or if they are not all grey or all RGB.
+    exclusions: Counter[str]
+    """The number of images left out, by reason."""
+    remarks: Counter[str]
+    """The number of images kept, by remark."""
+    contents: dict[str, str]
+    """A digest of the raw pixels of each image kept, by its id (`duplicates.content`)."""
+
+
+def resized(
+    entries: Iterable[ImageRecord | Dropped], size: int, how: str, found: Found, progress: Progress
+) -> Iterator[ImageRecord]:
+    """The records in their new size; fills `found`.
+
+    Raises UserError if two records share an id, if an id is not readable or two patients cannot be told apart, or if the
+    images are not all grey or all RGB.
     """
     seen: set[str] = set()
+    patients: dict[str, str] = {}
     channels = 0
     for entry in entries:
         progress.update(len(seen))
         if isinstance(entry, Dropped):
-            exclusions[entry.reason] += 1
+            found.exclusions[entry.reason] += 1
             continue
+        _check_ids(entry, patients)
         if entry.image_id in seen:
             raise UserError(f"image {entry.image_id} appears twice; image ids must be unique.")
         seen.add(entry.image_id)
@@ -86,22 +104,43 @@ def resized(
             )
         record = resize(entry, size, how)
         if _marked(entry) and not _marked(record):
-            exclusions["marked outside the crop only" if how == "crop" else "marks too small for the new size"] += 1
+            reason = "marked outside the crop only" if how == "crop" else "marks too small for the new size"
+            found.exclusions[reason] += 1
             continue
+        found.remarks.update(entry.remarks)
+        found.contents[entry.image_id] = duplicates.content(entry.image)
         yield record
     if not seen:
         raise UserError("the raw data has no image with a foreground annotation; check the dataset's options.")
+
+
+def _check_ids(record: ImageRecord, patients: dict[str, str]) -> None:
+    """Raises UserError for an id that cannot be read; `patients` collects those seen so far, by how they look."""
+    for what, text in (("id", record.image_id), ("group", record.group_id), ("patient", record.patient_id)):
+        if NO_NAME.search(text) or not duplicates.visible(text):
+            raise UserError(
+                f"image {record.image_id[:80]!a} has the {what} {text[:80]!a}, which is not readable text; correct it."
+            )
+    known = patients.setdefault(duplicates.visible(record.patient_id), record.patient_id)
+    if known != record.patient_id:
+        raise UserError(
+            f"image {record.image_id} has the patient {record.patient_id!a}, another one {known!a}, which look the "
+            "same; give both the same id, or ids that differ visibly."
+        )
 
 
 def _marked(record: ImageRecord) -> bool:
     return any(mask is not None and mask.any() for mask in record.masks)
 
 
-def assign_splits(shares: SplitSpec, patient_ids: list[str], published: list[str | None]) -> list[str]:
+def assign_splits(
+    shares: SplitSpec, patient_ids: list[str], published: list[str | None], tied: Iterable[Collection[str]] = ()
+) -> list[str]:
     """The split of each image: the published one if there is one, otherwise that of its patient in a seeded split.
 
-    Raises UserError if a patient is in two splits, if the release has a split for some images only, or if there are no
-    training or no test images. A published split without validation images is enough for active learning.
+    The seeded split keeps `tied` patients together. Raises UserError if a patient is in two splits, if the release has
+    a split for some images only, or if there are no training or no test images. A published split without validation
+    images is enough for active learning.
     """
     if any(published):
         if not all(published):
@@ -109,7 +148,7 @@ def assign_splits(shares: SplitSpec, patient_ids: list[str], published: list[str
             raise UserError(f"an image of patient {patient} is missing from the published split; add or remove it.")
         splits = [split for split in published if split]
     else:
-        split_of = split_patients(patient_ids, **shares)
+        split_of = split_patients(patient_ids, **shares, tied=tied)
         splits = [split_of[patient] for patient in patient_ids]
     check_split(patient_ids, splits)
     for split in ("train", "test"):
@@ -118,11 +157,27 @@ def assign_splits(shares: SplitSpec, patient_ids: list[str], published: list[str
     return splits
 
 
+def unchanged(
+    records: Iterable[ImageRecord], raw: Mapping[str, Path], planned: Mapping[str, str], digests: dict[str, str]
+) -> Iterator[ImageRecord]:
+    """The records, then a check that the raw data is still what it was; fills `digests`, by option name.
+
+    planned: the digests with which the job was planned, if any. Raises UserError if a file was touched while the
+    records streamed, or if a digest is not the planned one.
+    """
+    before = {name: state_of(path) for name, path in raw.items()}
+    yield from records
+    for name, path in raw.items():
+        digests[name] = digest(path)
+        if state_of(path) != before[name] or digests[name] != planned.get(name, digests[name]):
+            raise UserError(f"the raw data in {path} changed while it was read; run again.")
+
+
 def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
     """Writes the store `output` from raw data.
 
-    `raw` contains the files or folders by option name. Raises UserError if the raw data is missing, damaged or
-    contradictory; then `output` is left as it was.
+    `raw` contains the files or folders by option name. Raises UserError if the raw data is missing, damaged,
+    contradictory or changed meanwhile; then `output` is left as it was.
     """
     for path in raw.values():
         try:
@@ -131,13 +186,25 @@ def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
             raise UserError(f"{path} cannot be opened ({error.strerror}); put the raw data there.") from None
     # Imported by name, so that the code digest of this stage covers only the format that the dataset uses.
     read = importlib.import_module(f"segunc.data.formats.{spec['format']}").read
-    exclusions: Counter[str] = Counter()
-    entries = read(**spec["options"], **raw)
-    records = resized(entries, spec["size"], spec["resize"], exclusions, Progress(f"prepare {output.stem}"))
+    found = Found(Counter(), Counter(), {})
+    digests: dict[str, str] = {}
+    records = resized(
+        read(**spec["options"], **raw), spec["size"], spec["resize"], found, Progress(f"prepare {output.stem}")
+    )
+
+    def assign(patient_ids: list[str], published: list[str | None]) -> list[str]:
+        groups = duplicates.groups_of(found.contents.values())
+        tied = [{patient_ids[image] for image in group} for group in groups]
+        splits = assign_splits(spec["split"], patient_ids, published, tied)
+        found.remarks.update(duplicates.identical_images(groups, list(found.contents), patient_ids, splits))
+        found.remarks.update(duplicates.similar_patients(patient_ids))
+        return splits
+
     attributes = {
         "spec": spec,
-        "raw": {name: digest(path) for name, path in raw.items()},
-        "exclusions": exclusions,
+        "raw": digests,
+        "exclusions": found.exclusions,
+        "remarks": found.remarks,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("segunc", "numpy", "pillow")},
@@ -145,15 +212,17 @@ def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
             "h5py": h5py.__version__,
         },
     }
-    write_store(output, records, partial(assign_splits, spec["split"]), attributes)
+    write_store(output, unchanged(records, raw, spec.get("raw", {}), digests), assign, attributes)
 
 
 def summary(path: Path) -> str:
     """One line on a store: images and patients per split, annotators, share of empty masks, images left out.
 
+    A further line for each remark on the images kept.
+
     Masks are read a few at a time, so that the store may be larger than memory.
     """
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         split_of, patients = (file[name].asstr()[:] for name in ("split", "patient_id"))
         annotated, masks = file["annotated"][:], file["masks"]
         parts = (masks[start : start + CHUNK] for start in range(0, len(masks), CHUNK))
@@ -167,4 +236,4 @@ def summary(path: Path) -> str:
     dropped = [f"{count} dropped ({reason})" for reason, count in read_attributes(path)["exclusions"].items()]
     empty = 1 - marked[annotated].mean()
     facts = [*splits, f"{annotated.shape[1]} annotator(s), {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
-    return f"{path.stem}: {'; '.join(facts)}"
+    return "\n".join([f"{path.stem}: {'; '.join(facts)}", *read_remarks(path)])

@@ -1,6 +1,6 @@
 """Training, validation and test splits by patient: no patient is in two of them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -9,22 +9,45 @@ from segunc.runtime.errors import UserError
 SPLITS = ("train", "val", "test")
 
 
-def split_patients(patient_ids: Iterable[str], train: float, val: float, test: float, seed: int) -> dict[str, str]:
+def split_patients(
+    patient_ids: Iterable[str], train: float, val: float, test: float, seed: int, tied: Iterable[Collection[str]] = ()
+) -> dict[str, str]:
     """The split (`train`, `val` or `test`) of every patient.
 
     `train`, `val` and `test` are shares of the patients and sum to 1. The patients are sorted before they are
-    shuffled with `seed`, so neither the order nor the number of their images matters. Every split with a share
-    above 0 gets at least one patient; raises UserError if there are too few patients for that.
+    shuffled with `seed`, so neither the order nor the number of their images matters. Patients that are `tied`, because
+    they have identical images, get the same split; the shares are then met as well as their numbers permit.
+
+    Every split with a share above 0 gets at least one patient; raises UserError if there are too few patients for that.
     """
-    patients = sorted(set(patient_ids))
+    units = _units(sorted(set(patient_ids)), tied)
+    patients = sum(map(len, units))
     shares = {"train": train, "val": val, "test": test}
     wanted = [split for split in SPLITS if shares[split] > 0]
-    if len(patients) < len(wanted):
-        raise UserError(f"{len(patients)} patient(s) cannot be split into {' and '.join(wanted)}; add patients.")
-    counts = _counts(len(patients), [shares[split] for split in SPLITS])
-    splits = np.repeat(SPLITS, counts)
-    order = np.random.default_rng(seed).permutation(len(patients))
-    return {patients[patient]: str(split) for patient, split in zip(order, splits, strict=True)}
+    if len(units) < len(wanted):
+        groups = f" in {len(units)} group(s) with identical images" if len(units) < patients else ""
+        raise UserError(f"{patients} patient(s){groups} cannot be split into {' and '.join(wanted)}; add patients.")
+    room = dict(zip(SPLITS, _counts(patients, [shares[split] for split in SPLITS]), strict=True))
+    shuffled = [units[unit] for unit in np.random.default_rng(seed).permutation(len(units))]
+    split_of: dict[str, str] = {}
+    empty = [*wanted]
+    # The largest first, while there is room for them. Without ties this fills one split after the other.
+    for placed, unit in enumerate(sorted(shuffled, key=len, reverse=True)):
+        candidates = empty if len(empty) == len(units) - placed else wanted
+        split = next((split for split in candidates if room[split] >= len(unit)), max(candidates, key=room.__getitem__))
+        room[split] -= len(unit)
+        empty = [other for other in empty if other != split]
+        split_of |= dict.fromkeys(unit, split)
+    return split_of
+
+
+def _units(patients: Iterable[str], tied: Iterable[Collection[str]]) -> list[list[str]]:
+    """The patients in groups that are tied directly or through others, each sorted, in the order of their first."""
+    unit_of = {patient: {patient} for patient in patients}
+    for group in tied:
+        merged = set().union(*(unit_of[patient] for patient in group))
+        unit_of |= dict.fromkeys(merged, merged)
+    return sorted(sorted(unit) for unit in {id(unit): unit for unit in unit_of.values()}.values())
 
 
 def _counts(total: int, shares: list[float]) -> list[int]:

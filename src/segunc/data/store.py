@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from segunc.data.hdf5 import create_hdf5, open_hdf5
 from segunc.runtime.files import write_atomically
 
 BATCH = 256
@@ -33,6 +34,8 @@ class ImageRecord(NamedTuple):
     """`train`, `val` or `test` where the release publishes a split."""
     probability: NDArray[np.floating] | None = None
     """(H, W) in [0, 1]: the true probability that an annotator marks the pixel, known for phantoms only."""
+    remarks: Sequence[str] = ()
+    """Facts about an image that is kept, each once; `prepare` counts the images by remark."""
 
 
 class Dropped(NamedTuple):
@@ -72,7 +75,7 @@ def write_store(
     """
     texts: dict[str, list[str]] = {"image_id": [], "group_id": [], "patient_id": []}
     published: list[str | None] = []
-    with write_atomically(path) as beside, h5py.File(beside, "w") as file:
+    with write_atomically(path) as beside, create_hdf5(beside) as file:
         stream = iter(records)
         while batch := list(islice(stream, BATCH)):
             _append(file, batch)
@@ -126,8 +129,8 @@ def _grow(file: h5py.File, name: str, values: NDArray, per_slot: bool) -> None:
 
 
 def read_split(path: Path, split: str) -> Images:
-    """The images of `split` (`train`, `val` or `test`); N may be 0."""
-    with h5py.File(path, "r") as file:
+    """The images of `split` (`train`, `val` or `test`); N may be 0. Raises UserError as `open_hdf5` does."""
+    with open_hdf5(path) as file:
         keep = file["split"].asstr()[:] == split
         probability = "annotator_probability"
         return Images(
@@ -164,6 +167,15 @@ def _strings(dataset: h5py.Dataset) -> NDArray[np.str_]:
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
-    """The attributes of a store (`spec`, `raw`, `exclusions`, `versions`), decoded from JSON."""
-    with h5py.File(path, "r") as file:
+    """The attributes of a store (`spec`, `raw`, `exclusions`, `remarks`, `versions`), decoded from JSON.
+
+    Raises UserError as `open_hdf5` does.
+    """
+    with open_hdf5(path) as file:
         return {name: json.loads(value) for name, value in file.attrs.items()}
+
+
+def read_remarks(path: Path) -> list[str]:
+    """The remarks on the images of a store, each with the number of images. Raises UserError as `open_hdf5` does."""
+    remarks = read_attributes(path).get("remarks", {})
+    return [f"{count:,} image{'s' * (count != 1)}: {remark}" for remark, count in remarks.items()]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from segunc.data.hdf5 import open_hdf5
 from segunc.runtime.errors import UserError
 
 
@@ -36,25 +36,22 @@ def read_predictions(path: Path, image_ids: NDArray) -> Iterator[Prediction]:
 
     Raises UserError if the file is not a samples file, is of other images, or contains probabilities that are NaN.
     """
-    try:
-        with h5py.File(path) as file:
-            found = file["image_id"].asstr()[:]
-            if found.tolist() != image_ids.tolist():
+    with open_hdf5(path) as file:
+        found = file["image_id"].asstr()[:]
+        if found.tolist() != image_ids.tolist():
+            raise UserError(
+                f"{path} was sampled from other images ({len(found)}) than the dataset's test split has "
+                f"({len(image_ids)}), or in another order; sample again."
+            )
+        shape = int(file.attrs["height"]), int(file.attrs["width"])
+        exact = file.attrs["draws"] == "exact"
+        packed, probability, entropy = file["samples"], file["mean_probability"], file["predictive_entropy"]
+        for i, image_id in enumerate(found):
+            mean = probability[i]
+            if np.isnan(mean).any():
                 raise UserError(
-                    f"{path} was sampled from other images ({len(found)}) than the dataset's test split has "
-                    f"({len(image_ids)}), or in another order; sample again."
+                    f"{path} contains NaN probabilities for image {image_id}, so the training diverged; "
+                    "train the model with a lower learning_rate or with gradient_clip."
                 )
-            shape = int(file.attrs["height"]), int(file.attrs["width"])
-            exact = file.attrs["draws"] == "exact"
-            packed, probability, entropy = file["samples"], file["mean_probability"], file["predictive_entropy"]
-            for i, image_id in enumerate(found):
-                mean = probability[i]
-                if np.isnan(mean).any():
-                    raise UserError(
-                        f"{path} contains NaN probabilities for image {image_id}, so the training diverged; "
-                        "train the model with a lower learning_rate or with gradient_clip."
-                    )
-                # float16 would round every sum and comparison downstream.
-                yield Prediction(unpack(packed[i], shape), mean, entropy[i].astype(np.float32), exact)
-    except (OSError, KeyError) as error:
-        raise UserError(f"{path} cannot be read as a samples file ({error}); sample again.") from error
+            # float16 would round every sum and comparison downstream.
+            yield Prediction(unpack(packed[i], shape), mean, entropy[i].astype(np.float32), exact)

@@ -12,12 +12,13 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-import h5py
 import numpy as np
 import pandas as pd
 
+from segunc.data.hdf5 import open_hdf5
+from segunc.data.result_csv import open_csv
 from segunc.data.store import read_attributes
-from segunc.evaluation.scores import BINS, GROUPS, SCORES
+from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, SCORES
 from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
 from segunc.metrics.registry import COMPARED, ENERGY_DISTANCES, METRICS
 from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
@@ -87,14 +88,16 @@ class CellScores(NamedTuple):
 def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[CellScores]:
     """The cells of all `images.csv` files, in the order of `datasets`, then of the models' first appearance.
 
-    Raises UserError if a file is of none of the datasets.
+    Raises UserError if a file is damaged (`open_csv`) or of none of the datasets.
     """
     texts = dict.fromkeys(("dataset", "model", "image_id", "group_id", "patient_id"), str)
+    kinds = {**texts, **dict.fromkeys(SCORES, float)}
     # An image may be called "NA"; an undefined score is `nan`.
     undefined = {score: ["nan"] for score in SCORES}
     runs: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for path in paths:
-        frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=undefined)  # type: ignore[arg-type]
+        with open_csv(path) as file:
+            frame = pd.read_csv(file, usecols=COLUMNS, dtype=kinds, keep_default_na=False, na_values=undefined)  # type: ignore[arg-type,call-overload]
         for (dataset, model), part in frame.groupby(["dataset", "model"], sort=False):
             if dataset not in datasets:
                 raise UserError(f"{path} is of the dataset {dataset}, whose store is not given; name it in --data.")
@@ -190,9 +193,11 @@ def entropy_histograms(paths: Sequence[Path], cells: Sequence[CellScores]) -> pd
     The shares of a group add up to 1; a group without pixels is left out, and so is an empty cell.
     """
     key = ["dataset", "model", "group", "bin"]
+    ids = dict.fromkeys(("dataset", "model"), str)
     counts = {(cell.dataset, cell.model, group): np.zeros(BINS) for cell in cells for group in GROUPS}
     for path in paths:
-        frame = pd.read_csv(path, usecols=[*key, "pixels"], keep_default_na=False)
+        with open_csv(path) as file:
+            frame = pd.read_csv(file, usecols=[*key, "pixels"], dtype=ids, keep_default_na=False)  # type: ignore[arg-type,call-overload]
         for dataset, model, group, b, pixels in frame.groupby(key, as_index=False)["pixels"].sum().to_numpy():
             counts[dataset, model, group][b] += pixels
     rows = [
@@ -250,7 +255,7 @@ def exclusions(stores: Sequence[Path], cells: Sequence[CellScores]) -> pd.DataFr
     rows = []
     for store in stores:
         dropped = read_attributes(store)["exclusions"]
-        with h5py.File(store) as file:
+        with open_hdf5(store) as file:
             total = len(file["image_id"]) + sum(dropped.values())
         rows += [(store.stem, "", "images", reason, count, total) for reason, count in dropped.items()]
         for cell in cells:

@@ -4,7 +4,6 @@ After figure 9 of the study. Reads the store of one dataset and the `labelled.cs
 seed. Images are not cropped, so that sizes can be compared.
 """
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,15 +35,17 @@ def plot(picks: Mapping[str, Images], names: Sequence[str], labels: ActiveLabels
     annotators = max((int(images.annotated.sum(axis=1).max()) for images in picks.values()), default=1)
     handles = examples.annotator_handles(annotators)
     bottom = 0.1 + style.legend_height(handles, style.WIDTH - LEFT)
-    height = TOP + len(names) * (SIZE + BETWEEN) + bottom
+    title = style.wrapped(title, style.WIDTH - LEFT, 9, bold=True)
+    head = 0.15 * title.count("\n")
+    height = TOP + head + len(names) * (SIZE + BETWEEN) + bottom
     figure = Figure(figsize=(style.WIDTH, height))
     figure.text(LEFT / style.WIDTH, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
     small: dict[str, Any] = {"color": style.GREY, "fontsize": style.SMALL, "va": "top"}
-    figure.text(LEFT / style.WIDTH, 1 - 0.23 / height, note, **small)
+    figure.text(LEFT / style.WIDTH, 1 - (0.23 + head) / height, note, **small)
     for row, strategy in enumerate(names):
-        top = TOP + row * (SIZE + BETWEEN)
+        top = TOP + head + row * (SIZE + BETWEEN)
         line = strategy_style.line(strategy, names, labels)
-        words = textwrap.wrap(str(line.get_label()), 18)
+        words = style.wrapped(str(line.get_label()), LEFT - 0.1, 8, lines=2).split("\n")
         x = 0.05 / style.WIDTH
         figure.text(x, 1 - top / height, "\n".join(words), color=line.get_color(), fontsize=8, va="top")
         if strategy not in picks:

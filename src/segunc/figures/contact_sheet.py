@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from segunc.data.hdf5 import open_hdf5
 from segunc.data.overview import read_images
 from segunc.figures import examples, style
 from segunc.figures.examples import WHOLE, Example
@@ -86,7 +86,7 @@ def load(data: Path, images: pd.DataFrame) -> dict[str, list[Example]]:
         positive_annotators, foreground, ids, patients = (part[name].to_numpy() for name in RANKED_BY)
         positions = examples.choose_spread(positive_annotators, foreground, ids, patients, rows * COLUMNS)
         chosen[split] = part.index[positions]
-    with h5py.File(data, "r") as file:
+    with open_hdf5(data) as file:
         return {
             split: [
                 Example(images["image_id"][row], file["images"][row], file["masks"][row][file["annotated"][row]], {})

@@ -60,7 +60,9 @@ def plot(
     handles.append(Line2D([], [], **MEAN, lw=1.2, label="mean, 95% interval"))
     left, right = 0.62, 0.08
     width = style.WIDTH - left - right
-    top, bottom, gap = 0.48 + style.legend_height(handles, width), 0.27 + 0.22 * bool(note), 0.48
+    note = style.wrapped(note, width, style.SMALL)
+    below = 0.22 + style.LINE * note.count("\n") if note else 0
+    top, bottom, gap = 0.48 + style.legend_height(handles, width), 0.27 + below, 0.48
     height = top + len(datasets) * PANEL + (len(datasets) - 1) * gap + bottom
     figure = Figure(figsize=(style.WIDTH, height))
     style.legend(figure, handles, left, 0.05, width)
@@ -74,7 +76,8 @@ def plot(
             list(groups),
             colours,
         )
-        axes.set_title(labels.get(dataset, dataset), loc="left", pad=15, fontweight="bold")
+        title = style.wrapped(labels.get(dataset, dataset), width, 9, bold=True, lines=1)
+        axes.set_title(title, loc="left", pad=15, fontweight="bold")
         last = row == len(datasets) - 1
         axes.set_xticks(range(len(groups)), list(groups.values()) if last else [""] * len(groups))
     if note:

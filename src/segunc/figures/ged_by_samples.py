@@ -77,7 +77,8 @@ def plot(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
             fontsize=style.SMALL,
         )
         pad = 6 + 72 * style.LINE * len(missing[dataset])
-        axes.set_title(labels.get(dataset, dataset), loc="left", fontweight="bold", pad=pad)
+        title = style.wrapped(labels.get(dataset, dataset), PANEL[0] + RIGHT, 9, bold=True, lines=1)
+        axes.set_title(title, loc="left", fontweight="bold", pad=pad)
         axes.set_ylabel("GED² (V-statistic)" if i % columns == 0 else "")
     return figure
 

@@ -53,7 +53,9 @@ def plot(table: pd.DataFrame, full_data: pd.Series, metric: str, confidence: flo
     for row, (dataset, shown) in zip(axes, cells, strict=True):
         row[0].set_ylabel(f"test {METRICS[metric].label}")
         for panel, model in zip(row, shown, strict=True):
-            panel.set_title(labels["models"].get(model, model), loc="left", fontsize=8)
+            room = panel.get_position().width * figure.get_size_inches()[0]
+            title = style.wrapped(labels["models"].get(model, model), room, 8, lines=1)
+            panel.set_title(title, loc="left", fontsize=8)
             strategy_style.budget_axis(panel, table["images"])
             runs = table[(table["dataset"] == dataset) & (table["model"] == model)]
             _panel(panel, runs, full_data.get((dataset, model), np.nan), metric, confidence, names, labels)

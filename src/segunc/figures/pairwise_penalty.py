@@ -20,8 +20,10 @@ DARK = 60
 """Percentage above which numbers are white, as the background is dark."""
 CELL, GAP, TOP = 0.42, 0.3, 0.42
 """Inches: largest width of a cell, space around a matrix, and above it for its title."""
-LETTER, AXIS = 0.061, 0.25
-"""Inches: width of a letter of the strategies' names, and height of an axis label."""
+LONGEST, AXIS = 1.45, 0.29
+"""Inches: largest width of a strategy's name, and height of an axis label."""
+TICKS = style.SMALL + 0.5
+"""Points: font size of the strategies' names."""
 COLUMNS = 2
 """Largest number of matrices in a row."""
 
@@ -36,8 +38,8 @@ def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
         return style.empty_figure("one strategy: nothing to compare")
     datasets = style.ordered([*labels["datasets"], *table["dataset"]], labels["datasets"])
     names = style.ordered([*labels["strategies"], *table["strategy_a"]], labels["strategies"])
-    words = [labels["strategies"].get(name, name) for name in names]
-    room = AXIS + LETTER * max(map(len, words))
+    words = [style.wrapped(labels["strategies"].get(name, name), LONGEST, TICKS, lines=1) for name in names]
+    room = AXIS + max(style.width_of(word, TICKS) for word in words)
     columns = min(len(datasets), COLUMNS)
     rows = -(-len(datasets) // columns)
     size = len(names) * min(CELL, ((style.WIDTH - room) / columns - GAP) / len(names))
@@ -51,7 +53,7 @@ def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
         row, column = divmod(i, columns)
         left, top = room + column * step, row * (above + size + room + GAP)
         of_dataset = table[table["dataset"] == dataset]
-        title = labels["datasets"].get(dataset, dataset)
+        title = style.wrapped(labels["datasets"].get(dataset, dataset), step - 0.1, 9, bold=True, lines=1)
         figure.text(left / width, 1 - (top + 0.06) / height, title, fontweight="bold", fontsize=9, va="top")
         figure.text(left / width, 1 - (top + 0.23) / height, notes[i], color=style.GREY, fontsize=style.SMALL, va="top")
         axes = style.place(figure, left, top + above, size, size)

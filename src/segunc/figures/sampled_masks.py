@@ -5,7 +5,6 @@ of each model from the table `summary`. The images are spread over the test spli
 Each is cropped to the foreground of the masks.
 """
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,6 +44,7 @@ def plot(
     width = LEFT + len(shown) * (block[0] + BETWEEN)
     height = top + (1 + len(models)) * (block[1] + BETWEEN)
     figure = Figure(figsize=(width, height))
+    title = style.wrapped(title, width - 0.16, 9, bold=True, lines=1)
     figure.text(0.08 / width, 1 - 0.07 / height, title, va="top", fontweight="bold", fontsize=9)
     several = any(len(example.annotations) > 1 for example in shown)
     note = _diversity(diversity, "baseline_oracle") if several else "one mask per image"
@@ -91,7 +91,7 @@ def _diversity(values: Mapping[str, float], name: str) -> str:
 def _name(figure: Figure, middle: float, name: str, colour: str, note: str) -> None:
     """Writes the name of a row to its left, with a note below; middle: of the row, in inches from the top."""
     width, height = figure.get_size_inches()
-    text = textwrap.fill(name, 16, break_long_words=False)
+    text = style.wrapped(name, LEFT - 0.1, 8.5, lines=3)
     figure.text(0.08 / width, 1 - middle / height, text, color=colour, va="bottom" if note else "center", fontsize=8.5)
     figure.text(0.08 / width, 1 - (middle + 0.04) / height, note, color=style.GREY, va="top", fontsize=style.SMALL)
 

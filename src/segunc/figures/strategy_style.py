@@ -4,7 +4,6 @@ Strategies have dashes, open markers and a palette of their own. Models have sol
 the two are not confused.
 """
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -101,9 +100,9 @@ def panels(rows: Sequence[Row], handles: Sequence[Line2D], note: str) -> tuple[F
     columns = max(row.panels for row in rows)
     panel = min(PANEL[0], (style.WIDTH - LEFT - RIGHT + GAP) / columns - GAP)
     width = LEFT + columns * (panel + GAP) - GAP + RIGHT
-    lines_of_note = textwrap.wrap(note, int((width - LEFT) / style.LETTER))
+    lines_of_note = style.wrapped(note, width - LEFT - RIGHT, style.SMALL).split("\n")
     top = 0.22 + style.LINE * (len(lines_of_note) - 1) + style.legend_height(handles, width - LEFT)
-    notes = [style.missing_note(row.missing, width - LEFT) for row in rows]
+    notes = [style.missing_note(row.missing, width - LEFT - RIGHT) for row in rows]
     heads = [HEAD if row.heading else HEAD / 2 for row in rows]
     heights = [head + style.LINE * len(lines) + PANEL[1] + ROW for head, lines in zip(heads, notes, strict=True)]
     figure = Figure(figsize=(width, top + sum(heights) + BOTTOM - ROW))
@@ -119,7 +118,8 @@ def panels(rows: Sequence[Row], handles: Sequence[Line2D], note: str) -> tuple[F
     )
     all_axes = []
     for row, head, lines, row_height in zip(rows, heads, notes, heights, strict=True):
-        figure.text(LEFT / width, 1 - (top + 0.06) / height, row.heading, fontweight="bold", fontsize=9, va="top")
+        heading = style.wrapped(row.heading, width - LEFT - RIGHT, 9, bold=True, lines=1)
+        figure.text(LEFT / width, 1 - (top + 0.06) / height, heading, fontweight="bold", fontsize=9, va="top")
         below = 1 - (top + head - HEAD / 2 + 0.02) / height
         figure.text(LEFT / width, below, "\n".join(lines), color=style.GREY, fontsize=style.SMALL, va="top")
         above = top + row_height - PANEL[1] - ROW

@@ -3,8 +3,12 @@
 Importing this module sets matplotlib's defaults for the whole process.
 """
 
-import textwrap
+import re
+import sys
+import warnings
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -12,18 +16,26 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.text import Text
 
+from segunc.data.result_csv import open_csv
 from segunc.runtime.files import write_atomically
 
 WIDTH = 6.9
 """Inches: the text width of a page with two columns."""
 SMALL = 7.0
 """Points: the smallest font size in any figure."""
-LETTER, LINE = 0.06, 0.125
-"""Inches: width of a letter and height of a line of that size."""
+LINE = 0.125
+"""Inches: height of a line of that size."""
+ENTRY, ENTRY_SIZE = 0.46, SMALL + 0.5
+"""Inches that an entry of a legend needs for its handle and the space behind it, and points of its text."""
 INK, GREY, PALE = "#222222", "#6b6b6b", "#d9d9d9"
 
+IDS = ("dataset", "model", "strategy", "strategy_a", "strategy_b")
+"""Columns of tables that are text: an id may be `true` or `inf`."""
 BASELINE = "baseline_"
 """Prefix of the ids of baselines, which share the `model` column of the tables with the models."""
 
@@ -31,11 +43,20 @@ BASELINE = "baseline_"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D3A9B", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "p", "X", "h")
 
+# Fonts with Chinese, Japanese and Korean, which the default font lacks; the first installed one that has a character
+# draws it.
+CJK = [
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Droid Sans Fallback", "IPAexGothic"),
+    *("Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic"),
+]
+INSTALLED = {font.name for font in fontManager.ttflist}
+
 # A user's own matplotlibrc must not change the figures.
 matplotlib.rcdefaults()
 matplotlib.use("Agg")
 matplotlib.rcParams.update(
     {
+        "font.family": ["DejaVu Sans", *(name for name in CJK if name in INSTALLED)],
         "font.size": 8,
         "axes.titlesize": 9,
         "axes.labelsize": 8,
@@ -65,9 +86,10 @@ matplotlib.rcParams.update(
 def read_table(path: Path) -> pd.DataFrame:
     """A table of the stages `tabulate` and `active_tabulate`.
 
-    Only empty fields are read as missing, so that a model may be called `null`.
+    Only empty fields are read as missing, so that a model may be called `null`. Raises UserError as `open_csv` does.
     """
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    with open_csv(path) as file:
+        return pd.read_csv(file, dtype=dict.fromkeys(IDS, str), keep_default_na=False, na_values=[""])
 
 
 def ordered(ids: Iterable[str], labels: Mapping[str, str]) -> list[str]:
@@ -109,6 +131,37 @@ def hide_axis(axes: Axes) -> None:
     axes.spines[:].set_visible(False)
 
 
+@cache
+def width_of(line: str, size: float, bold: bool = False) -> float:
+    """Width of a line of text in inches; size: of the font, in points."""
+    renderer = FigureCanvasAgg(Figure(dpi=300)).get_renderer()
+    font = FontProperties(size=size, weight="bold" if bold else "normal")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `save` names the characters that no font has
+        return renderer.get_text_width_height_descent(line, font, ismath=False)[0] / 300
+
+
+def wrapped(text: str, width: float, size: float, *, bold: bool = False, lines: int = sys.maxsize) -> str:
+    """The text in lines of at most `width` inches, with an ellipsis in place of what does not fit into `lines` lines.
+
+    Lines end at spaces, or in words that are wider than a line, there at hyphens if possible. size: of the font, in points.
+    """
+    rows: list[str] = []
+    rest = text.strip()
+    while rest and len(rows) < lines:
+        fits = max(1, bisect_right(range(1, len(rest) + 1), width, key=lambda n: width_of(rest[:n], size, bold)))
+        breaks = [re.finditer(pattern, rest[: fits + 1]) for pattern in (r"\s+", r"-(?=.)")]
+        ends = [max((found.end() for found in founds), default=0) for founds in breaks]
+        end = len(rest) if fits == len(rest) else next(filter(None, [*ends, fits]))
+        rows.append(rest[:end].rstrip())
+        rest = rest[end:]
+    if rest:
+        while rows[-1] and width_of(f"{rows[-1]}…", size, bold) > width:
+            rows[-1] = rows[-1][:-1].rstrip()
+        rows[-1] += "…"
+    return "\n".join(rows)
+
+
 def mark_missing(axes: Axes, x: float, y: float) -> None:
     """Writes `no data` at a point in data coordinates, so that the gap is not read as zero."""
     axes.text(x, y, "no data", rotation=90, ha="center", va="center", color=GREY, fontsize=SMALL)
@@ -122,7 +175,7 @@ def mark_empty(axes: Axes, reason: str = "no data") -> None:
 
 def missing_note(what: str, width: float) -> list[str]:
     """Lines of SMALL text, at most `width` inches wide: `no data: ` and what has none. No lines if `what` is empty."""
-    return textwrap.wrap(f"no data: {what}", int(width / LETTER), break_on_hyphens=False) if what else []
+    return wrapped(f"no data: {what}", width, SMALL).split("\n") if what else []
 
 
 def empty_figure(reason: str) -> Figure:
@@ -134,6 +187,8 @@ def empty_figure(reason: str) -> Figure:
 
 def legend(figure: Figure, handles: Sequence[Artist], left: float, top: float, width: float) -> None:
     """Adds a legend with as many columns as fit into `width`; lengths are in inches, from the top left corner."""
+    for handle in handles:
+        handle.set_label(wrapped(str(handle.get_label()), width - ENTRY, ENTRY_SIZE, lines=1))
     full_width, full_height = figure.get_size_inches()
     figure.legend(
         handles=handles,
@@ -154,8 +209,7 @@ def legend_height(handles: Sequence[Artist], width: float) -> float:
 
 
 def _columns(handles: Sequence[Artist], width: float) -> int:
-    """Columns of a legend. An entry is as wide as its letters and 0.43 inches for its handle and space."""
-    sizes = [0.43 + LETTER * len(str(handle.get_label())) for handle in handles]
+    sizes = [ENTRY + width_of(str(handle.get_label()), ENTRY_SIZE) for handle in handles]
     for columns in range(len(sizes), 1, -1):
         parts = np.array_split(sizes, columns)  # matplotlib, too, fills the first columns with more entries
         if sum(part.max() for part in parts) <= width:
@@ -165,8 +219,25 @@ def _columns(handles: Sequence[Artist], width: float) -> int:
 
 
 def save(figure: Figure, png: Path, pdf: Path) -> None:
-    """Writes the figure to both files. They contain no date and no program, so the same figure gives the same bytes."""
-    with write_atomically(png) as path:
-        figure.savefig(path, dpi=300, metadata={"Software": None})
-    with write_atomically(pdf) as path:
-        figure.savefig(path, metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    """Writes the figure to both files. They contain no date and no program, so the same figure gives the same bytes.
+
+    Characters that no font has become boxes; one line on stderr names the texts.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        with write_atomically(png) as path:
+            figure.savefig(path, dpi=300, metadata={"Software": None})
+        with write_atomically(pdf) as path:
+            figure.savefig(path, metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    unknown = set()
+    for warning in caught:
+        if glyph := re.match(r"Glyph (\d+) .* missing from font", str(warning.message)):
+            unknown.add(chr(int(glyph[1])))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    texts = {text.get_text() for text in figure.findobj(Text) if unknown & set(text.get_text())}
+    if texts:
+        print(
+            f"No installed font has all characters of {', '.join(sorted(map(repr, texts)))}, so the figure has boxes "
+            "there; install a font that has, such as Noto Sans CJK, or change the label.",
+            file=sys.stderr,
+        )

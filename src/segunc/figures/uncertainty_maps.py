@@ -5,7 +5,6 @@ spread over the test split (`segunc.figures.examples.choose`). Each is cropped t
 predictions and to the pixels with an entropy above half a bit.
 """
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -36,13 +35,14 @@ def plot(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
     columns = 1 + len(models)
     side = min(1.25, (style.WIDTH - LEFT - RIGHT) / columns - GAP)
     names = ["Annotators", *(labels.get(model, model) for model in models)]
-    heads = [textwrap.fill(name, max(6, int(side / 0.072)), break_long_words=False) for name in names]
+    heads = [style.wrapped(name, side, 8, lines=3) for name in names]
     top = 0.22 + 0.14 * max(head.count("\n") + 1 for head in heads)
     width = LEFT + columns * (side + GAP) + RIGHT
     handles = _legend(max((len(example.annotations) for example in shown), default=1))
     bottom = 0.12 + style.legend_height(handles, width - LEFT)
     figure = Figure(figsize=(width, top + len(shown) * (side + GAP) + bottom))
     height = figure.get_size_inches()[1]
+    title = style.wrapped(title, width - LEFT, 9, bold=True, lines=1)
     figure.text(LEFT / width, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
     for row, example in enumerate(shown):
         part = examples.window(_interest(example))

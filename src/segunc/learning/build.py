@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from segunc.learning.train_spec import TrainSpec
 from segunc.networks.shape import Backbone, DataStatistics
+from segunc.runtime.errors import UserError
 
 
 def build(spec: TrainSpec, data: DataStatistics) -> Any:
@@ -23,10 +25,19 @@ def build(spec: TrainSpec, data: DataStatistics) -> Any:
 
 
 def restore(weights: Mapping[str, Any], device: torch.device) -> tuple[Any, TrainSpec]:
-    """The trained network of a `weights.pt` on the device, in evaluation mode, and its training spec."""
-    spec = json.loads(weights["spec"])
-    model = build(spec, DataStatistics(**weights["data"]))
-    model.load_state_dict(weights["state"])
+    """The trained network of a `weights.pt` on the device, in evaluation mode, and its training spec.
+
+    Raises UserError if there is no such network in segunc.
+    """
+    try:
+        spec = json.loads(weights["spec"])
+        model = build(spec, DataStatistics(**weights["data"]))
+        model.load_state_dict(weights["state"])
+    except (ImportError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = shorten(str(error), 160, placeholder=" ...")
+        raise UserError(
+            f"the weights are not those of a network of segunc ({reason}); train the model again."
+        ) from error
     return model.to(device, memory_format=torch.channels_last).eval(), spec
 
 

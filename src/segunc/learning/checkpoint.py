@@ -12,7 +12,6 @@ import math
 import re
 import signal
 import sys
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from segunc.data.store import Images
 from segunc.learning.train_spec import TrainSpec
+from segunc.learning.weights import load_archive
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 
@@ -119,11 +119,7 @@ def load(path: Path, run: Run) -> bool:
     A checkpoint that cannot be read is reported on stderr and ignored; then, `run` is unchanged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            # torch does not check the checksums.
-            if damaged := archive.testzip():
-                raise zipfile.BadZipFile(damaged)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_archive(path)
         parts = {part: content.pop(part) for part in ("model", "optimiser", "generator", "global_generator", "rng")}
         state = State(**content)
     except FileNotFoundError:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segunc.data.hdf5 import create_hdf5
 from segunc.data.store import Images
 from segunc.learning.build import restore, to_float
-from segunc.learning.device import mixed_precision
+from segunc.learning.device import log_precision, mixed_precision
 from segunc.learning.passes import SAMPLING_BATCH
 from segunc.runtime.files import write_atomically
 from segunc.runtime.progress import Progress
@@ -55,6 +56,7 @@ def sample(
     model's `draws` (independent or exact).
     """
     model, spec = restore(weights, device)
+    log_precision(what, device, spec["training"]["precision"])
     generator = torch.Generator(device).manual_seed(seed)
     progress = Progress(what, len(images))
     parts = []
@@ -71,7 +73,7 @@ def write_samples(
     path: Path, arrays: Mapping[str, np.ndarray], images: Images, draws: str, specs: Mapping[str, Any]
 ) -> None:
     """Writes a samples file: `arrays` and `draws` as `sample` returns them, `specs` of sampling and training."""
-    with write_atomically(path) as partial, h5py.File(partial, "w") as file:
+    with write_atomically(path) as partial, create_hdf5(partial) as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, chunks=(1, *values.shape[1:]), compression="gzip", shuffle=True)
         file.create_dataset("image_id", data=images.image_id.astype(object), dtype=h5py.string_dtype())

@@ -10,7 +10,6 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from segunc.data.augment import augment
 from segunc.data.store import Images
 from segunc.learning import checkpoint
 from segunc.learning.build import build, to_float
-from segunc.learning.device import mixed_precision
+from segunc.learning.device import log_precision, mixed_precision
 from segunc.learning.passes import (
     VALIDATION_BATCH,
     VALIDATION_DRAWS,
@@ -33,7 +32,6 @@ from segunc.learning.passes import (
 from segunc.learning.train_spec import TrainingSpec, TrainSpec
 from segunc.networks.shape import DataStatistics
 from segunc.runtime.errors import UserError
-from segunc.runtime.files import write_atomically
 from segunc.runtime.progress import Progress
 
 HISTORY = ["step", "epoch", "train_loss", "val_loss", "learning_rate", "seconds"]
@@ -127,6 +125,7 @@ def train(
     Raises UserError if the loss is not finite, or if the training masks are all empty or all full.
     """
     training = spec["training"]
+    log_precision(what, device, training["precision"])
     rng = np.random.default_rng([spec["seed"], 1])
     generator = torch.Generator(device).manual_seed(spec["seed"])
     torch.manual_seed(spec["seed"])
@@ -218,10 +217,3 @@ def _record(run: checkpoint.Run, epoch: float, val_loss: float | None, rate: flo
         state.best, state.best_weights, state.since_best = val_loss, copy.deepcopy(run.model.state_dict()), 0
     else:
         state.since_best += 1
-
-
-def write_weights(path: Path, weights: Mapping[str, Any]) -> None:
-    """Writes the weights that `train` returned; the same weights give the same bytes."""
-    # Given a path, torch would write its name, which contains the process id, into the file.
-    with write_atomically(path) as partial, partial.open("wb") as file:
-        torch.save(dict(weights), file)

@@ -10,11 +10,11 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from segunc.config.schema import Config, Dataset
+from segunc.data.hdf5 import open_hdf5
 from segunc.learning.passes import (
     SAMPLING_BATCH,
     VALIDATION_BATCH,
@@ -25,6 +25,7 @@ from segunc.learning.passes import (
 from segunc.learning.train_spec import TrainingSpec, TrainSpec
 from segunc.networks.shape import Backbone
 from segunc.networks.work import ModelWork, Work, work_of
+from segunc.runtime.errors import UserError
 
 CPU = np.array([1 / 150e9, 1 / 0.25e9, 1e-3])
 GPU = np.array([1 / 20e12, 1 / 60e9, 5e-3])
@@ -104,11 +105,11 @@ def data_of(dataset: Dataset, store: Path) -> DatasetSize:
     train = raw.images - val - test
     channels, annotators, source = raw.channels, raw.annotators, raw.source
     try:
-        with h5py.File(store, "r") as file:
+        with open_hdf5(store) as file:
             names = file["split"].asstr()[:]
             train, val, test = (int((names == name).sum()) for name in ("train", "val", "test"))
             channels, annotators, source = file["images"].shape[1], file["masks"].shape[1], ""
-    except (OSError, KeyError):
+    except UserError:
         pass
     images = train + val + test
     pixels = images * dataset.size**2

@@ -71,7 +71,7 @@ def digest(module: str) -> str:
     """12 hex digits of SHA-256 over those parts of the module's syntax tree that compute."""
     path = source_of(module)
     assert path is not None
-    body = _tree(path).body
+    body = tree(path).body
     if module.startswith(MODELS):
         body = [statement for statement in body if not _is_estimate(statement)]
     return hashlib.sha256(_canonical(body).encode()).hexdigest()[:12]
@@ -84,7 +84,8 @@ def source_of(module: str) -> Path | None:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
+def tree(path: Path) -> ast.Module:
+    """The syntax tree of a file; UserError if it is not valid Python."""
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
@@ -95,22 +96,32 @@ def _tree(path: Path) -> ast.Module:
 
 def _imports(module: str) -> Iterator[str]:
     """Modules of segunc named by the module's import statements, anywhere in it, and the packages that contain it."""
+    parts = module.split(".")
+    yield from (".".join(parts[:n]) for n in range(1, len(parts)))
+    for _, origin, names in import_statements(module):
+        # What is imported from a package may be a module.
+        for name in (origin, *(f"{origin}.{name}" for name in names)):
+            if name.split(".")[0] == "segunc" and source_of(name) is not None:
+                yield name
+
+
+def import_statements(module: str) -> Iterator[tuple[ast.Import | ast.ImportFrom, str, list[str]]]:
+    """The import statements anywhere in a module: each with the full name of a module, and the names taken from it.
+
+    Left out are those for type checkers.
+    """
     path = source_of(module)
     assert path is not None
     parts = module.split(".")
-    yield from (".".join(parts[:n]) for n in range(1, len(parts)))
-    for node in _running(_tree(path)):
+    for node in _running(tree(path)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            for alias in node.names:
+                yield node, alias.name, []
         elif isinstance(node, ast.ImportFrom):
             package = parts if path.name == "__init__.py" else parts[:-1]
             above = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join([*above, *([node.module] if node.module else [])])
-            # What is imported from a package may be a module.
-            names = [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (name for name in names if name.split(".")[0] == "segunc" and source_of(name) is not None)
+            yield node, origin, [alias.name for alias in node.names]
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:

@@ -1,22 +1,27 @@
-"""The record of a job: the settings (`spec`) and the code that its results were computed from.
+"""The record of a job: what its results were made from, and which bytes were written.
 
-Each job writes one, `results/records/<step>/<cell>.json`. `segunc why` reads it, and it decides what is up to date
-where Snakemake's own metadata is missing.
+Each job writes one, `results/records/<step>/<cell>.json`. It alone decides whether the results are up to date: they are
+if its identity is the one that the current config, sources and raw data give, and if its files are as they were written.
 """
 
+import hashlib
 import json
-import platform
-import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
-from segunc.runtime.code_digest import code_of
+from segunc.runtime.digests import Content
 from segunc.runtime.files import write_atomically
 
 LIBRARIES = ("numpy", "torch", "h5py", "pandas", "matplotlib", "scipy", "PIL", "pydicom")
+
+
+class Input(TypedDict):
+    """A file that a job read."""
+
+    identity: str
+    """Of the job that wrote it."""
+    sha256: str
 
 
 class Record(NamedTuple):
@@ -29,33 +34,54 @@ class Record(NamedTuple):
     versions: dict[str, str]
     """Of Python and of the libraries that the stage imported."""
     finished: str
-    """When, in UTC (ISO 8601)."""
+    """When the results were computed, in UTC (ISO 8601)."""
     accepted: list[dict[str, Any]]
     """Edits that a user declared to change no result (`segunc accept`): `when`, and `code`, the previous digests of the
     modules that differed."""
+    identity: str = ""
+    """`identity` of these settings, this code and these inputs. Empty in records of earlier versions."""
+    key: str = ""
+    """`key` of these settings, this code and the bytes of these inputs."""
+    inputs: dict[str, Input] = {}  # noqa: RUF012
+    """By path, in the order of the rule."""
+    outputs: dict[str, Content] = {}  # noqa: RUF012
+    """What was written, by the label of the file: the last part of its pattern in the rule (`weights.pt`)."""
+    restored: str = ""
+    """When the results were restored instead of computed, in UTC; else empty."""
 
 
-def write(path: Path, spec: Mapping[str, Any], code: Mapping[str, str]) -> None:
-    """Writes the record of a finished job."""
-    loaded = [name for name in LIBRARIES if name in sys.modules]
-    versions = {name: version("pillow" if name == "PIL" else name) for name in loaded}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    replace(path, Record(dict(spec), dict(code), {"python": platform.python_version(), **versions}, now, []))
+def identity(spec: Any, code: str, cell: str, inputs: Iterable[tuple[str, str]]) -> str:
+    """The identity of a result, 32 hex digits: equal if and only if settings, code and identities of inputs are.
+
+    spec: the settings; code: entry modules and digest (`code_param`); cell: ids that stand in the results; inputs: label
+    and identity of each, in the order of the rule. Nothing in it depends on the machine, on paths or on time.
+    """
+    return _digest("identity", spec, code, cell, inputs)
 
 
-def read(path: Path) -> Record | None:
+def key(spec: Any, code: str, cell: str, inputs: Iterable[tuple[str, str]]) -> str:
+    """The key of a result among those that are kept: like `identity`, but with the SHA-256 of each input."""
+    return _digest("key", spec, code, cell, inputs)
+
+
+def _digest(kind: str, spec: Any, code: str, cell: str, inputs: Iterable[tuple[str, str]]) -> str:
+    facts = json.dumps([kind, spec, code, cell, [list(pair) for pair in inputs]])
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]
+
+
+def read(path: Path | str) -> Record | None:
     """The record of a job; None if there is none or it is not readable."""
     try:
-        record = Record(**json.loads(path.read_text(encoding="utf-8")))
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 (thousands are read, and a Path costs a third)
+            values = json.load(file)
+        record = Record(**values)
     except (OSError, ValueError, TypeError):
         return None
-    return record if isinstance(record.spec, dict) and isinstance(record.code, dict) else None
+    return record if all(isinstance(value, kind) for value, kind in zip(record, KINDS, strict=True)) else None
 
 
-def made_from(path: Path | str, spec: str, code: str) -> bool:
-    """Whether the record at `path` states that its results were computed from the params `spec` and `code`."""
-    record = read(Path(path))
-    return record is not None and same_settings(record, spec) and record.code == code_of(code)
+KINDS = (dict, dict, dict, str, list, str, str, dict, dict, str)
+"""Types of the fields of Record."""
 
 
 def same_settings(record: Record, spec: str) -> bool:
@@ -66,7 +92,17 @@ def same_settings(record: Record, spec: str) -> bool:
     return json.dumps(record.spec) == json.dumps(json.loads(spec))
 
 
-def replace(path: Path, record: Record) -> None:
-    """Replaces the record at `path` by `record`."""
+def write(path: Path, record: Record) -> None:
+    """Writes the record to `path`, in place of any other."""
     with write_atomically(path) as beside:
-        beside.write_text(json.dumps(record._asdict(), indent=1) + "\n", encoding="utf-8")
+        beside.write_text(to_text(record), encoding="utf-8")
+
+
+def to_text(record: Record) -> str:
+    """The record as JSON."""
+    return json.dumps(record._asdict(), indent=1) + "\n"
+
+
+def inputs_of(record: Record) -> Mapping[str, str]:
+    """The identity of each input, by path."""
+    return {path: entry["identity"] for path, entry in record.inputs.items()}

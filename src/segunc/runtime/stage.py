@@ -1,4 +1,4 @@
-"""Shared entry point of all stages: the command line, error and signal handling, the record of the job."""
+"""Shared entry point of all stages: the command line, errors and signals."""
 
 import argparse
 import inspect
@@ -7,14 +7,13 @@ import json
 import signal
 import sys
 import tokenize
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, get_args, get_origin
 
-from segunc.runtime import records
-from segunc.runtime.code_digest import code_of
 from segunc.runtime.errors import UserError
 
 
@@ -27,36 +26,43 @@ class Job(NamedTuple):
     """Digest by module, as the sources were when the program started."""
 
 
-def stage(main: Callable[..., None]) -> Callable[[], None]:
+def stage(main: Callable[..., None]) -> Callable[..., None]:
     """Decorates the `main(job, *, ...)` of a stage: the result parses the command line and calls it.
 
     The keyword-only arguments of `main` become options (`data: Path` is `--data FILE`), the comments behind them the
     options' help. Types are `Path`, `str`, `int`, `list[Path]` (any number of words) and `dict[str, Path]` (repeated
-    `NAME=PATH`, none for an empty dict); a default makes an option optional. Every stage also has `--spec`, `--code`
-    and `--record`.
+    `NAME=PATH`, none for an empty dict); a default makes an option optional. A word `@FILE` stands for the lines of
+    a file, because thousands of paths do not fit on a command line.
 
-    When `main` has returned, the job's record is written: its settings, and the code as it was at the start of the
-    program, which may be newer than `--code` if sources were edited while the job waited.
-
-    A UserError ends the program with exit code 1 and `segunc: <sentence>`. Any other exception keeps its traceback,
-    because it is a defect of segunc. SIGTERM, with which schedulers stop a job, unwinds the stack like Ctrl-C, so that
-    half-written files are removed.
+    The workflow calls it with its words and the job (`segunc.runtime.start`). Run by hand, it reads the words of the
+    program and the option `--spec`, and writes no record.
     """
 
     @wraps(main)
-    def run() -> None:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        options = vars(_parser(main).parse_args())
-        spec, record = options.pop("spec"), options.pop("record")
-        try:
-            job = Job(spec, code_of(options.pop("code")))
-            main(job, **options)
-            if record:
-                records.write(record, *job)
-        except UserError as error:
-            sys.exit(f"segunc: {error}")
+    def run(words: Sequence[str] | None = None, job: Job | None = None) -> None:
+        with ends_in_words():
+            options = vars(_parser(main).parse_args(words))
+            spec = options.pop("spec")
+            main(job or Job(spec, {}), **options)
 
     return run
+
+
+@contextmanager
+def ends_in_words() -> Iterator[None]:
+    """How a program of a job ends.
+
+    A UserError ends it with exit code 1 and `segunc: <sentence>`. Any other exception keeps its traceback, because it is
+    a defect of segunc. SIGTERM, with which schedulers stop a job, and SIGHUP, which a closed terminal sends, unwind the
+    stack like Ctrl-C, so that half-written files are removed.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"segunc: {error}")
 
 
 def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
@@ -64,17 +70,18 @@ def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
     # A module that is run as a program is called __main__ there.
     name = module.__spec__.name if module.__spec__ else module.__name__
     parser = argparse.ArgumentParser(
-        prog=f"python -m {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        fromfile_prefix_chars="@",
     )
     parser.add_argument("--spec", type=_json, default={}, help="JSON: settings that the results depend on")
-    parser.add_argument("--code", default="", help="entry modules of this stage and a digest of their sources")
-    parser.add_argument("--record", type=Path, help="file to write: what the results were made from")
     comments = _comments(main)
     for name, parameter in inspect.signature(main).parameters.items():
         if parameter.kind == parameter.KEYWORD_ONLY:
-            named = get_origin(parameter.annotation) is dict
-            required = parameter.default is parameter.empty and not named
-            default = {} if named else None if required else parameter.default
+            empty = {dict: {}, list: []}.get(get_origin(parameter.annotation))
+            required = parameter.default is parameter.empty and empty is None
+            default = parameter.default if parameter.default is not parameter.empty else empty
             words = _words_of(parameter.annotation)
             parser.add_argument(f"--{name}", required=required, default=default, help=comments.get(name), **words)
     return parser

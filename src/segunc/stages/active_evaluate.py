@@ -3,13 +3,12 @@
 import csv
 from pathlib import Path
 
-import torch
-
 from segunc.active import labelled_set
 from segunc.active.round_scores import mean_scores
 from segunc.data.store import read_split, take
 from segunc.evaluation.annotation_stats import composition
 from segunc.learning.device import select_device
+from segunc.learning.weights import load_weights
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
@@ -38,7 +37,7 @@ def main(
     positions, rounds = labelled_set.read(labelled, train.image_id)
     picked = composition(take(train, positions[rounds == round]))
     what = f"evaluate {dataset} {model} {strategy} seed {seed} round {round}"
-    trained = torch.load(weights, map_location=of_device, weights_only=True)
+    trained = load_weights(weights)
     row = {
         **{"dataset": dataset, "model": model, "strategy": strategy, "seed": seed, "round": round},
         "images": len(positions),

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from segunc import cells
 from segunc.active.tables import RANDOM, ROUND, ActiveTabulateSpec, learning, penalty, summary
-from segunc.cells import Cell
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
 
@@ -15,16 +13,13 @@ from segunc.runtime.stage import Job, stage
 def main(
     job: Job,
     *,
-    scores: dict[str, Path],  # pattern of the rounds' scores, by rule; all files would not fit on a command line
+    scores: list[Path],  # of all rounds
     tables: list[Path],  # CSV files to write, named after their tables
 ) -> None:
     spec: ActiveTabulateSpec = job.spec
     grid = spec["datasets"], spec["models"], spec["strategies"], spec["seeds"], spec["rounds"]
     missing = pd.DataFrame(spec["missing"], columns=[*ROUND, "why"])
-    # Files of missing rounds may be left from an earlier run; they are not read.
-    skipped = {Cell(*row[:-1]) for row in missing.itertuples(index=False)}
-    rounds = [cell for cell in cells.rounds(*grid) if cell not in skipped]
-    table = learning([Path(cell.fill(str(scores["active_evaluate"]))) for cell in rounds], *grid)
+    table = learning(scores, *grid)
     contents = {
         "active_learning": table.dropna(subset="images"),
         "active_summary": summary(table, spec["confidence"]),

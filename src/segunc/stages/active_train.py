@@ -13,7 +13,8 @@ from segunc.active import labelled_set
 from segunc.data.store import read_split, take
 from segunc.learning import checkpoint
 from segunc.learning.device import select_device
-from segunc.learning.training import train, write_weights
+from segunc.learning.training import train
+from segunc.learning.weights import write_weights
 from segunc.runtime.errors import UserError
 from segunc.runtime.stage import Job, stage
 

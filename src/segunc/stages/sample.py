@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-import torch
-
 from segunc.data.store import read_split
 from segunc.learning.device import select_device
 from segunc.learning.sampling import sample, write_samples
 from segunc.learning.train_spec import SampleSpec
+from segunc.learning.weights import load_weights
 from segunc.runtime.errors import UserError
 from segunc.runtime.stage import Job, stage
 
@@ -28,7 +27,7 @@ def main(
     test = read_split(data, "test")
     if len(test.images) == 0:
         raise UserError(f"{data} has no images in its test split; change the dataset's split in the config.")
-    trained = torch.load(weights, map_location=of_device, weights_only=True)
+    trained = load_weights(weights)
     spec: SampleSpec = job.spec
     arrays, draws = sample(trained, test.images, spec["draws"], spec["seed"], of_device, f"sample {name}")
     write_samples(samples, arrays, test, draws, {"sample": spec, "train": json.loads(trained["spec"])})

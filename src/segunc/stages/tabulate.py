@@ -1,9 +1,7 @@
 """Stage `tabulate`: every table of the main grid, from the scores of all models and the stores of all datasets."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from segunc import cells
 from segunc.evaluation import tables as of_grid
 from segunc.evaluation.summary_markdown import summary_markdown
 from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
@@ -11,35 +9,27 @@ from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
 
 
-def score_files(spec: of_grid.TabulateSpec, patterns: Mapping[str, Path]) -> list[Path]:
-    """One kind of score file of everything that is scored, except what is missing; patterns: by rule."""
-    scored = cells.scored(spec["datasets"], spec["models"], spec["seeds"], spec["threshold"])
-    missing = {(entry["step"], entry["dataset"], entry["model"], entry["seed"]) for entry in spec["missing"]}
-    present = [(step, cell) for step, cell in scored if (step, cell.dataset, cell.model, cell.seed) not in missing]
-    return [Path(cell.fill(str(patterns[step]))) for step, cell in present]
-
-
 @stage
 def main(
     job: Job,
     *,
     data: list[Path],  # stores, in the order of the tables
-    images: dict[str, Path],  # pattern of the score files, by rule; all files would not fit on a command line
-    pixels: dict[str, Path],  # pattern of the histograms, by rule
+    images: list[Path],  # scores of everything that is scored, in the order of the tables
+    pixels: list[Path],  # histograms of the same
     markdown: Path,  # file to write: the summary for reading
     tables: list[Path],  # CSV files to write, named after their tables
 ) -> None:
     spec: of_grid.TabulateSpec = job.spec
     bootstrap = spec["statistics"]
     missing = of_grid.missing_scores(spec["missing"])
-    found = of_grid.read_cells(score_files(spec, images), spec["datasets"])
+    found = of_grid.read_cells(images, spec["datasets"])
     scored = of_grid.with_empty_cells(found, missing, spec["datasets"], spec["models"])
     summary = of_grid.summary(scored, bootstrap)
     contents = {
         "summary": summary,
         "uncertainty_by_outcome": of_grid.uncertainty_by("outcome", OUTCOMES, scored, bootstrap),
         "uncertainty_by_agreement": of_grid.uncertainty_by("agreement", AGREEMENTS, scored, bootstrap),
-        "entropy_histograms": of_grid.entropy_histograms(score_files(spec, pixels), scored),
+        "entropy_histograms": of_grid.entropy_histograms(pixels, scored),
         "ged_by_votes": of_grid.ged_by_votes(scored, bootstrap),
         "comparisons": of_grid.comparisons(scored, bootstrap),
         "exclusions": of_grid.exclusions(data, scored),

@@ -6,7 +6,8 @@ from pathlib import Path
 from segunc.data.store import read_split
 from segunc.learning import checkpoint
 from segunc.learning.device import select_device
-from segunc.learning.training import HISTORY, train, write_weights
+from segunc.learning.training import HISTORY, train
+from segunc.learning.weights import write_weights
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage

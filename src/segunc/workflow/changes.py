@@ -1,23 +1,17 @@
-"""What differs between a job's record and the current settings and code, in words; and accepting edited code."""
+"""What differs between a job's record and the current settings and code, in words and in records."""
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 from segunc.runtime.code_digest import PACKAGE, source_of
-from segunc.runtime.records import read, replace
 
 
-def accept(path: Path, code: Mapping[str, str]) -> None:
-    """Replaces the digests in the record by the current ones, and keeps the previous ones under `accepted`."""
-    record = read(path)
-    assert record is not None
-    before = {module: record.code.get(module, "not used") for module in _different(record.code, code)}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    accepted = [*record.accepted, {"when": now, "code": before}]
-    replace(path, record._replace(code=dict(code), accepted=accepted))
+def accepted_edit(before: Mapping[str, str], now: Mapping[str, str], when: datetime) -> dict[str, Any]:
+    """What a record says about an accepted edit: when, and the previous digests of the modules that differed."""
+    code = {module: before.get(module, "not used") for module in sorted(_different(before, now))}
+    return {"when": when.isoformat(timespec="seconds"), "code": code}
 
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

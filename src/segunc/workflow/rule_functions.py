@@ -1,18 +1,16 @@
 """Functions for rules that do not depend on the config: options of a stage's command line, resources, errors.
 
-Snakemake calls them with the arguments that they name. It does not record a param whose function takes `input`, so it
-can change without a rerun: use this only for params that change no result.
-https://github.com/snakemake/snakemake/issues/3895
+Snakemake calls them with the arguments that they name.
 """
 
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
-from shlex import quote
 from typing import Any
 
 from segunc.cells import Cell
 from segunc.runtime.errors import UserError
+from segunc.workflow.argument_files import option
 
 
 def exit_on_user_error(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,27 +26,33 @@ def exit_on_user_error(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def job_name(wildcards: Mapping[str, str], input: Any) -> str:
+def job_name(wildcards: Mapping[str, str]) -> str:
     """What to call a job in progress lines: `lidc unet seed 0`."""
     return str(Cell.of(wildcards))
 
 
-def cell_options(wildcards: Mapping[str, str], input: Any) -> str:
+def cell_options(wildcards: Mapping[str, str]) -> str:
     """The cell as options of a stage: `--dataset lidc --model unet --seed 0`."""
     return " ".join(f"--{field} {value}" for field, value in Cell.of(wildcards)._asdict().items() if value != "")
 
 
 def input_options(wildcards: Mapping[str, str], input: Mapping[str, Any]) -> str:
     """The named inputs as options of a stage; an empty list gives none."""
-    named = {key: [paths] if isinstance(paths, str) else paths for key, paths in input.items()}
-    return " ".join(f"--{key} {' '.join(map(quote, paths))}" for key, paths in named.items() if paths)
+    named = {key: [paths] if isinstance(paths, str) else list(paths) for key, paths in input.items()}
+    return " ".join(option(key, paths) for key, paths in named.items() if paths)
 
 
-def checkpoints(wildcards: Mapping[str, str], input: Any, output: Any) -> str:
+def checkpoints(wildcards: Mapping[str, str], output: Any) -> str:
     """The folder of a training's checkpoints. Not an output, because Snakemake deletes the outputs of a failed job."""
-    results, folder, cell = output.record.rpartition("/records/")
+    results = results_folder(output.record)
+    return f"{results}/checkpoints/{output.record.removeprefix(results + '/records/').removesuffix('.json')}"
+
+
+def results_folder(record: str) -> str:
+    """The folder of all results, from the path of a record or its pattern."""
+    results, folder, _ = record.rpartition("/records/")
     assert folder, "the pathvar `record` must have a folder /records/"
-    return f"{results}/checkpoints/{cell.removesuffix('.json')}"
+    return results
 
 
 def doubled(value: int) -> Callable[..., int]:

@@ -6,67 +6,299 @@ changes what it relies on. Links are to the sources of Snakemake 9, where the pa
 
 import inspect
 import io
+import json
 import logging
 import os
 import re
+import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
+from itertools import takewhile
+from pathlib import Path, PurePath
 from typing import Any
 
+from segunc.runtime import kept
+from segunc.runtime.digests import Memory
 from segunc.runtime.errors import UserError
-from segunc.runtime.records import made_from
+from segunc.runtime.job import Source
+from segunc.workflow.argument_files import command_words, expanded
+from segunc.workflow.broken_code import STARTER, check_command, check_imports
+from segunc.workflow.causes import phrases
+from segunc.workflow.states import Facts, State, state_of
 
 _workflow: Any = None
 """The workflow whose Snakefile this process read last."""
 
 
-def finish_rules(workflow: Any) -> None:
-    """Called by the Snakefile after its last rule.
+def finish_rules(workflow: Any, keep: Path) -> None:
+    """Called by the Snakefile after its last rule; `keep` is the folder of kept results.
 
-    - Each rule with a record gets an input function that forces outdated jobs (`_force_if_outdated`).
+    - Each rule with a record gets the param `job`: its module and task, the first words of its program.
+    - Records decide which jobs run, instead of Snakemake (`_update_needrun`).
     - Signatures are cached: Snakemake calls `inspect.signature` on each function once per job, and Python
       recomputes it each time unless the function has the attribute `__signature__`.
       https://github.com/snakemake/snakemake/blob/main/src/snakemake/common/__init__.py (get_function_params)
+    - A closed terminal (SIGHUP) ends Snakemake like SIGTERM does, so that it leaves no lock.
     """
+    from snakemake.dag import DAG
+
     global _workflow
     _workflow = workflow
+    rules = Rules(workflow)
     for rule in workflow.rules:
         if hasattr(rule.output, "record"):
-            rule.set_input(_force_if_outdated(workflow, rule))
+            rule.set_params(job=_job_words(rules, rule, keep))
         for function in filter(callable, [*rule.input, *rule.params, *rule.resources.values()]):
             function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    DAG.update_needrun = _update_needrun
+    DAG.check_incomplete = _without_markers
+    workflow.globals["kept_results"] = keep
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
 
-def _force_if_outdated(workflow: Any, rule: Any) -> Callable[[Any], list[str]]:
-    """An input function that adds no input: Snakemake calls it for each job before it decides what to run.
+async def _without_markers(dag: Any) -> None:
+    """Snakemake marks outputs of jobs that did not finish. They have no record, so the marks are not needed."""
 
-    It forces a job whose results were made from other settings or code than the current ones if Snakemake does not
-    know: after `.snakemake/` was deleted, or if code was edited while jobs waited and then changed back. Forced files
-    are in the set `dag.forcefiles`, which is read for each job after its input is known.
-    https://github.com/snakemake/snakemake/blob/main/src/snakemake/dag.py (DAG.update_needrun)
-    """
 
-    def force_if_outdated(wildcards: Any) -> list[str]:
-        # Once per job, and a Path would cost a third of it.
-        if not any(os.path.exists(path.apply_wildcards(wildcards)) for path in rule.output):  # noqa: PTH110
-            return []
-        record = rule.output.record.apply_wildcards(wildcards)
-        today = [_value(param, wildcards) for param in (rule.params.spec, rule.params.code)]
-        known = workflow.persistence.metadata(record)
-        noticed = known is not None and not set(map(repr, today)) <= set(known.params or [])
-        if not noticed and not made_from(record, *today):
-            workflow.dag.forcefiles.add(record)
-        return []
+FORCED = "SEGUNC_FORCED"
+"""Environment variable of jobs: rules and files that the user forced (--forcerun, --forceall, --force), as JSON."""
 
-    force_if_outdated.adds_no_input = True  # type: ignore[attr-defined]
-    return force_if_outdated
+
+def _job_words(rules: "Rules", rule: Any, keep: Path) -> Callable[..., str]:
+    """A params function: the module of the program of a rule, and its task (`segunc.runtime.job.Task`) as JSON."""
+
+    def job(wildcards: Any, input: Any, output: Any) -> str:
+        named = dict(wildcards.items())
+        forced = json.loads(os.environ.get(FORCED, "[]"))
+        record = str(output.record)
+        task = {
+            "record": record,
+            "spec": json.loads(_value(rule.params.spec, wildcards)),
+            "code": _value(rule.params.code, wildcards),
+            "cell": _cell(rule, wildcards),
+            "inputs": [source for path in input if (source := rules.source(str(path)))],
+            "outputs": dict(zip(rules.labels(rule.name), rules.outputs(rule.name, named), strict=True)),
+            "keep": str(keep),
+            "anew": rule.name in forced or not set(forced).isdisjoint(map(str, output)),
+        }
+        del task["outputs"]["record"]
+        return command_words([task["code"].split()[0], json.dumps(task)])
+
+    return job
+
+
+def _cell(rule: Any, wildcards: Any) -> str:
+    return _value(rule.params.cell, wildcards) if hasattr(rule.params, "cell") else ""
 
 
 def _value(param: Any, wildcards: Any) -> Any:
     return param(wildcards) if callable(param) else param
+
+
+class _Judge:
+    """Finds for each job of a DAG whether its results are up to date."""
+
+    def __init__(self, dag: Any, memory: Memory | None) -> None:
+        self._dag, self._memory = dag, memory
+        self._identities: dict[Any, str] = {}
+        self._labels = Rules(dag.workflow).labels
+
+    def facts(self, job: Any) -> Facts:
+        """What is known about a job with a record; the identities of its inputs' jobs are known already."""
+        sources = {}
+        for other, files in self._dag.dependencies[job].items():
+            labels = dict(zip(map(str, other.output), self._labels(other.rule.name), strict=True))
+            sources.update({str(file): (labels[str(file)], self.identity(other)) for file in files})
+        outputs = dict(zip(self._labels(job.rule.name), map(str, job.output), strict=True))
+        rule, wildcards = job.rule, job.wildcards
+        return Facts(
+            _value(rule.params.spec, wildcards),
+            _value(rule.params.code, wildcards),
+            _cell(rule, wildcards),
+            [(str(file), *sources[str(file)]) for file in job.input if str(file) in sources],
+            {label: path for label, path in outputs.items() if label != RECORD},
+            outputs[RECORD],
+        )
+
+    def identity(self, job: Any) -> str:
+        """The identity of a job's results; without recursion, since rounds make long chains."""
+        waiting = [job]
+        while waiting:
+            job = waiting[-1]
+            left = [other for other in self._dag.dependencies[job] if other not in self._identities]
+            if left:
+                waiting += left
+                continue
+            waiting.pop()
+            if job not in self._identities:
+                self._identities[job] = self.facts(job).identity if _has_record(job) else job.rule.name
+        return self._identities[job]
+
+    def state(self, job: Any) -> State | None:
+        """The state of a job; None if it has no record or none of its results exist."""
+        # Most jobs of a new grid end here.
+        if not _has_record(job) or not any(os.path.exists(file) for file in job.output):  # noqa: PTH110
+            return None
+        return state_of(self.facts(job), self._memory)
+
+
+def _has_record(job: Any) -> bool:
+    return hasattr(job.output, RECORD)
+
+
+async def _update_needrun(dag: Any, create_inventory: bool = False) -> None:
+    """Decides which jobs run, in place of Snakemake's method of this name.
+
+    Snakemake decides by time stamps, of which no trigger can be free, and by metadata in `.snakemake`. Here a job runs if
+    some of its results exist but are not up to date; if the user forces it; and if a result is missing that is a target
+    or that a job needs which runs. A job whose results are up to date does not run because those of another job are
+    made again: its record says that they would be the same.
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/dag.py (DAG.update_needrun)
+    """
+    is_main = dag.workflow.is_main_process
+    if create_inventory and is_main:
+        await dag.workflow.iocache.mtime_inventory(dag.jobs)
+    memory = None if _reads_everything else Memory(MEMORY)
+    judge = _Judge(dag, memory)
+    dag.segunc_judge, dag.segunc_states = judge, {}
+    for jobs in (dag._needrun, dag._checkpoint_jobs, dag._n_until_ready, dag._ready_jobs):
+        jobs.clear()
+    candidates = [job for level in dag.toposorted() for job in level if not dag.finished(job)]
+    waiting = []
+    for job in candidates:
+        reason = dag._reason[job] = _reason_class()()
+        if dag.rules_allowed_for_needrun and job.rule.name not in dag.rules_allowed_for_needrun:
+            continue
+        dag.segunc_states[job] = state = judge.state(job)
+        reason.forced = _is_forced(dag, job)
+        if state is not None and not state.current:
+            reason.state = state
+        if job in dag.targetjobs:
+            wanted = job.input if job.rule.norun else _requested(dag, job)
+            missing = [file for file in wanted if not await file.exists()]
+            (reason.updated_input_run if job.rule.norun else reason.missing_output).update(missing)
+        if reason:
+            waiting.append(job)
+    if memory is not None:
+        memory.save()
+    among, seen = set(candidates), set(waiting)
+    while waiting:
+        job = waiting.pop()
+        dag._needrun.add(job)
+        for other, files in dag.dependencies[job].items():
+            missing = [file async for file in other.missing_output(files)]
+            dag.reason(other).missing_output.update(missing)
+            if missing and other in among and other not in seen:
+                seen.add(other)
+                waiting.append(other)
+        for other, files in dag.depending[job].items():
+            # What a user forces runs with everything after it, as in Snakemake.
+            forced = dag.reason(job).forced or dag.reason(job).follows_forced
+            if other in among and (forced or other.rule.norun or not _has_record(other)):
+                dag.reason(other).updated_input_run.update(files)
+                dag.reason(other).follows_forced = forced
+                if other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+    for job in dag._needrun:
+        dag._n_until_ready[job] = sum(other in dag._needrun for other in dag.dependencies[job])
+    dag._len = len(dag._finished | dag._needrun)
+    if is_main:
+        os.environ[FORCED] = json.dumps(sorted({rule.name for rule in dag.forcerules} | set(map(str, dag.forcefiles))))
+        _check_code(dag)
+        if not dag.workflow.dryrun:
+            _set_aside(dag)
+
+
+MEMORY = Path(".snakemake/segunc/outputs.json")
+"""Digests of results that were read before."""
+RECORD = "record"
+"""Label of the record among the outputs of a job."""
+_reads_everything = False
+"""Whether results are read although they were read before (`segunc check`)."""
+
+
+def _is_forced(dag: Any, job: Any) -> bool:
+    by_rule = job.rule in dag.forcerules and job not in dag.omitforce
+    return by_rule or not dag.forcefiles.isdisjoint(job.output)
+
+
+def _requested(dag: Any, job: Any) -> list[Any]:
+    """The files of a target's job that were asked for."""
+    if job.rule in dag.targetrules or job.rule.name in dag.target_jobs_rules:
+        return list(job.output)
+    return [file for file in job.output if file in dag.targetfiles]
+
+
+@cache
+def _reason_class() -> Any:
+    from snakemake.jobs import Reason
+
+    class StaleReason(Reason):
+        """Snakemake's reason of a job, with the words of segunc."""
+
+        __slots__ = ("follows_forced", "state")
+
+        def clear(self) -> None:
+            super().clear()
+            self.state: State | None = None
+            self.follows_forced = False
+
+        def __bool__(self) -> bool:
+            return super().__bool__() or (self.state is not None and not self.finished)
+
+        def __str__(self) -> str:
+            # Snakemake's text is empty if the state is the only reason.
+            said = [super().__str__(), *(phrases(self.state) if self.state else [])]
+            return "; ".join(filter(None, said))
+
+    return StaleReason
+
+
+def _check_code(dag: Any) -> None:
+    """Ends Snakemake with a sentence if the program of a job that would run cannot start."""
+    seen = set()
+    dag.update_jobids()  # Snakemake needs them to format a command.
+    for job in dag._needrun:
+        if not _has_record(job):
+            continue
+        entries = tuple(_value(job.rule.params.code, job.wildcards).split()[:-1])
+        if (job.rule.name, entries) in seen:
+            continue
+        try:
+            for module in entries:
+                check_imports(module)
+            if job.rule.name not in {rule for rule, _ in seen}:
+                check_command(job.rule.name, _words_of_program(job))
+        except UserError as error:
+            sys.exit(f"segunc: {error}")
+        seen.add((job.rule.name, entries))
+
+
+def _words_of_program(job: Any) -> list[str]:
+    """The words of a job's command line from the module of its program on, without its task."""
+    line = shlex.split(job.shellcmd)
+    if STARTER not in line:
+        return [_value(job.rule.params.code, job.wildcards).split()[0]]
+    module, _, *options = line[line.index(STARTER) + 1 :]
+    options = list(takewhile(lambda word: word not in (">", "2>&1", "|"), options))
+    return [module, *expanded(options)]
+
+
+def _set_aside(dag: Any) -> None:
+    """Keeps finished results that jobs are about to replace, in case they are not kept yet."""
+    folder = dag.workflow.globals["kept_results"]
+    for job in dag._needrun:
+        state = dag.segunc_states.get(job)
+        if state and state.record and not (state.damage or state.missing or kept.has(folder, state.record.key)):
+            files = {label: Path(path) for label, path in state.facts.outputs.items()}
+            if state.record.key and set(files) == set(state.record.outputs):
+                kept.remember(folder, state.record, files)
 
 
 @dataclass(frozen=True)
@@ -99,45 +331,49 @@ def unfinished(workflow: Any) -> Unfinished | None:
 
 
 @dataclass(frozen=True)
-class PendingJob:
-    """A job of a dry run."""
+class PlannedJob:
+    """A job of a dry run, with a record."""
 
     rule: str
     wildcards: dict[str, str]
-    outputs: list[str]
-    """Relative to Snakemake's working directory."""
-    record: Path
-    reason: str
-    """Why Snakemake would run it."""
-    spec: str
-    code: str
-    folder: Path
-    """Snakemake's working directory."""
+    facts: Facts
+    identity: str
+    """Of the results that it would write."""
+    state: State | None
+    """None if none of its results exist."""
+    runs: bool
+    """Whether it would run."""
+    forced: bool
+    """Whether it would run because the user forces it, or one before it."""
 
 
-def pending_jobs(arguments: Sequence[str]) -> list[PendingJob]:
-    """The jobs of `snakemake --dry-run <arguments>`, without targets.
+def planned_jobs(arguments: Sequence[str], read_everything: bool = False) -> tuple[list[PlannedJob], Path]:
+    """The jobs of `snakemake --dry-run <arguments>` in topological order, and Snakemake's working directory.
 
-    Raises SystemExit after Snakemake has printed its error. A dry run marks each reason as finished.
-    https://github.com/snakemake/snakemake/blob/main/src/snakemake/jobs.py (Reason)
+    read_everything: compare all results with their digests, those that were read before as well. Raises SystemExit
+    after Snakemake has printed its error.
     """
-    dag = _run_quietly(["--dry-run", *arguments]).dag
+    global _reads_everything
     folder = _parse_arguments(arguments)[1]
-    return [
-        PendingJob(
-            job.rule.name,
-            dict(job.wildcards.items()),
-            [str(path) for path in job.output],
-            folder / job.output.record,
-            # The dry run has marked it: `Finished (was: Missing output files: ...)`.
-            str(dag.reason(job)).removeprefix("Finished (was: ").removesuffix(")"),
-            job.params.spec,
-            job.params.code,
-            folder,
-        )
-        for job in dag.needrun_jobs(exclude_finished=False)
-        if hasattr(job.output, "record")
-    ]
+    _reads_everything = read_everything
+    try:
+        dag = _run_quietly(["--dry-run", *arguments]).dag
+    finally:
+        _reads_everything = False
+    jobs = []
+    for job in (job for level in dag.toposorted() for job in level):
+        if _has_record(job):
+            reason, state = dag.reason(job), dag.segunc_states.get(job)
+            facts, identity = dag.segunc_judge.facts(job), dag.segunc_judge.identity(job)
+            forced = reason.forced or reason.follows_forced
+            wildcards = dict(job.wildcards.items())
+            jobs.append(PlannedJob(job.rule.name, wildcards, facts, identity, state, job in dag._needrun, forced))
+    return jobs, folder
+
+
+def kept_folder() -> Path:
+    """The folder of kept results of the workflow whose Snakefile was read last, relative to its working directory."""
+    return _workflow.globals["kept_results"]
 
 
 class Rules:
@@ -162,6 +398,10 @@ class Rules:
         ]
         # `rules.X.output` as in a Snakefile: without the constraints that Snakemake writes into the braces.
         self._outputs = {rule.name: getattr(workflow.globals["rules"], rule.name).output for rule in workflow.rules}
+        self._labels = {
+            name: [RECORD if path == getattr(output, RECORD, None) else PurePath(path).name for path in output]
+            for name, output in self._outputs.items()
+        }
         self.targets = [rule.name for rule in workflow.rules if not rule.output]
         self.default_target = workflow.default_target
 
@@ -171,6 +411,19 @@ class Rules:
             if path.startswith(prefix) and (found := match(path)):
                 return name, found.groupdict()
         return None
+
+    def labels(self, rule: str) -> list[str]:
+        """What to call the outputs of a rule, one by one: the last part of the pattern, `record` for the record."""
+        return self._labels[rule]
+
+    def source(self, path: str) -> Source | None:
+        """Which record says what a file was made from, and under which label; None if no rule makes it."""
+        found = self.producer(path)
+        if found is None:
+            return None
+        rule, wildcards = found
+        label = self._labels[rule][self.outputs(rule, wildcards).index(path)]
+        return Source(path, label, self.pattern(rule, RECORD).format_map(wildcards))
 
     @property
     def benchmarks(self) -> str:
@@ -190,7 +443,7 @@ class Rules:
             function = _function_of(item)
             if function is None:
                 files.append(str(item).format_map(wildcards))
-            elif not getattr(function, "adds_no_input", False):
+            else:
                 found = function(named)
                 found = found.values() if isinstance(found, Mapping) else found
                 files += [found] if isinstance(found, str) else found

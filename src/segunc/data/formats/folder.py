@@ -11,13 +11,14 @@ Slots are annotators in natural order of their names. An annotator without a mas
 mask means that they found nothing. An image that nobody annotated is left out.
 
 Pictures are PNG, JPEG, TIFF or BMP, arrays are NPY; `segunc.data.decode` documents how they are read. Paths that have a
-part beginning with `.` are ignored.
+part beginning with `.` and documents beside the two folders are ignored; any other file is refused.
 
 A csv specifies the patient of each image, so that all images of a patient are in the same split. Without it, each image
 counts as its own patient, which makes results look better than they are if that is not true.
 """
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -26,6 +27,7 @@ from segunc.catalogue.option_types import Intensity
 from segunc.data import decode
 from segunc.data.archive import Files, natural, open_files
 from segunc.data.csv_table import read_table
+from segunc.data.roles import one_each, refuse_others
 from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
@@ -70,7 +72,8 @@ class About(NamedTuple):
 
 def _index(files: Files, source: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Names of the images and of the masks, by their path below `images/` and `masks/` without the suffix."""
-    found: dict[str, dict[str, str]] = {"images": {}, "masks": {}}
+    found: dict[str, dict[str, list[str]]] = {"images": defaultdict(list), "masks": defaultdict(list)}
+    used = set()
     root: tuple[str, ...] | None = None
     for name in files.names:
         parts = PurePosixPath(unicodedata.normalize("NFC", name)).parts
@@ -83,13 +86,14 @@ def _index(files: Files, source: Path) -> tuple[dict[str, str], dict[str, str]]:
             raise UserError(f"{source} has `{kind}` in several places; give the folder that contains both.")
         if inside.suffix.lower() not in SUFFIXES:
             raise UserError(f"{name} in {source} is not one of {' '.join(SUFFIXES)}; convert or remove it.")
-        key = _without_suffix(str(inside))
-        if (known := found[kind].setdefault(key, name)) != name:
-            raise UserError(f"{known} and {name} in {source} have the same id; remove one of them.")
-    for kind, names in found.items():
-        if not names:
+        found[kind][_without_suffix(str(inside))].append(name)
+        used.add(name)
+    for kind, claims in found.items():
+        if not claims:
             raise UserError(f"{source} has no {kind}/<id>.png; give the folder or archive with `images` and `masks`.")
-    return {key: found["images"][key] for key in sorted(found["images"], key=natural)}, found["masks"]
+    refuse_others(files, used, "images/<id>.png and masks/...", source)
+    images, masks = (one_each(files, claims, source) for claims in found.values())
+    return {key: images[key] for key in sorted(images, key=natural)}, masks
 
 
 def _without_suffix(path: str) -> str:

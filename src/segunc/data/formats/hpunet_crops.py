@@ -14,24 +14,24 @@ Kohl et al. 2019, "A Hierarchical Probabilistic U-Net for Modeling Multi-Scale A
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from segunc.data import decode
 from segunc.data.archive import Files, open_files
+from segunc.data.roles import one_each, refuse_others
 from segunc.data.splits import SPLITS
 from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
-
-Key = TypeVar("Key", int, str)
 
 ANNOTATORS = 4
 SPLIT = rf"(?:.*[/_])?(?P<split>{'|'.join(SPLITS)})"
 CROP = r"(?P<crop>[^/]+/z[-.\d]+_c\d+)"
 ARCHIVE = re.compile(rf"{SPLIT}\.(?:tar\.gz|tgz|tar|zip)")
-IMAGE = re.compile(rf"(?:{SPLIT}/|(?:.*/)?)images/{CROP}\.png")
-MASK = re.compile(rf"(?:.*/)?gt/{CROP}_l(?P<annotator>\d)\.png")
+IMAGE = re.compile(rf"(?:{SPLIT}/|(?:.*/)?)images/{CROP}(?i:\.png)")
+MASK = re.compile(rf"(?:.*/)?gt/{CROP}_l(?P<annotator>\d)(?i:\.png)")
+LAYOUT = "images/<patient>/z-<z>_c<k>.png and gt/<patient>/z-<z>_c<k>_l<a>.png"
 
 
 def read(
@@ -41,13 +41,15 @@ def read(
     """Grey crops by split, then in natural order of patient and slice; those without foreground are dropped.
 
     If all three archives are there, unpacked copies beside them are not read. Raises UserError if files are missing,
-    damaged or contradict each other.
+    damaged, have other names or contradict each other.
     """
     with open_files(crops) as files:
         archives: dict[str, str] = {}
         for name in files.names:
-            if match := ARCHIVE.fullmatch(name):
-                _add(archives, match["split"], name, str(crops))
+            if (match := ARCHIVE.fullmatch(name)) and archives.setdefault(match["split"], name) != name:
+                raise UserError(
+                    f"{archives[match['split']]} and {name} in {crops} have the same id; remove one of them."
+                )
         if set(archives) != set(SPLITS):
             yield from _records(files, str(crops), SPLITS)
             return
@@ -82,8 +84,9 @@ def _index(
     files: Files, source: str, splits: Sequence[str]
 ) -> tuple[dict[str, dict[str, str]], dict[str, dict[int, str]]]:
     """Names of the images by split and image id, and of the masks by image id and annotator."""
-    images: dict[str, dict[str, str]] = {split: {} for split in splits}
-    masks: dict[str, dict[int, str]] = {}
+    images: dict[str, dict[str, list[str]]] = {split: defaultdict(list) for split in splits}
+    masks: dict[tuple[str, int], list[str]] = defaultdict(list)
+    used = set()
     for name in files.names:
         if match := IMAGE.fullmatch(name):
             split = match["split"] or (splits[0] if len(splits) == 1 else None)
@@ -91,16 +94,23 @@ def _index(
                 raise UserError(
                     f"{name} in {source} is not in a folder {' or '.join(splits)}; move it to that of its split."
                 )
-            _add(images[split], match["crop"], name, source)
+            images[split][match["crop"]].append(name)
         elif match := MASK.fullmatch(name):
-            _add(masks.setdefault(match["crop"], {}), int(match["annotator"]), name, source)
+            masks[match["crop"], int(match["annotator"])].append(name)
+        else:
+            continue
+        used.add(name)
     for split in splits:
         if not images[split]:
             raise UserError(
                 f"{source} has no {split}/images/<patient>/z-<z>_c<k>.png; train.tar.gz, val.tar.gz and test.tar.gz "
                 "are all needed, packed or unpacked."
             )
-    return images, masks
+    refuse_others(files, used, LAYOUT, source)
+    by_crop: dict[str, dict[int, str]] = defaultdict(dict)
+    for (crop, annotator), name in one_each(files, masks, source).items():
+        by_crop[crop][annotator] = name
+    return {split: one_each(files, claims, source) for split, claims in images.items()}, by_crop
 
 
 def _record(files: Files, split: str, key: str, image_name: str, mask_names: list[str]) -> ImageRecord | Dropped:
@@ -111,8 +121,3 @@ def _record(files: Files, split: str, key: str, image_name: str, mask_names: lis
     patient, _, crop = key.partition("/")
     number = crop.rpartition("_")[2]
     return ImageRecord(image, masks, image_id=key, group_id=f"{patient}/{number}", patient_id=patient, split=split)
-
-
-def _add(found: dict[Key, str], key: Key, name: str, source: str) -> None:
-    if found.setdefault(key, name) != name:
-        raise UserError(f"{found[key]} and {name} in {source} have the same id; remove one of them.")

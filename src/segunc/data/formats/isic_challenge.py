@@ -4,9 +4,9 @@
     2017  ISIC-2017_Training_Data/<id>.jpg            ISIC-2017_Training_Part1_GroundTruth/<id>_segmentation.png
     2018  ISIC2018_Task1-2_Training_Input/<id>.jpg    ISIC2018_Task1_Training_GroundTruth/<id>_segmentation.png
 
-Superpixels, attributes and csv files beside the images are ignored. Outlines by further annotators may lie beside the
-first one as `<id>_segmentation_2.png`, `<id>_segmentation_3.png` and so on. The challenge names no patients, so each
-image counts as its own.
+Superpixels, attributes and documents beside the images are ignored; any other file is refused. Outlines by further
+annotators may lie beside the first one as `<id>_segmentation_2.png`, `<id>_segmentation_3.png` and so on. The challenge
+names no patients, so each image counts as its own.
 
 With the validation and test parts of 2017 or 2018, the published split is used; 2016 has no validation part.
 
@@ -14,20 +14,20 @@ Gutman et al. 2016, arXiv:1605.01397; Codella et al. 2017, arXiv:1710.05006; Cod
 """
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TypeVar
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
 
 from segunc.data import decode
 from segunc.data.archive import Files, open_files
+from segunc.data.roles import one_each, refuse_others
 from segunc.data.store import ImageRecord
 from segunc.runtime.errors import UserError
 
-Key = TypeVar("Key", int, str)
-
 IMAGE = re.compile(r"(?:.*/)?(?P<id>[^/]+)\.(?:jpe?g|png)", re.IGNORECASE)
 MASK = re.compile(r"(?:.*/)?(?P<id>[^/]+?)_segmentation(?:_(?P<annotator>[1-9]\d?))?\.png", re.IGNORECASE)
-NOT_AN_IMAGE = re.compile(r"_(segmentation(_\d+)?|superpixels|attribute_\w+)\.", re.IGNORECASE)
+EXTRA = re.compile(r".*_(superpixels|attribute_\w+)\.png", re.IGNORECASE)
+"""Pictures of other tasks of the challenge."""
 
 
 def read(
@@ -61,7 +61,7 @@ def read(
 def _part(images: Path, masks: Path, split: str | None) -> Iterator[ImageRecord]:
     with open_files(images) as pictures, open_files(masks) as outlines:
         image_names = _images(pictures, images)
-        mask_names = _masks(outlines, masks)
+        mask_names = _masks(outlines, masks, pictures.names)
         for key, by_annotator in mask_names.items():
             if key not in image_names:
                 name = next(iter(by_annotator.values()))
@@ -83,27 +83,29 @@ def _part(images: Path, masks: Path, split: str | None) -> Iterator[ImageRecord]
 
 def _images(files: Files, source: Path) -> dict[str, str]:
     """Names of the images by image id."""
-    found: dict[str, str] = {}
+    claims: dict[str, list[str]] = defaultdict(list)
+    others = {name for name in files.names if MASK.fullmatch(name) or EXTRA.fullmatch(name)}
     for name in files.names:
-        match = IMAGE.fullmatch(name)
-        if match and not NOT_AN_IMAGE.search(name):
-            _add(found, match["id"], name, source)
-    if not found:
+        if name not in others and (match := IMAGE.fullmatch(name)):
+            claims[match["id"]].append(name)
+    if not claims:
         raise UserError(f"{source} has no <id>.jpg; give the folder or zip that has the images.")
-    return found
+    refuse_others(files, others.union(*claims.values()), "<id>.jpg or <id>.png", source)
+    return one_each(files, claims, source)
 
 
-def _masks(files: Files, source: Path) -> dict[str, dict[int, str]]:
-    """Names of the masks by image id and annotator slot, from 0."""
-    found: dict[str, dict[int, str]] = {}
+def _masks(files: Files, source: Path, image_names: Collection[str]) -> dict[str, dict[int, str]]:
+    """Names of the masks by image id and annotator slot, from 0; the images may lie beside them."""
+    claims: dict[tuple[str, int], list[str]] = defaultdict(list)
+    images = {PurePosixPath(name).name for name in image_names}
+    others = {name for name in files.names if EXTRA.fullmatch(name) or PurePosixPath(name).name in images}
     for name in files.names:
         if match := MASK.fullmatch(name):
-            _add(found.setdefault(match["id"], {}), int(match["annotator"] or 1) - 1, name, source)
-    if not found:
+            claims[match["id"], int(match["annotator"] or 1) - 1].append(name)
+    if not claims:
         raise UserError(f"{source} has no <id>_segmentation.png; give the folder or zip that has the masks.")
+    refuse_others(files, others.union(*claims.values()), "<id>_segmentation.png", source)
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    for (key, slot), name in one_each(files, claims, source).items():
+        found[key][slot] = name
     return found
-
-
-def _add(found: dict[Key, str], key: Key, name: str, source: Path) -> None:
-    if found.setdefault(key, name) != name:
-        raise UserError(f"{found[key]} and {name} in {source} have the same id; remove one of them.")

@@ -27,6 +27,7 @@ from pathlib import Path, PurePosixPath
 from segunc.data import decode
 from segunc.data.archive import Files, natural, open_files
 from segunc.data.csv_table import read_table
+from segunc.data.roles import one_each, others, refuse_others
 from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
@@ -49,12 +50,12 @@ def read(
 ) -> Iterator[ImageRecord | Dropped]:
     """RGB images in natural order of their ids.
 
-    Images without a row and rows without an image are left out and counted.
+    Images without a row, rows without an image and masks without a row are left out and counted.
     Raises UserError if files are missing, damaged or contradict each other.
     """
     with open_files(images) as pictures, open_files(masks) as outlines:
         image_names = _images(pictures, images)
-        mask_names = _opinions(annotations, outlines, masks)
+        mask_names, used = _opinions(annotations, outlines, masks)
         if not set(image_names) & set(mask_names):
             raise UserError(
                 f"{annotations} lists none of the images in {images}; give a csv and images that belong together."
@@ -78,31 +79,38 @@ def read(
                 patient, lesion = about.get(key, (key, key))
                 every = list(found.values()) if compact else [found.get(slot) for slot in slots]
                 yield ImageRecord(image, every, image_id=key, group_id=lesion, patient_id=patient)
+        beside = {PurePosixPath(name).name for name in pictures.names}
+        for name in others(outlines, used):
+            if PurePosixPath(name).name not in beside:
+                yield Dropped(name, "mask that the csv does not list")
 
 
 def _images(files: Files, source: Path) -> dict[str, str]:
     """Names of the images by image id."""
-    found: dict[str, str] = {}
+    claims: dict[str, list[str]] = defaultdict(list)
     for name in files.names:
-        if (match := IMAGE.fullmatch(name)) and found.setdefault(match["id"], name) != name:
-            raise UserError(f"{found[match['id']]} and {name} in {source} have the same id; remove one of them.")
-    if not found:
+        if match := IMAGE.fullmatch(name):
+            claims[match["id"]].append(name)
+    if not claims:
         raise UserError(f"{source} has no <image id>.jpg; give the folder or archive that has the images.")
-    return found
+    refuse_others(files, set().union(*claims.values()), "<image id>.jpg or <image id>.png", source)
+    return one_each(files, claims, source)
 
 
-def _opinions(annotations: Path, files: Files, source: Path) -> dict[str, dict[Opinion, str]]:
-    """Names of the masks by image id and opinion."""
+def _opinions(annotations: Path, files: Files, source: Path) -> tuple[dict[str, dict[Opinion, str]], set[str]]:
+    """Names of the masks by image id and opinion, and those of all that the csv lists, consensus masks too."""
     places: dict[str, list[str]] = defaultdict(list)
     for name in files.names:
         places[PurePosixPath(name).name].append(name)
     found: dict[str, dict[Opinion, str]] = defaultdict(dict)
     seen: dict[str, int] = {}
+    used: set[str] = set()
     columns = {"image": IMAGE_ID, "annotator": ("annotator",), "mask": ("mask_path", "seg_filename")}
     for line, row in read_table(annotations, columns):
+        fits = [name for name in places[PurePosixPath(row["mask"]).name] if f"/{name}".endswith(f"/{row['mask']}")]
+        used.update(fits)
         if row["annotator"] in CONSENSUS:
             continue
-        fits = [name for name in places[PurePosixPath(row["mask"]).name] if f"/{name}".endswith(f"/{row['mask']}")]
         if len(fits) != 1:
             problem = "is not there" if not fits else "is there several times"
             raise UserError(
@@ -113,7 +121,7 @@ def _opinions(annotations: Path, files: Files, source: Path) -> dict[str, dict[O
             raise UserError(f"lines {before} and {line} of {annotations} name the same mask; remove one of them.")
         opinions = found[row["image"]]
         opinions[row["annotator"], sum(annotator == row["annotator"] for annotator, _ in opinions)] = fits[0]
-    return found
+    return found, used
 
 
 def _slots(all_opinions: Iterator[dict[Opinion, str]]) -> list[Opinion]:

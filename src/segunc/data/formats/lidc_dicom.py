@@ -6,8 +6,9 @@ longer exist). Chest x-rays, their XML (`IdriReadMessage`) and other modalities 
 
 Each slice that a radiologist outlined becomes one image: a square around the nodule's centre, which is the middle of
 the box of all its outlines, rounded down to a pixel. Every radiologist who read the scan has a mask, an empty one where
-they outlined nothing. Its number is that of the reading session and does not identify a person. Slices are cut in their
-own plane, so a tilted gantry or missing slices in between do not matter.
+they outlined nothing. Its number is that of the reading session and does not identify a person; of more than four
+sessions, the first four count. Slices are cut in their own plane, so a tilted gantry or missing slices in between do
+not matter.
 
 Ids are `<PatientID>/nodule-<n>/slice-<k>`: the nodules of a patient are counted from 0 by series instance UID and then
 by the first z, row and column of their boxes, the slices of a nodule from 0 by z.
@@ -16,7 +17,8 @@ Armato et al. 2011, "The Lung Image Database Consortium (LIDC) and Image Databas
 """
 
 import math
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import chain
@@ -29,10 +31,11 @@ from pydantic import PositiveFloat, PositiveInt
 
 from segunc.catalogue.option_types import Intensity
 from segunc.data import dicom, lidc_xml
-from segunc.data.archive import Files, natural, open_files
+from segunc.data.archive import Files, listed, natural, open_files
 from segunc.data.dicom import Image, Series
 from segunc.data.intensity import to_bytes
-from segunc.data.lidc_xml import Markup, Outline, Reading
+from segunc.data.lidc_xml import SESSIONS, Markup, Outline, Reading
+from segunc.data.roles import refuse_others
 from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
@@ -48,13 +51,19 @@ def read(
     """Grey images in natural order of patient, then by nodule and slice.
 
     What an incomplete download lacks is dropped and counted: outlined slices that are not there, and each CT series
-    without XML as one entry. Slices with no outlined pixel in the square are dropped too. Beyond the edge of a slice,
-    pixels have its smallest value.
+    without XML as one entry. Slices with no outlined pixel in the square are dropped too, and those with nothing but
+    padding in it. Beyond the edge of a slice and where it has padding, pixels have its smallest measured value;
+    `minmax` takes the extremes of measured pixels.
+
+    Remarks say where another nodule lies in the square, which is background there, and where sessions were left out.
 
     Raises UserError if a file is damaged, if files contradict each other, or if there is no XML or no CT at all.
     """
     with open_files(scans) as files, open_files(xml) if xml else nullcontext(files) as texts:
         markups = _markups(texts, xml or scans)
+        for some, source in {id(files): (files, scans), id(texts): (texts, xml or scans)}.values():
+            used = {name for name in some.names if XML.search(name) or dicom.CANDIDATE.search(name)}
+            refuse_others(some, used, "*.dcm and *.xml", source)
         found = dicom.ct_series(files)
         if not found:
             raise UserError(f"{scans} has no CT series in DICOM; give the folder or archive that contains them.")
@@ -76,7 +85,14 @@ def read(
                 image = dicom.image(files.read(drawing.file), drawing.file)
                 shape = (image.hounsfield.shape[0], image.hounsfield.shape[1])
                 masks = [lidc_xml.mask(outlines, shape, markup.name) for outlines in drawing.outlines]
-                yield _square(drawing, image, masks, spacing_mm, crop, intensity)
+                others = [lidc_xml.mask(outlines, shape, markup.name) for outlines in _others(drawing, drawings)]
+                remarks = [SURPLUS] if markup.surplus else []
+                yield _square(drawing, image, masks, others, remarks, spacing_mm, crop, intensity)
+
+
+XML = re.compile(r"\.xml$", re.IGNORECASE)
+SURPLUS = f"of more than {SESSIONS} reading sessions, only the first {SESSIONS} count"
+NEIGHBOUR = "another nodule in the square is not marked"
 
 
 class Drawing(NamedTuple):
@@ -95,19 +111,17 @@ class Drawing(NamedTuple):
 
 def _markups(files: Files, source: Path) -> dict[str, Markup]:
     """The radiologists' XML by series instance UID."""
-    found: dict[str, Markup] = {}
-    for name in files.names:
-        if not name.lower().endswith(".xml"):
-            continue
-        data = files.read(name)
-        if (markup := lidc_xml.parse(data, name)) is None:
-            continue
-        known = found.setdefault(markup.series_uid, markup)
-        if known is not markup and files.read(known.name) != data:
-            raise UserError(f"{known.name} and {name} belong to one series, but differ; remove the outdated one.")
+    found: dict[str, list[Markup]] = defaultdict(list)
+    for name in filter(XML.search, files.names):
+        if (markup := lidc_xml.parse(files.read(name), name)) is not None:
+            found[markup.series_uid].append(markup)
     if not found:
         raise UserError(f"{source} has no XML of radiologists (LidcReadMessage); put it there, in any folder.")
-    return found
+    differing = [same for same in found.values() if not all(lidc_xml.same(same[0], other) for other in same)]
+    if differing:
+        groups = listed([listed([markup.name for markup in same], " and ") for same in differing])
+        raise UserError(f"{groups} belong to one series, but differ; remove the outdated ones.")
+    return {uid: markups[0] for uid, markups in found.items()}
 
 
 def _drawings(markup: Markup, series: Series, first: int) -> list[Drawing]:
@@ -127,6 +141,16 @@ def _drawings(markup: Markup, series: Series, first: int) -> list[Drawing]:
     return drawings
 
 
+def _others(drawing: Drawing, drawings: list[Drawing]) -> list[list[Outline]]:
+    """What is outlined of other nodules on the same slice, per nodule and reading session."""
+    return [
+        outlines
+        for other in drawings
+        if other.file == drawing.file and other.group_id != drawing.group_id
+        for outlines in other.outlines
+    ]
+
+
 def _placed(reading: Reading, series: Series) -> Reading:
     """The reading with UID and z of existing slices, because some UIDs in the XML are wrong and its z is rounded."""
     placed = []
@@ -143,11 +167,13 @@ def _square(
     drawing: Drawing,
     image: Image,
     masks: list[NDArray[np.uint8]],
+    others: list[NDArray[np.uint8]],
+    remarks: list[str],
     spacing_mm: float | None,
     size: int,
     intensity: Intensity,
 ) -> ImageRecord | Dropped:
-    """The square around the nodule's centre."""
+    """The square around the nodule's centre; `others` are masks of other nodules."""
     steps = [1.0 if spacing_mm is None else spacing_mm / native for native in image.spacing]
     rows, columns = (
         _weights(length, centre, step, size)
@@ -156,12 +182,29 @@ def _square(
     inside = np.outer(rows.any(1), columns.any(1))
     used = np.ix_(rows.any(0), columns.any(0))  # only the pixels that matter; the slice has many more
     rows, columns = rows[:, rows.any(0)], columns[:, columns.any(0)]
-    marked = [(rows @ mask[used].astype(np.float64) @ columns.T >= 0.5).astype(np.uint8) for mask in masks]
+
+    def fit(pixels: NDArray) -> NDArray[np.float64]:
+        return rows @ pixels[used].astype(np.float64) @ columns.T
+
+    marked = [(fit(mask) >= 0.5).astype(np.uint8) for mask in masks]
     if not any(mask.any() for mask in marked):
         return Dropped(drawing.image_id, "no pixel of the square is outlined")
-    hounsfield = np.where(inside, rows @ image.hounsfield[used] @ columns.T, image.hounsfield.min())
-    grey = to_bytes(hounsfield, intensity)[None]
-    return ImageRecord(grey, marked, drawing.image_id, drawing.group_id, drawing.patient_id)
+    measured = inside & (fit(~image.measured) == 0)
+    if not measured.any():
+        return Dropped(drawing.image_id, "no pixel of the square is measured")
+    hounsfield = np.where(inside, fit(image.hounsfield), image.hounsfield.min())
+    if intensity == "minmax":
+        intensity = hounsfield[measured].min(), hounsfield[measured].max()
+    if any(((fit(other) >= 0.5) & ~np.any(marked, axis=0)).any() for other in others):
+        remarks = [*remarks, NEIGHBOUR]
+    return ImageRecord(
+        to_bytes(hounsfield, intensity)[None],
+        marked,
+        drawing.image_id,
+        drawing.group_id,
+        drawing.patient_id,
+        remarks=remarks,
+    )
 
 
 def _weights(length: int, centre: int, step: float, size: int) -> NDArray[np.float64]:

@@ -8,17 +8,21 @@ Armato et al. 2011, "The Lung Image Database Consortium (LIDC) and Image Databas
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from segunc.data import decode
 from segunc.data.archive import Files, open_files
+from segunc.data.roles import one_each, refuse_others
 from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
 PATH = re.compile(
-    r"(?:.*/)?(?P<patient>[^/]+)/(?P<nodule>nodule-\d+)/(?:images|mask-(?P<annotator>\d{1,2}))/(?P<slice>slice-\d+)\.png"
+    r"(?:.*/)?(?P<patient>[^/]+)/(?P<nodule>nodule-\d+)/(?:images|mask-(?P<annotator>\d{1,2}))/(?P<slice>slice-\d+)"
+    r"(?i:\.png)"
 )
+LAYOUT = "<patient>/nodule-<n>/images/slice-<k>.png and mask-<a>/slice-<k>.png"
 
 
 def read(
@@ -27,7 +31,7 @@ def read(
 ) -> Iterator[ImageRecord | Dropped]:
     """Grey slices in natural order of patient, nodule and slice; those without foreground are dropped.
 
-    Raises UserError if files are missing, damaged or contradict each other.
+    Raises UserError if files are missing, damaged, have other names or contradict each other.
     """
     with open_files(slices) as files:
         images, masks = _index(files, slices)
@@ -49,23 +53,24 @@ def read(
 
 def _index(files: Files, source: Path) -> tuple[dict[str, str], dict[tuple[int, str], str]]:
     """Names of the images by image id, and of the masks by annotator and image id."""
-    images: dict[str, str] = {}
-    masks: dict[tuple[int, str], str] = {}
+    images: dict[str, list[str]] = defaultdict(list)
+    masks: dict[tuple[int, str], list[str]] = defaultdict(list)
+    used = set()
     for name in files.names:
         if not (match := PATH.fullmatch(name)):
             continue
+        used.add(name)
         key = f"{match['patient']}/{match['nodule']}/{match['slice']}"
         if match["annotator"] is None:
-            known = images.setdefault(key, name)
+            images[key].append(name)
         else:
-            known = masks.setdefault((int(match["annotator"]), key), name)
-        if known != name:
-            raise UserError(f"{known} and {name} in {source} have the same id; remove one of them.")
+            masks[int(match["annotator"]), key].append(name)
     if not images:
         raise UserError(
             f"{source} has no <patient>/nodule-<n>/images/slice-<k>.png; give the folder or zip that contains them."
         )
-    return images, masks
+    refuse_others(files, used, LAYOUT, source)
+    return one_each(files, images, source), one_each(files, masks, source)
 
 
 def _record(files: Files, key: str, image_name: str, mask_names: list[str]) -> ImageRecord | Dropped:

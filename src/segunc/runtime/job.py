@@ -1,0 +1,134 @@
+"""One job of the workflow: it checks what it reads, restores results that are kept, and records what it wrote.
+
+A rule describes its job as JSON (`Task`). The program is imported only if the results have to be computed.
+"""
+
+import platform
+import re
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from segunc.runtime import digests, kept, records
+from segunc.runtime.code_digest import code_of, code_param
+from segunc.runtime.errors import UserError
+from segunc.runtime.records import Input, Record
+
+
+class Source(NamedTuple):
+    """A file that another job wrote."""
+
+    path: str
+    label: str
+    """Its name among the outputs of that job."""
+    record: str
+    """Record of that job."""
+
+
+class Task(NamedTuple):
+    """What a rule says about a job."""
+
+    record: str
+    """File to write."""
+    spec: Any
+    """The settings that the results depend on (`segunc.config.specs`)."""
+    code: str
+    """Entry modules and a digest of their sources (`code_param`)."""
+    cell: str
+    """Ids that stand in the results; empty if none do."""
+    inputs: list[Source]
+    outputs: dict[str, str]
+    """Paths by label."""
+    keep: str
+    """Folder of kept results."""
+    anew: bool
+    """Whether the user forced the job, so that nothing is restored."""
+
+
+class Started(NamedTuple):
+    """A job whose inputs are checked."""
+
+    task: Task
+    code: dict[str, str]
+    """Digest by module, as the sources were when the job started: newer than in the task if they were edited since."""
+    identity: str
+    key: str
+    inputs: dict[str, Input]
+
+
+def start(task: Task) -> Started:
+    """Checks the inputs of a job. Raises UserError if one has no record or is damaged; then its record is removed."""
+    inputs = {source.path: _checked(source) for source in task.inputs}
+    code = code_param(*task.code.split()[:-1])
+    facts = task.spec, code, task.cell
+    labels = [(source.label, inputs[source.path]) for source in task.inputs]
+    identity = records.identity(*facts, ((label, read["identity"]) for label, read in labels))
+    key = records.key(*facts, ((label, read["sha256"]) for label, read in labels))
+    return Started(task, code_of(code), identity, key, inputs)
+
+
+def _checked(source: Source) -> Input:
+    record = records.read(source.record)
+    expected = record.outputs.get(source.label) if record else None
+    if record is None or expected is None:
+        raise UserError(f"{source.path} has no record of what it was made from; run the same command again.")
+    try:
+        damage = digests.difference(Path(source.path), expected)
+    except OSError as error:
+        raise UserError(f"{source.path} cannot be read ({error.strerror}); run the same command again.") from None
+    if damage:
+        # Without its record, the next run makes it anew.
+        Path(source.record).unlink(missing_ok=True)
+        raise UserError(f"{source.path} is damaged ({damage}); run the same command again, which makes it anew.")
+    return {"identity": record.identity, "sha256": expected["sha256"]}
+
+
+def restore(job: Started) -> bool:
+    """Puts kept results of the same settings, code and input bytes in place; returns whether there are any."""
+    files = {label: Path(path) for label, path in job.task.outputs.items()}
+    record = None if job.task.anew else kept.restore(Path(job.task.keep), job.key, files)
+    if record is None:
+        return False
+    made = {"identity": job.identity, "code": job.code, "inputs": job.inputs, "accepted": [], "restored": _now()}
+    records.write(Path(job.task.record), record._replace(**made))
+    _remove_partial_files(job.task)
+    return True
+
+
+def finish(job: Started) -> None:
+    """Records what was written, and keeps it. Raises UserError if an input changed while the job ran."""
+    for source in job.task.inputs:
+        if digests.sha256(Path(source.path)) != job.inputs[source.path]["sha256"]:
+            raise UserError(f"{source.path} changed while this job was reading it; run the same command again.")
+    files = {label: Path(path) for label, path in job.task.outputs.items()}
+    loaded = [name for name in records.LIBRARIES if name in sys.modules]
+    versions = {name: version("pillow" if name == "PIL" else name) for name in loaded}
+    record = Record(
+        job.task.spec,
+        job.code,
+        {"python": platform.python_version(), **versions},
+        _now(),
+        accepted=[],
+        identity=job.identity,
+        key=job.key,
+        inputs=job.inputs,
+        outputs={label: digests.content(path) for label, path in files.items()},
+    )
+    kept.remember(Path(job.task.keep), record, files)
+    records.write(Path(job.task.record), record)
+    _remove_partial_files(job.task)
+
+
+def _remove_partial_files(task: Task) -> None:
+    """Removes what killed runs of the job left (`write_atomically`)."""
+    for path in map(Path, [*task.outputs.values(), task.record]):
+        left = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.partial{re.escape(path.suffix)}")
+        for other in path.parent.iterdir():
+            if left.fullmatch(other.name):
+                other.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,149 @@
+"""Do the sources fit together? What a job would fail on when it starts is found before any job starts.
+
+Snakemake removes the outputs of a job before it starts. Half a refactoring would remove every result and then fail. So
+imports, entry functions and the options that rules pass are resolved in the syntax trees first, without importing.
+"""
+
+import ast
+import builtins
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
+
+from segunc.runtime.code_digest import import_statements, source_of, tree
+from segunc.runtime.errors import UserError
+
+STARTER = "segunc.runtime.start"
+"""The module that every rule runs; it starts the program of the stage."""
+
+
+@cache
+def check_imports(module: str) -> None:
+    """Raises UserError if the module, or one that it imports within segunc, imports what does not exist."""
+    if source_of(module) is None:
+        raise UserError(f"a rule runs {module}, which does not exist; finish or undo the edit.")
+    seen: set[str] = set()
+    waiting = [module, STARTER]
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        optional = set(map(id, _optional_imports(module)))
+        for node, origin, names in import_statements(module):
+            if origin.split(".")[0] != "segunc":
+                if id(node) not in optional and not _is_installed(origin.split(".")[0]):
+                    raise _broken(module, node, f"imports {origin}, which is not installed; install it")
+                continue
+            if source_of(origin) is None:
+                raise _broken(module, node, f"imports {origin}, which does not exist; finish or undo the edit")
+            waiting.append(origin)
+            for name in names:
+                if source_of(f"{origin}.{name}"):
+                    waiting.append(f"{origin}.{name}")
+                elif name != "*" and name not in _names_in(origin):
+                    problem = f"imports {name} from {origin}, which does not define it; finish or undo the edit"
+                    raise _broken(module, node, problem)
+        _check_attributes(module)
+
+
+def check_command(rule: str, words: Sequence[str]) -> None:
+    """Raises UserError if the program of a rule has no `main`, or has other options than those on its command line.
+
+    words: the command line from the name of the program's module on.
+    """
+    module, *rest = words
+    path = source_of(module)
+    if path is None:
+        raise UserError(f"the rule {rule} runs {module}, which does not exist; finish or undo the edit.")
+    if "main" not in _names_in(module):
+        raise UserError(f"{path} has no function main(), which the rule {rule} runs; define it.")
+    module, main = _main_of(module)
+    passed = {word.removeprefix("--") for word in rest if word.startswith("--")}
+    options = {argument.arg for argument in main.args.kwonlyargs}
+    if unknown := sorted(passed - options):
+        raise _broken(module, main, f"main() has no argument {unknown[0]}, which the rule {rule} passes; add it to one")
+    for argument, default in zip(main.args.kwonlyargs, main.args.kw_defaults, strict=True):
+        if default is None and argument.arg not in passed and not _may_be_empty(argument):
+            problem = f"main() needs the argument {argument.arg}, which the rule {rule} does not pass; add it there"
+            raise _broken(module, argument, problem)
+
+
+def _main_of(module: str) -> tuple[str, ast.FunctionDef]:
+    """The function `main` of a program and its module.
+
+    A figure may get it from a function of a module that it imports (`segunc.figures.distributions.program`).
+    """
+    imported = [(origin, names) for _, origin, names in import_statements(module) if origin.startswith("segunc.")]
+    others = [origin for origin, _ in imported] + [f"{origin}.{name}" for origin, names in imported for name in names]
+    for other in filter(source_of, [module, *others]):
+        for node in ast.walk(_tree_of(other)):
+            if isinstance(node, ast.FunctionDef) and node.name == "main":
+                return other, node
+    raise UserError(f"{source_of(module)} has no function main() whose arguments can be read; define it.")
+
+
+def _may_be_empty(argument: ast.arg) -> bool:
+    return argument.annotation is not None and ast.unparse(argument.annotation).startswith(("dict", "list"))
+
+
+def _broken(module: str, node: ast.AST, problem: str) -> UserError:
+    return UserError(f"{source_of(module)}, line {node.lineno} {problem}.")  # type: ignore[attr-defined]
+
+
+@cache
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # A module without a spec, such as __main__.
+        return True
+
+
+def _optional_imports(module: str) -> Iterator[ast.AST]:
+    """Imports whose failure is handled."""
+    for node in ast.walk(_tree_of(module)):
+        if isinstance(node, ast.Try) and node.handlers:
+            for statement in node.body:
+                yield from ast.walk(statement)
+
+
+@cache
+def _names_in(module: str) -> frozenset[str]:
+    """Names that a module defines outside functions and classes."""
+    names = {"__name__", "__file__", "__doc__", "__path__", *dir(builtins.object)}
+    waiting: list[ast.AST] = [*_tree_of(module).body]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names.add(node.name)
+                continue
+            case ast.Import() | ast.ImportFrom():
+                names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            case ast.Name(ctx=ast.Store()):
+                names.add(node.id)
+        waiting += ast.iter_child_nodes(node)
+    return frozenset(names)
+
+
+def _check_attributes(module: str) -> None:
+    """Raises UserError for `name.attribute` if `name` is an imported module of segunc without that attribute."""
+    modules: dict[str, str] = {}
+    for node, origin, names in import_statements(module):
+        for alias in node.names if names else []:
+            if source_of(f"{origin}.{alias.name}") and origin.split(".")[0] == "segunc":
+                modules[alias.asname or alias.name] = f"{origin}.{alias.name}"
+    stored = {n.id for n in ast.walk(_tree_of(module)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    stored |= {n.arg for n in ast.walk(_tree_of(module)) if isinstance(n, ast.arg)}
+    for node in ast.walk(_tree_of(module)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in stored:
+            origin = modules.get(node.value.id, "")
+            if origin and node.attr not in _names_in(origin) and not source_of(f"{origin}.{node.attr}"):
+                problem = f"uses {node.attr} of {origin}, which does not define it; finish or undo the edit"
+                raise _broken(module, node, problem)
+
+
+def _tree_of(module: str) -> ast.Module:
+    path = source_of(module)
+    assert path is not None
+    return tree(path)
