@@ -1,11 +1,10 @@
 """How long `snakemake --dry-run` takes on grids of thousands of jobs, and how much memory.
 
-    python benchmarks/dry_run.py [--seeds 15 75] [--profile FILE] [--touch]
+    python benchmarks/dry_run.py [--seeds 15 75] [--profile FILE]
 
-Of each grid with nothing made, then with everything made (empty files and true records) and no `.snakemake`, and with
-`--touch` also with the `.snakemake` that `snakemake --touch` writes: half a second per job, so for small grids. As a
-yardstick, as many jobs of a bare workflow, with neither params nor resources. Nothing is computed; all files are in a
-temporary folder.
+Of each grid with nothing made, then twice with everything made (empty files and true records): the first time, all
+files are read. As a yardstick, as many jobs of a bare workflow, with neither params nor resources. Nothing is computed;
+all files are in a temporary folder.
 """
 
 import argparse
@@ -22,8 +21,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from segunc.runtime import records  # noqa: E402
-from segunc.runtime.code_digest import code_of  # noqa: E402
+from segunc.runtime import digests, records  # noqa: E402
+from segunc.runtime.records import Record  # noqa: E402
 
 ROUNDS = 10
 """With these, a seed has 464 jobs: 26 of the main grid and 438 of active learning."""
@@ -42,8 +41,8 @@ rule step:
 
 MAKE = """
 import json, sys
-from segunc.workflow.snakemake_internals import pending_jobs
-json.dump([[job.outputs, str(job.record), job.spec, job.code] for job in pending_jobs(sys.argv[1:])], sys.stdout)
+from segunc.workflow.snakemake_internals import planned_jobs
+json.dump([[*job.facts, job.identity] for job in planned_jobs(sys.argv[1:])[0]], sys.stdout)
 """
 
 
@@ -78,17 +77,18 @@ def make_everything(arguments: list[str]) -> None:
     command = [sys.executable, "-c", MAKE, *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
     folder = Path(arguments[arguments.index("--directory") + 1])
-    for outputs, record, spec, code in json.loads(done.stdout):
-        for path in outputs:
+    for spec, _, _, inputs, outputs, record, identity in json.loads(done.stdout):
+        contents = {}
+        for label, path in outputs.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).touch()
-        records.write(Path(record), json.loads(spec), code_of(code))
-    # No result is newer than another: the jobs come in no order.
-    for path in (folder / "results").rglob("*"):
-        os.utime(path, (0, 0))
+            contents[label] = digests.content(folder / path)
+        read = {path: {"identity": of_input, "sha256": "0" * 64} for path, _, of_input in inputs}
+        made = Record(json.loads(spec), {}, {}, "", [], identity, "0" * 32, read, contents)
+        records.write(folder / record, made)
 
 
-def measure_grid(seeds: int, profile: Path | None, touch: bool) -> None:
+def measure_grid(seeds: int, profile: Path | None) -> None:
     """All measurements of both phantoms, four models, two strategies and so many seeds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -105,11 +105,11 @@ def measure_grid(seeds: int, profile: Path | None, touch: bool) -> None:
         measure("a bare workflow", snakemake("--dry-run", "--snakefile", str(folder / "bare.smk"), "--directory", name))
         measure("segunc plan", [sys.executable, "-m", "segunc.commands.main", "plan", *arguments])
         make_everything(arguments)
-        measure("everything made, no .snakemake", command)
+        measure("everything made, first time", command)
+        said = measure("everything made", command)
+        if "Nothing to be done" not in said:
+            sys.exit(f"jobs would run although everything is made:\n{said}")
         measure("segunc plan", [sys.executable, "-m", "segunc.commands.main", "plan", *arguments])
-        if touch:
-            measure("(snakemake --touch)", snakemake("--touch", "--cores", "2", *arguments, "--forceall"))
-            measure("everything made, with .snakemake", command)
         if profile is not None:
             measure("profiled", [sys.executable, "-m", "cProfile", "-o", str(profile), *command[1:]])
 
@@ -118,10 +118,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[15, 75], help="464 jobs each")
     parser.add_argument("--profile", type=Path, help="file for cProfile's statistics, of the last dry run")
-    parser.add_argument("--touch", action="store_true", help="also with .snakemake")
     args = parser.parse_args()
     for seeds in args.seeds:
-        measure_grid(seeds, args.profile, args.touch)
+        measure_grid(seeds, args.profile)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,13 @@ from scipy import stats
 from segunc import cells
 from segunc.active import tables as active_tables
 from segunc.active.tables import area, learning, penalty, summary
+from segunc.cells import Cell
 from segunc.evaluation.statistics import holm
 from segunc.metrics.registry import METRICS, ROUND_SCORES
 from segunc.stages import active_tabulate
 
 DATASETS, MODELS, STRATEGIES = ["lung", "skin"], ["unet", "nan"], ["random", "entropy", "bald"]
+ENTRY = ["dataset", "model", "strategy", "seed", "round"]
 NAMES = ["active_learning", "active_missing", "active_summary", "pairwise_penalty"]
 
 
@@ -27,10 +30,17 @@ def made(folder, seeds=3, rounds=3, value=None, strategies=STRATEGIES, models=MO
 
 
 def write_tables(monkeypatch, scores, grid, output, missing=()):
-    """Runs the stage; scores, grid: where `write_scores` wrote, and what it returned."""
+    """Runs the stage on what is not missing; scores, grid: where `write_scores` wrote, and what it returned."""
     spec = json.dumps({"confidence": 0.95, **grid, "missing": list(missing)})
+    lost = [score_file(scores, entry) for entry in missing]
+    files = [path for path in score_files(scores, **grid) if path not in lost]
     tables = [output / f"{name}.csv" for name in NAMES]
-    run(active_tabulate, monkeypatch, spec=spec, scores={"active_evaluate": pattern(scores)}, tables=tables)
+    run(active_tabulate, monkeypatch, spec=spec, scores=files, tables=tables)
+
+
+def score_file(folder, entry):
+    """Where `write_scores` wrote the scores of a round that may be missing."""
+    return Path(Cell(*(entry[name] for name in ENTRY)).fill(pattern(folder)))
 
 
 def one(frame, **values):
@@ -198,9 +208,6 @@ def test_stage_reports_one_seed(tmp_path, monkeypatch, capsys):
     assert first.endswith(",,,1,,,,,,")
 
 
-ENTRY = ["dataset", "model", "strategy", "seed", "round"]
-
-
 def with_holes(folder, monkeypatch, lost, seeds=3, rounds=3):
     """The stage's tables of two runs: one of all rounds, and one without those for which `lost` is true."""
     grid = write_scores(folder / "active", DATASETS, MODELS, STRATEGIES, seeds, rounds)
@@ -212,8 +219,7 @@ def with_holes(folder, monkeypatch, lost, seeds=3, rounds=3):
     ]
     write_tables(monkeypatch, folder / "active", grid, folder / "whole")
     for entry in missing:
-        names = [entry["dataset"], entry["model"], entry["strategy"], f"seed{entry['seed']}", f"round{entry['round']}"]
-        (folder / "active").joinpath(*names, "scores.csv").unlink()
+        score_file(folder / "active", entry).unlink()
     write_tables(monkeypatch, folder / "active", grid, folder / "holes", missing)
     paths = [{path.stem: path for path in (folder / name).iterdir()} for name in ("whole", "holes")]
     options = {"keep_default_na": False, "na_values": [""]}
@@ -314,11 +320,3 @@ def test_all_rounds_missing(tmp_path, monkeypatch, capsys):
     assert len(holes["active_missing"]) == len(missing) == 2 * 2 * 3 * (1 + 3 * 3)
     out = capsys.readouterr().out
     assert f"{len(missing)} rounds are missing" in out and "One seed" not in out
-
-
-def test_scores_of_an_earlier_run_are_not_read_if_they_are_listed_as_missing(tmp_path, monkeypatch):
-    grid = write_scores(tmp_path / "active", ["lung"], ["unet"], ["random"], 2, 2)
-    entry = {"dataset": "lung", "model": "unet", "strategy": "random", "seed": 1, "round": 2, "why": "stopped"}
-    write_tables(monkeypatch, tmp_path / "active", grid, tmp_path, [entry])
-    table = pd.read_csv(tmp_path / "active_learning.csv")
-    assert table[["seed", "round"]].values.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]

@@ -1,7 +1,9 @@
 import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -111,7 +113,7 @@ def test_a_file_with_a_published_digest(server, tmp_path):
     download(server.url, tmp_path / "deep" / "a.zip", SHA256)
     assert (tmp_path / "deep" / "a.zip").read_bytes() == CONTENT
     assert left(tmp_path / "deep") == ["a.zip"]
-    assert server.requests[0]["User-Agent"].startswith("segunc/")
+    assert server.requests[0]["User-Agent"] == "segunc"
     download(server.url, tmp_path / "deep" / "a.zip", SHA256)
     assert len(server.requests) == 1
 
@@ -350,6 +352,90 @@ def test_two_programs_do_not_write_the_same_part(server, tmp_path):
         download(server.url, tmp_path / "a.zip", SHA256)
     assert server.requests == []
     download(server.url, tmp_path / "a.zip", SHA256)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"",
+        b"no JSON",
+        b"\xff\xfe",
+        b"[]",
+        b"7",
+        b"null",
+        b"{}",
+        b'{"version": "\\"v1\\""}',
+        b'{"size": 300000}',
+        b'{"version": 1, "size": 300000}',
+        b'{"version": "a\\nHost: b", "size": 300000}',
+        b'{"version": "\\u2028", "size": 300000}',
+        b'{"version": "\\"v1\\"", "size": "300000"}',
+        b'{"version": "\\"v1\\"", "size": {}}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_damaged_record_of_the_part_starts_over(server, tmp_path, state):
+    (tmp_path / "a.zip.part").write_bytes(CONTENT[:1000])
+    (tmp_path / "a.zip.part.json").write_bytes(state)
+    server.answers = [sends()]
+    download(server.url, tmp_path / "a.zip", SHA256)
+    assert server.asked_for() == [None] and (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert left(tmp_path) == ["a.zip"]
+
+
+@pytest.mark.parametrize(
+    "record", [b"", b"\xff\xfe", b"short  a.zip\n", b"# only a comment\n", b"x" * 64 + b"  a.zip\n"]
+)
+def test_a_damaged_record_of_the_digest(server, tmp_path, record):
+    (tmp_path / "a.zip").write_bytes(CONTENT)
+    (tmp_path / "a.zip.sha256").write_bytes(record)
+    with pytest.raises(UserError, match=r"a.zip.sha256 does not contain exactly one SHA-256; remove it"):
+        download(server.url, tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("name", ["a.zip.part", "a.zip.part.json"])
+@pytest.mark.parametrize("put_there", [Path.symlink_to, Path.hardlink_to])
+def test_links_in_place_of_the_part_are_not_followed(server, tmp_path, name, put_there):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("precious")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    put_there(folder / name, mine)
+    server.answers = [sends(cut=100_000), sends()]
+    download(server.url, folder / "a.zip", SHA256)
+    assert mine.read_text() == "precious"
+    assert (folder / "a.zip").read_bytes() == CONTENT and not (folder / "a.zip").is_symlink()
+    assert left(folder) == ["a.zip"]
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.zip.part", "a.zip.part.json", "a.zip.sha256"])
+@pytest.mark.parametrize("put_there", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_file_is_refused_or_makes_way(server, tmp_path, name, put_there):
+    put_there(tmp_path / name)
+    server.answers = [sends()]
+    signal.alarm(20)
+    try:
+        download(server.url, tmp_path / "a.zip")
+    except UserError as error:
+        assert re.search(r"is not a regular file; remove it|cannot be written \(Is a directory\)", str(error))
+    else:
+        assert (tmp_path / "a.zip").read_bytes() == CONTENT and (tmp_path / "a.zip.sha256").is_file()
+    signal.alarm(0)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("length", [{}, {"Content-Length": "0"}])
+def test_an_empty_answer_is_no_file(server, tmp_path, length):
+    def empty(handler):
+        handler.send_response(200)
+        for header in {"ETag": '"v1"', **length}.items():
+            handler.send_header(*header)
+        handler.end_headers()
+
+    server.answers = [empty]
+    with pytest.raises(GoneError, match="the server returned an empty file"):
+        download(server.url, tmp_path / "a.zip")
+    assert left(tmp_path) == []
 
 
 def test_being_stopped_keeps_the_part(server, tmp_path, monkeypatch):

@@ -178,6 +178,133 @@ def test_mistakes_are_named_with_key_value_and_choice(raw: dict, key: str, value
     assert sentence in str(error.value)
 
 
+BLANK, CONTROL = "is blank; give it a name", "has a line break or another control character; write it in one line"
+
+
+@pytest.mark.parametrize("family", ["datasets", "models", "strategies"])
+@pytest.mark.parametrize(
+    ("label", "fault"),
+    [
+        ("", BLANK),
+        (" ", BLANK),
+        *((f"a{c}b", CONTROL) for c in "\n\r\t\0\x1b\x85\u2028"),
+        ("x" * 101, "at most 100 ch"),
+    ],
+)
+def test_labels_that_cannot_be_drawn(raw: dict, family: str, label: str, fault: str) -> None:
+    name = next(iter(raw[family]))
+    with pytest.raises(ConfigError, match=rf"^config key {family}.{name}.label is .*{fault}.*[.]$"):
+        load(changed(raw, f"{family}.{name}.label", label))
+
+
+@pytest.mark.parametrize("label", ["<b>$x_1^2$</b> {} \"'\\", "肺结节", "x" * 100, "é e\u0301 \u200d 😀", "true"])
+def test_any_other_label_is_accepted(raw: dict, label: str) -> None:
+    assert load(changed(raw, "models.unet.label", label)).models["unet"].label == label
+
+
+@pytest.mark.parametrize(
+    ("family", "a", "b"),
+    [
+        ("datasets", "phantom_lung", "phantom_skin"),
+        ("models", "unet", "prob_unet"),
+        ("strategies", "random", "entropy"),
+    ],
+)
+@pytest.mark.parametrize("label", ["Both", " Both", "Bo\ufb00th"])
+def test_two_of_a_figure_with_one_label_are_refused(raw: dict, family: str, a: str, b: str, label: str) -> None:
+    raw[family][a]["label"] = label.replace("\ufb00", "ff").strip()
+    with pytest.raises(
+        ConfigError, match=rf"^config key {family}.{b}.label is '{label}', the label of {a} too; change"
+    ):
+        load(changed(raw, f"{family}.{b}.label", label))
+    alone = changed(changed(raw, f"{family}.{b}.label", label), f"active.{family}", [a])
+    if family != "strategies":
+        alone["grid"][family] = [a]
+    assert load(alone)
+
+
+def test_a_dataset_and_a_model_with_one_id_are_refused(raw: dict) -> None:
+    raw["models"]["lidc"] = {"label": "A model", "method": "unet"}
+    with pytest.raises(ConfigError, match=r"^config keys datasets.lidc and models.lidc have the same id; rename one.$"):
+        load(raw)
+
+
+@pytest.mark.parametrize("family", ["datasets", "models", "strategies"])
+@pytest.mark.parametrize("key", [True, False, None, 12, 1.5, float("inf")])
+def test_a_key_that_yaml_reads_as_something_else(raw: dict, family: str, key: object) -> None:
+    raw[family][key] = next(iter(raw[family].values()))
+    with pytest.raises(ConfigError, match=rf"^config key {family} has the key {key}, which is not text; quote it.$"):
+        load(raw)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["draws", "training.steps", "training.learning_rate", "models.ensemble.options.members", "datasets.lidc.size"],
+)
+@pytest.mark.parametrize("value", [True, False])
+def test_a_boolean_is_no_number(raw: dict, key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"config key {key} is {value}"):
+        load(changed(raw, key, value))
+    with pytest.raises(
+        ConfigError, match=f"^config key grid.seeds.1 is {value}, but must not be a boolean; correct it.$"
+    ):
+        load(changed(raw, "grid.seeds", [5, value]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("grid.seeds", [2**32]),
+        ("active.seeds", [10**20]),
+        ("statistics.seed", 10**20),
+        ("datasets.lidc.split", {"seed": 10**20}),
+        ("datasets.lidc.size", 10**400),
+        ("draws", 16 * 10**400),
+        ("active.rounds", 1001),
+        ("active.add", 10**400),
+        ("training.batch_size", 10**400),
+        ("backbone.filters", [8, 10**400]),
+        ("statistics.resamples", 10**9),
+    ],
+)
+def test_huge_numbers_are_refused(raw: dict, key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^config key {key}.* is 1?.*: input should be less than "):
+        load(changed(raw, key, value))
+
+
+@pytest.mark.parametrize("name", ["x" * 65, "x" * 20, "b" + "ab" * 20, "q_" + "abc" * 20])
+@pytest.mark.parametrize("family", ["datasets", "models", "strategies"])
+def test_ids_that_snakemake_refuses(raw: dict, family: str, name: str) -> None:
+    raw[family][name] = next(iter(raw[family].values()))
+    with pytest.raises(
+        ConfigError, match=rf"^config key {family}.{name} is '{name}': (it ends in|string should have at)"
+    ):
+        load(raw)
+
+
+@pytest.mark.parametrize("levels", [2, 4])
+@pytest.mark.parametrize(
+    "where", ["training", "datasets.phantom_lung.training", "models.unet.training", "active.training"]
+)
+def test_batch_norm_needs_more_than_one_value(raw: dict, where: str, levels: int) -> None:
+    raw["backbone"]["filters"] = [4] * levels
+    if where != "training":
+        owner = raw
+        for part in where.split(".")[:-1]:
+            owner = owner[part]
+        owner.setdefault("training", {})
+    raw = changed(raw, f"{where}.batch_size", 1)
+    for size in (2 ** (levels - 1), 2**levels - 1):
+        tiny = changed(raw, "datasets.phantom_lung.size", size)
+        with pytest.raises(
+            ConfigError, match=r"^config key backbone.normalisation is 'batch', .* unet on phantom_lung has"
+        ):
+            load(tiny)
+        assert load(changed(tiny, "backbone.normalisation", "none"))
+        assert load(changed(tiny, f"{where}.batch_size", 2))
+    assert load(changed(raw, "datasets.phantom_lung.size", 2**levels))
+
+
 def test_every_mistake_is_named_at_once(raw: dict) -> None:
     with pytest.raises(ConfigError) as error:
         load({**raw, "colour": 1, "shape": 2})

@@ -38,6 +38,26 @@ def test_an_unreadable_folder(raw: dict, tmp_path: Path, monkeypatch: pytest.Mon
         raw_data(config, "lidc")
 
 
+@pytest.mark.parametrize("name", ["a{b}", "{ dataset }", "a{0}", "{x.y}", "{w,[0-9]{3}}"])
+def test_a_path_that_snakemake_takes_for_a_pattern(raw: dict, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "LIDC-IDRI-slices.zip").touch()
+    config = load({**raw, "raw_folders": [str(folder)]})
+    with pytest.raises(
+        ConfigError, match=r"^config key datasets.lidc.options.slices .* for a wildcard; rename the file"
+    ):
+        raw_data(config, "lidc")
+
+
+@pytest.mark.parametrize("name", ["a{b", "a}b", "{}", "{a-b}"])
+def test_other_braces_in_a_path(raw: dict, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "LIDC-IDRI-slices.zip").touch()
+    config = load({**raw, "raw_folders": [str(tmp_path / name)]})
+    assert raw_data(config, "lidc") == {"slices": (tmp_path / name / "LIDC-IDRI-slices.zip").as_posix()}
+
+
 def test_raw_data_is_found_as_distributed_and_unpacked(raw: dict, tmp_path: Path) -> None:
     config = load({**raw, "raw_folders": ["nowhere", str(tmp_path)]})
     (tmp_path / "LIDC-IDRI-slices").mkdir()

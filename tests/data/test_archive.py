@@ -2,7 +2,9 @@ import gzip
 import io
 import os
 import re
+import shutil
 import struct
+import subprocess
 import tarfile
 import tempfile
 import tracemalloc
@@ -207,7 +209,10 @@ def test_a_folder_that_may_not_be_read(folder, monkeypatch):
         digest(folder)
 
 
-@pytest.mark.parametrize("name", ["lost+found", "System Volume Information", ".Trash-1000", ".Spotlight-V100"])
+@pytest.mark.parametrize(
+    "name",
+    ["lost+found", "System Volume Information", ".Trash-1000", ".Spotlight-V100", "@eaDir", "#recycle", "$RECYCLE.BIN"],
+)
 def test_forbidden_folders_of_the_operating_system_do_not_matter(folder, monkeypatch, name):
     before = contents(folder)
     (folder / name).mkdir()
@@ -297,6 +302,62 @@ class TestTar:
         path.write_bytes(damaged)
         refused(path, rf"release.tar is cut off or damaged at byte {second} \(bad checksum\)")
 
+    @pytest.fixture
+    def eight(self, tmp_path) -> Path:
+        """Eight files, each in a block after its header."""
+        return tar_of(tmp_path / "a.tar", *((f"{k}.png", b"%d" % k * 300) for k in range(8)))
+
+    @pytest.mark.parametrize("member", [1, 3, 5])
+    @pytest.mark.parametrize("blocks", [1, 2, 4])
+    def test_empty_blocks_in_the_middle_are_no_end(self, eight, member, blocks):
+        damaged = bytearray(eight.read_bytes())
+        damaged[member * 1024 : member * 1024 + blocks * 512] = bytes(blocks * 512)
+        eight.write_bytes(damaged)
+        refused(eight, rf"a.tar is damaged at byte {member * 1024}, or several archives were joined there; fetch it")
+
+    @pytest.mark.parametrize("written", [0.2, 0.5, 0.8])
+    def test_reserved_in_full_but_written_in_part(self, tmp_path, written):
+        path = tar_of(tmp_path / "a.tar", *((f"{k}.png", b"%d" % k * 30000) for k in range(8)))
+        whole = path.read_bytes()
+        end = int(len(whole) * written)
+        path.write_bytes(whole[:end] + bytes(len(whole) - end))
+        refused(path, r"a.tar has only zeros from byte \d+ on, more than end an archive, as if it was written in part;")
+
+    @pytest.mark.parametrize("pack", [bytes, gzip.compress])
+    @pytest.mark.parametrize("between", [0, 512, 10**5])
+    def test_joined_archives(self, eight, tmp_path, pack, between):
+        other = tar_of(tmp_path / "b.tar", ("9.png", b"9"))
+        eight.write_bytes(pack(eight.read_bytes() + bytes(between)) + pack(other.read_bytes()))
+        refused(eight, "a.tar (is damaged at byte 8192, or several archives|has only zeros from byte 8192 on)")
+
+    @pytest.mark.parametrize("end", [512, 1024, 5120, 10240 + 512])
+    def test_ways_to_end(self, eight, end):
+        """One empty block, two, and two with a record filled up."""
+        expected = contents(eight)
+        eight.write_bytes(eight.read_bytes()[:8192] + bytes(end))
+        assert contents(eight) == expected
+        for suffix in (b"\0" * 511 + b"x", b"x"):
+            eight.write_bytes(eight.read_bytes()[: 8192 + end] + suffix)
+            refused(eight, "a.tar (is damaged at byte 8192, or|has only zeros from byte 8192 on)")
+
+    @pytest.mark.parametrize("end", [0, 511])
+    def test_without_an_end_it_is_cut_off(self, eight, end):
+        eight.write_bytes(eight.read_bytes()[: 8192 + end])
+        refused(eight, r"a.tar is cut off or damaged at byte 8192 \(")
+
+    def test_a_name_without_a_file_before_the_end(self, tmp_path):
+        path = tar_of(tmp_path / "a.tar", ("n" * 200, b""), format=tarfile.GNU_FORMAT)
+        path.write_bytes(path.read_bytes()[:1024] + bytes(1024))
+        refused(path, r"a.tar is cut off or damaged at byte 1024 \(")
+
+    @pytest.mark.skipif(shutil.which("tar") is None, reason="no tar")
+    @pytest.mark.parametrize("options", ["-c", "-cz", "-c --format=v7", "-c --format=pax", "-c -b 1"])
+    def test_what_tar_writes(self, folder, options):
+        expected = {f"release/{name}": content for name, content in contents(folder).items()}
+        command = ["tar", *options.split(), "-f", "a.tar", "release"]
+        subprocess.run(command, cwd=folder.parent, check=True)
+        assert contents(folder.parent / "a.tar") == expected
+
     def test_invalid_sizes(self, tmp_path):
         for value in (b"\xff" * 12, b"\x80" + b"\xff" * 11, b"77777777777\0"):
             header = bytearray(tarfile.TarInfo("a.png").tobuf())
@@ -351,6 +412,16 @@ class TestGzip:
         path.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
         refused(path, r"release.tar.gz is cut off or damaged \(.*\); fetch it again.$")
         assert list(temporary.iterdir()) == []
+
+    def test_packed_in_several_pieces(self, folder):
+        """As parallel packers write it; joining gzip files is unpacking and joining."""
+        path = tarred(folder, ".tar")
+        expected, whole = contents(path), path.read_bytes()
+        pieces = [gzip.compress(whole[start : start + 700]) for start in range(0, len(whole), 700)]
+        path.write_bytes(b"".join(pieces))
+        assert contents(path) == expected
+        path.write_bytes(b"".join(pieces[:3]))
+        refused(path, "release.tar is cut off or damaged at byte")
 
     def test_no_tar_in_it(self, tmp_path):
         (tmp_path / "a.tar.gz").write_bytes(gzip.compress(b"a picture"))
@@ -442,14 +513,52 @@ class TestZip:
             tmp_path / "a.zip", "a.png in .*a.zip is compressed by an unsupported method; make a zip with `deflate`.$"
         )
 
-    @pytest.mark.filterwarnings("ignore:Duplicate name")
-    def test_two_files_of_one_name(self, tmp_path):
+    def test_backslashes_separate_folders(self, folder, tmp_path):
+        """As Windows PowerShell 5 writes them, folders too."""
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
-            opened.writestr("a.png", b"a")
-            opened.writestr("a.png", b"b")
-        refused(tmp_path / "a.zip", "a.zip has two files named a.png; remove one of them.$")
-        tar_of(tmp_path / "a.tar", ("a.png", b"a"), ("a.png", b"b"))
-        refused(tmp_path / "a.tar", "a.tar has two files named a.png; remove one of them.$")
+            opened.writestr("release\\b\\", b"")
+            for name, content in contents(folder).items():
+                opened.writestr(f"release\\{name}".replace("/", "\\"), content)
+            opened.writestr("__MACOSX\\a.png", b"a")
+        assert contents(tmp_path / "a.zip") == {f"release/{name}": data for name, data in contents(folder).items()}
+        with zipfile.ZipFile(tmp_path / "a.zip", "a") as opened:
+            opened.writestr("release/a.png", b"another")
+        refused(tmp_path / "a.zip", "a.zip has two files named release/a.png; remove one of them.$")
+
+    def test_backslashes_in_a_tar_are_part_of_the_name(self, tmp_path):
+        assert contents(tar_of(tmp_path / "a.tar", ("a\\b.png", b"a"))) == {"a\\b.png": b"a"}
+
+    def test_joined_archives(self, folder, tmp_path):
+        path = zipped(folder)
+        with zipfile.ZipFile(tmp_path / "b.zip", "w") as opened:
+            opened.writestr("b.png", b"b")
+        alone = (tmp_path / "b.zip").read_bytes()
+        (tmp_path / "b.zip").write_bytes(b"#!program that unpacks itself\n" + alone)
+        assert contents(tmp_path / "b.zip") == {"b.png": b"b"}
+        (tmp_path / "b.zip").write_bytes(path.read_bytes() + alone)
+        refused(tmp_path / "b.zip", "b.zip has files before those that it lists, as if several archives were joined;")
+
+    @pytest.mark.filterwarnings("ignore:Duplicate name")
+    @pytest.mark.parametrize("kind", ["zip", "tar"])
+    def test_two_files_of_one_name(self, tmp_path, monkeypatch, kind):
+        path = tmp_path / f"a.{kind}"
+
+        def write(*members: tuple[str, bytes]) -> None:
+            if kind == "tar":
+                tar_of(path, *members)
+            else:
+                with zipfile.ZipFile(path, "w") as opened:
+                    for member in members:
+                        opened.writestr(*member)
+
+        write(("a.png", b"a"), ("b.png", b"b"), ("a.png", b"c"))
+        refused(path, rf"a.{kind} has two files named a.png; remove one of them.$")
+        write(*(("a.png", b"a"), ("b.png", b"b")), *(("a.png", b"c"), ("b.png", b"d"), ("a.png", b"e")))
+        refused(path, rf"a.{kind} has two files named a.png, b.png; remove one of them.$")
+        write(("a.png", b"a"), ("b.png", b"b"), ("a.png", b"a"), ("._a.png", b"1"), ("._a.png", b"2"))
+        assert contents(path) == {"a.png": b"a", "b.png": b"b"}
+        monkeypatch.setattr(archive, "HARMLESS", 0)
+        refused(path, rf"a.{kind} has two files named a.png; remove one of them.$")
 
 
 def test_empty_archives(tmp_path):

@@ -23,6 +23,13 @@ def test_what_nobody_touched_is_not_read_again(mine, tmp_path, monkeypatch):
     assert remembered_digest(mine, tmp_path / "memory.json") == first
 
 
+def test_what_operating_systems_add_does_not_count(mine, tmp_path, monkeypatch):
+    first = remembered_digest(mine, tmp_path / "memory.json")
+    (mine / ".DS_Store").touch()
+    monkeypatch.setattr(fingerprint, "digest", lambda path: pytest.fail("was read again"))
+    assert remembered_digest(mine, tmp_path / "memory.json") == first
+
+
 def test_what_lies_behind_a_link_counts(mine, tmp_path):
     (mine / "images").rename(tmp_path / "disk")
     (mine / "images").symlink_to(tmp_path / "disk", target_is_directory=True)

@@ -112,7 +112,9 @@ def test_the_two_normal_forms_of_a_name_are_the_same(mine):
     assert_as_expected(records(mine))
     accented = mine / "images" / unicodedata.normalize("NFC", "läsion.png")
     save(accented, picture(4))
-    with pytest.raises(UserError, match="have the same id; remove one of them"):
+    assert_as_expected(records(mine))
+    save(accented, picture(5))
+    with pytest.raises(UserError, match=r"have the same id, but differ; keep one file per id.$"):
         records(mine)
 
 
@@ -199,6 +201,19 @@ BAD = [
         lambda f: (f / "images/scan.dcm").write_bytes(b"DICM"), "images/scan.dcm in .* is not one of .png", id="DICOM"
     ),
     pytest.param(
+        lambda f: save(f / "Masks/ann-8/v1.2.png", outline(0)),
+        r"mine has 1 file\(s\) other than images/<id>.png and masks/..., such as Masks/ann-8/v1.2.png; rename",
+        id="capital letter",
+    ),
+    pytest.param(
+        lambda f: save(f / "v1.2.PNG", outline(0)), "mine has 1 .* such as v1.2.PNG; rename", id="neither folder"
+    ),
+    pytest.param(
+        lambda f: [save(f / "images/v1.2.jpg", picture(1)), save(f / "images/a b.tif", picture(1))],
+        "images/a b.png and images/a b.tif, images/v1.2.jpg and images/v1.2.png in .* have the same id",
+        id="all that differ at once",
+    ),
+    pytest.param(
         lambda f: shutil.copytree(f / "images", f / "old/images"),
         "mine has `images` in several places",
         id="several places",
@@ -246,6 +261,8 @@ def test_bad_input_names_the_fault_and_leaves_nothing(mine, tmp_path, spoil, sen
 def test_hidden_files_and_loops_of_links_are_not_followed(mine):
     save(mine / "images/.ipynb_checkpoints/a-checkpoint.png", picture(0))
     (mine / "images/.hidden.txt").write_text("x")
+    (mine / "notes.TXT").write_text("x")
+    save(mine / "masks/ann-9/@eaDir/a b.png/SYNOPHOTO_THUMB_S.jpg", picture(0))
     (mine / "images/loop").symlink_to("..", target_is_directory=True)
     assert_as_expected(records(mine))
 

@@ -28,7 +28,8 @@ def assert_same(first, second):
         assert a.image_id == b.image_id
         if isinstance(a, ImageRecord):
             np.testing.assert_array_equal(a.image, b.image)
-            np.testing.assert_array_equal(np.array(a.masks), np.array(b.masks))
+            for mask, other in zip(a.masks, b.masks, strict=True):
+                np.testing.assert_array_equal(mask, other)
 
 
 def test_options_are_readable_from_the_source():
@@ -45,6 +46,10 @@ GREY = np.eye(20, dtype=np.uint8)
 def remove(*paths):
     for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def rename(path, new):
+    path.rename(path.with_name(new))
 
 
 def cut(path, keep):
@@ -115,9 +120,21 @@ BAD_LIDC = pytest.mark.parametrize(
             id="corrupt mask",
         ),
         pytest.param(
-            lambda f: shutil.copytree(f / "LIDC-IDRI-0003", f / "old/LIDC-IDRI-0003"),
-            f"{LAST}/images/slice-0.png and old/{LAST}/images/slice-0.png in .* have the same id",
-            id="same slice twice",
+            lambda f: [save(f / name / LAST / "images/slice-4.png", k + GREY) for k, name in enumerate("ab")],
+            f"{LAST}/images/slice-4.png and a/{LAST}/images/slice-4.png and b/{LAST}/images/slice-4.png in .* have the "
+            "same id, but differ; keep one file per id.$",
+            id="same slice three times",
+        ),
+        *(
+            pytest.param(
+                lambda f, new=new: [rename(file, new) for file in (f / LAST).rglob("slice-4.png")],
+                rf"has 5 file\(s\) other than <patient>/nodule.*, such as LIDC-IDRI-0003/nodule-0/.*/{new}; rename",
+                id=new,
+            )
+            for new in ("Slice-4.png", "slice-4.jpg", "slice_4.png", "slice-4", "slice-4.png.part")
+        ),
+        pytest.param(
+            lambda f: (f / LAST / "mask-0").rename(f / LAST / "Mask-0"), r"has 11 .* /?such as .*Mask-0", id="Mask-0"
         ),
         pytest.param(
             lambda f: remove(*f.glob("LIDC*")),
@@ -154,6 +171,25 @@ class TestLidcSlices:
         for file in lidc_folder.glob("*/*/mask-*/*.png"):
             save(file, np.array(Image.open(file)) // 255)
         assert_same(entries, lidc_slices.read(slices=lidc_folder))
+
+    def test_capital_suffixes_and_copies_are_the_same(self, lidc_folder):
+        entries = list(lidc_slices.read(slices=lidc_folder))
+        shutil.copytree(lidc_folder / LAST, lidc_folder / "copy" / LAST)
+        for suffix, file in zip((".PNG", ".Png"), sorted(lidc_folder.glob(f"{LAST}/*/slice-4.png")), strict=False):
+            rename(file, f"slice-4{suffix}")
+        assert_same(entries, lidc_slices.read(slices=lidc_folder))
+
+    def test_what_people_add(self, lidc_folder):
+        entries = list(lidc_slices.read(slices=lidc_folder))
+        for name in ("meta.csv", "Notes/read me.PDF", ".ipynb_checkpoints/slice-1-checkpoint.png", "license"):
+            (lidc_folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (lidc_folder / name).write_text("something")
+        save(lidc_folder / LAST / "@eaDir/slice-1.png/SYNOPHOTO_THUMB_S.png", GREY)
+        zipped(lidc_folder)  # beside the folder
+        assert_same(entries, lidc_slices.read(slices=lidc_folder.parent))
+        (lidc_folder.parent / "another.zip").write_bytes(b"")
+        with pytest.raises(UserError, match=r"such as another.zip; rename or remove"):
+            list(lidc_slices.read(slices=lidc_folder.parent))
 
     @BAD_LIDC
     def test_bad_input(self, lidc_folder, spoil, sentence):
@@ -222,6 +258,17 @@ class TestIsicChallenge:
         record = next(isic_challenge.read(images=images, masks=masks))
         np.testing.assert_array_equal(record.image.transpose(1, 2, 0), np.array(picture.convert("RGB")))
 
+    def test_capital_suffixes_copies_and_other_tasks(self, isic_folders):
+        images, masks = isic_folders
+        records = list(isic_challenge.read(images=images, masks=masks))
+        rename(images / "ISIC_0000001.jpg", "ISIC_0000001.JPG")
+        rename(masks / "ISIC_0000001_segmentation.png", "ISIC_0000001_Segmentation.PNG")
+        shutil.copy(images / "ISIC_0000003.jpg", images / "ISIC_0000003.jpeg")
+        for folder, name in ((images, "superpixels.png"), (masks, "attribute_globules.png"), (masks, "features.json")):
+            save(folder / "x.png", GREY)
+            rename(folder / "x.png", f"ISIC_0000001_{name}")
+        assert_same(records, isic_challenge.read(images=images, masks=masks))
+
     def test_cmyk_is_refused(self, isic_folders):
         images, masks = isic_folders
         Image.open(images / "ISIC_0000003.jpg").convert("CMYK").save(images / "ISIC_0000003.jpg")
@@ -238,8 +285,13 @@ class TestIsicChallenge:
             (lambda i, m: [f.unlink() for f in i.glob("*.jpg")], r"Training_Input has no <id>.jpg"),
             (lambda i, m: [f.unlink() for f in m.glob("*.png")], r"GroundTruth has no <id>_segmentation.png"),
             (
-                lambda i, m: shutil.copy(i / "ISIC_0000001.jpg", i / "ISIC_0000001.jpeg"),
+                lambda i, m: shutil.copy(i / "ISIC_0000002.jpg", i / "ISIC_0000001.jpeg"),
                 r"0001.jpeg and ISIC_0000001.jpg in .* have the same id",
+            ),
+            (lambda i, m: save(i / "ISIC_0000009.tif", GREY), r"Input has 1 .* than <id>.jpg .* ISIC_0000009.tif"),
+            *(
+                (lambda i, m, new=new: rename(m / "ISIC_0000002_segmentation_3.png", new), rf"Truth has 1 .* as {new};")
+                for new in ("x_segmentation_3.tif", "ISIC_0000002_mask.png", "ISIC_0000002_segmentation_0.png")
             ),
             (
                 lambda i, m: save(m / "ISIC_0000002_segmentation_3.png", np.zeros((32, 24), np.uint8)),

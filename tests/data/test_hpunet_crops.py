@@ -136,6 +136,14 @@ def test_what_is_unpacked_beside_the_archives_is_not_read(crops, tmp_path):
     assert_same(entries(downloaded), expected)
 
 
+def test_capital_suffixes_and_copies(crops):
+    expected = entries(crops)
+    shutil.copytree(crops / "train", crops / "copy/train")
+    for file in sorted((crops / "train").rglob("z-97.5_c1*.png")):
+        file.rename(file.with_suffix(".PNG"))
+    assert_same(entries(crops), expected)
+
+
 def test_annotators_counted_from_1(crops):
     expected = entries(crops)
     for annotator in (3, 2, 1, 0):
@@ -177,9 +185,14 @@ SPOILT = {
     "five annotators": (lambda f: shutil.copy(f / MASK, f / MASK.replace("l2", "l4")), "has masks _l0, _l1.*_l4, but"),
     "mask without image": (lambda f: (f / FIRST).unlink(), r"z-97.5_c0_l0.png in .* is a mask without an image"),
     "same crop twice": (
-        lambda f: shutil.copytree(f / "train", f / "copy/train"),
-        r"copy/train/.*/z-97.5_c0_l0.png and train/.*/z-97.5_c0_l0.png in .* have the same id; remove",
+        lambda f: [shutil.copytree(f / "train", f / "copy/train"), shutil.copy(f / FIRST, f / "copy" / MASK)],
+        r"copy/train/.*/z-97.5_c0_l2.png and train/.*/z-97.5_c0_l2.png in .* have the same id, but differ; keep one",
     ),
+    "decimal comma": (
+        lambda f: renamed(f, "z-97.5_c0", "z-97,5_c0"),
+        r"lidc_crops has 5 .* other than images/<patient>/z-<z>_c<k>.png and .*, such as train/gt/.*/z-97,5_c0_l0.png;",
+    ),
+    "ten annotators": (lambda f: shutil.copy(f / MASK, f / MASK.replace("l2", "l10")), "has 1 file.* such as .*_l10"),
     "unknown split": (
         lambda f: (f / "val").rename(f / "validation"),
         r"z12.5_c0.png in .* is not in a folder train or val or",

@@ -73,6 +73,15 @@ def test_slots_are_annotators(ima):
             np.testing.assert_array_equal(mask, key and outline(key) // 255)
 
 
+def test_masks_without_a_row_are_counted(ima):
+    expected = [entry.image_id for entry in isic_multi.read(**ima)]
+    save(ima["masks"] / "ISIC_0000001_A11.PNG", outline("a"))
+    (ima["masks"] / "notes.txt").write_text("x")
+    *rest, last = isic_multi.read(**ima)
+    assert last == Dropped("ISIC_0000001_A11.PNG", "mask that the csv does not list")
+    assert [entry.image_id for entry in rest] == expected
+
+
 def test_compact_slots(ima):
     expected = {
         "ISIC_0000001": ["5f", "5e"],
@@ -170,6 +179,11 @@ BAD = [
         lambda raw: [file.unlink() for file in raw["images"].iterdir()],
         "images has no <image id>.jpg",
         id="no images",
+    ),
+    pytest.param(
+        lambda raw: save(raw["images"] / "ISIC_0000003.tif", np.zeros((12, 16, 3), np.uint8)),
+        r"images has 1 file\(s\) other than <image id>.jpg or <image id>.png, such as ISIC_0000003.tif; rename",
+        id="another suffix",
     ),
     pytest.param(
         lambda raw: save(raw["images"] / "ISIC_0000001.png", np.zeros((12, 16, 3), np.uint8)),

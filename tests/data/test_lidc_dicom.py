@@ -1,4 +1,5 @@
 import os
+import shutil
 import zipfile
 from fractions import Fraction
 from itertools import takewhile
@@ -191,11 +192,12 @@ class TestRecords:
     def test_names_mean_nothing(self, scan):
         entries = read(scan)
         for number, file in enumerate(sorted(scan.rglob("*.dcm"), reverse=True)):
-            target = scan / "Zwölf Schnitte 十二" / f"{number} a.DCM"
+            target = scan / "Zwölf Schnitte 十二" / f"{number} a.{('DCM', 'ima', 'Dicom')[number % 3]}"
             target.parent.mkdir(exist_ok=True)
             file.rename(target)
+        (scan / "study/069.xml").rename(scan / "study/069.XML")
         assert_same(entries, read(scan))
-        for file in list(scan.rglob("*.DCM")):
+        for file in list(scan.rglob("* a.*")):
             file.rename(file.with_name(file.stem.replace(" ", "")))
         assert_same(entries, read(scan))
 
@@ -244,10 +246,121 @@ class TestRecords:
             dataset.save_as(file)
         assert_same(entries, read(scan))
 
-    def test_identical_xml_twice(self, scan):
+    @pytest.mark.parametrize(
+        ("old", "new"), [("", ""), ('uid="1"', 'uid="2"'), ("><", ">\n <"), ("?>", "?><!-- a -->"), ("Version>", "v>")]
+    )
+    def test_xml_that_says_the_same_twice(self, scan, old, new):
         entries = read(scan)
-        (scan / "copy.xml").write_bytes((scan / "study/069.xml").read_bytes())
+        text = (scan / "study/069.xml").read_text("utf-8")
+        (scan / "copy.xml").write_text(text.replace(old, new), "utf-8")
         assert_same(entries, read(scan))
+
+    def test_copies_of_slices(self, scan):
+        entries = read(scan)
+        folder = scan / "LIDC-IDRI-0001/study/series"
+        shutil.copytree(folder, scan / "backup")
+        shutil.copy(folder / "0.0.dcm", folder / "0.0 (1).dcm")
+        assert_same(entries, read(scan))
+
+    def test_of_more_than_four_sessions_the_first_four_count(self, scan):
+        sessions = [[[roi(0.0, sop(0.0), ring(10 + k, 30, width=5 + k))]] for k in range(8)]
+        write_markup(scan, *sessions[:4])
+        expected = read(scan)
+        assert not any(record.remarks for record in expected)
+        write_markup(scan, *sessions)
+        found = read(scan)
+        assert [list(record.remarks) for record in found] == [[lidc_dicom.SURPLUS]]
+        assert_same([record._replace(remarks=[]) for record in found], expected)
+
+
+class TestPadding:
+    """Pixels that the scanner did not measure, here those of the upper half."""
+
+    @pytest.fixture
+    def padded(self, scan):
+        def write(stored: int = -2000, **tags) -> list:
+            pixels = NOISE.copy()
+            pixels[:31] = stored
+            pixels[0, 0] = -900  # the smallest measured value
+            for z in HEIGHTS:
+                path = scan / f"LIDC-IDRI-0001/study/series/{z}.dcm"
+                write_slice(path, z, pixels=pixels)
+                dataset = pydicom.dcmread(path)
+                for name, (vr, value) in tags.items():
+                    dataset.add_new(name, vr, value)
+                dataset.save_as(path)
+            return read(scan)
+
+        return write
+
+    @pytest.mark.parametrize(
+        ("stored", "tags"),
+        [
+            (-2000, {"PixelPaddingValue": ("SS", -2000)}),
+            (-2000, {"PixelPaddingValue": ("US", 63536)}),  # as in LIDC-IDRI
+            (-2000, {"PixelPaddingValue": ("SS", -2000), "PixelPaddingRangeLimit": ("SS", -1000)}),
+            (-1500, {"PixelPaddingValue": ("SS", -2000), "PixelPaddingRangeLimit": ("SS", -1000)}),
+            (-1500, {"PixelPaddingValue": ("US", 64536), "PixelPaddingRangeLimit": ("US", 63536)}),
+            (4095, {"PixelPaddingValue": ("SS", 4095)}),
+        ],
+    )
+    def test_is_no_measurement(self, padded, stored, tags):
+        for record in padded(stored, **tags):
+            image = record.image[0]
+            measured = NOISE[31 : 31 + 16, 32 - 16 : 32 + 16]
+            np.testing.assert_array_equal(image[16:], to_bytes(measured, "minmax"))
+            assert not image[:16].any()
+
+    def test_has_the_smallest_measured_value(self, padded, scan):
+        padded(PixelPaddingValue=("SS", -2000))
+        record = read(scan, intensity=(-2924, 976))[1]
+        assert set(record.image[0][:16].ravel()) == {round(1000 / 3900 * 255)}
+
+    @pytest.mark.parametrize("tags", [{}, {"PixelPaddingValue": ("SS", -1999)}, {"PixelPaddingValue": ("SS", None)}])
+    def test_is_what_the_file_calls_padding(self, padded, tags):
+        assert (padded(**tags)[1].image[0][16:] >= 125).all()
+
+    def test_after_resampling(self, padded, scan):
+        """Pixels between measured ones and padding are no measurements either."""
+        padded(PixelPaddingValue=("SS", -2000))
+        image = read(scan, spacing_mm=0.3)[1].image[0]
+        assert image.max() == 255 and image[17:].min() == 0 and not image[:14].any()
+
+    def test_nothing_else(self, padded, scan):
+        padded(-2000, PixelPaddingValue=("SS", -2000))
+        assert all(isinstance(entry, ImageRecord) for entry in read(scan))
+        write_markup(scan, [[roi(0.0, sop(0.0), ring(30, 8))]])
+        assert read(scan, crop=8) == [("LIDC-IDRI-0001/nodule-0/slice-0", "no pixel of the square is measured")]
+
+
+class TestNeighbours:
+    def remarks(self, scan, x: int, y: int, *, z: float = 0.0, **options) -> list[bool]:
+        """Whether each slice of the first nodule has a remark, when the fourth radiologist outlines another one."""
+        sessions = [[[roi(0.0, sop(0.0), ring(20, 20)), roi(2.5, sop(2.5), ring(20, 20))]], [], []]
+        write_markup(scan, *sessions, [[roi(z, sop(z), ring(x, y))]])
+        records = [record for record in read(scan, **options) if record.group_id.endswith("nodule-0")]
+        assert all(list(record.remarks) in ([], [lidc_dicom.NEIGHBOUR]) for record in records)
+        return [bool(record.remarks) for record in records]
+
+    def test_inside_the_square_on_the_same_slice(self, scan):
+        assert self.remarks(scan, 30, 20) == [True, False]
+        assert self.remarks(scan, 30, 20, z=2.5) == [False, True]
+        assert self.remarks(scan, 30, 20, z=5.0) == [False, False]
+
+    def test_beyond_the_square(self, scan):
+        # The middle is pixel 22, 22, so the square ends at pixel 37; the first marked pixel is behind the outline.
+        assert self.remarks(scan, 36, 20) == [True, False]
+        assert self.remarks(scan, 37, 20) == [False, False]
+        assert self.remarks(scan, 36, 20, spacing_mm=0.35) == [False, False]
+
+    def test_the_same_nodule(self, scan):
+        assert self.remarks(scan, 22, 20) == [False, False]
+
+    def test_within_what_is_marked(self, scan):
+        large, small = [roi(0.0, sop(0.0), ring(10, 10, 20, 20))], [roi(0.0, sop(0.0), ring(15, 15))]
+        write_markup(scan, [large, small])
+        first, second = read(scan)
+        assert not first.remarks and list(second.remarks) == [lidc_dicom.NEIGHBOUR]
 
 
 class TestResampling:
@@ -440,6 +553,12 @@ class TestSlicesAreFound:
         (record,) = read(scan)
         assert [int(mask.sum()) for mask in record.masks] == [16, 16]
 
+    def test_by_height_where_there_are_two(self, scan):
+        write_slice(scan / "another 0.dcm", 0.0, SOPInstanceUID="1.1.5", pixels=NOISE[::-1].copy())
+        write_markup(scan, [[roi(0.0, "8.8", ring(28, 28))]])
+        with pytest.raises(UserError, match=r"/0.0.dcm and another 0.dcm are at the same height as an outline that"):
+            read(scan)
+
     def test_without_a_position(self, scan):
         records = read(scan)
         (scan / "LIDC-IDRI-0001/study/series/0.0.dcm").unlink()
@@ -522,7 +641,24 @@ BAD = [
     (spoil_dicom(PatientID=""), "0.0.dcm has no PatientID, without which"),
     (spoil_dicom(PatientID="A\0B"), r"0.0.dcm has the PatientID 'A\\x00B', which is not readable text; correct it"),
     (spoil_dicom(patient="B"), "2.5.dcm has the PatientID 'LIDC-IDRI-0001', but other slices of its series have 'B'"),
-    (spoil_dicom(SOPInstanceUID=sop(2.5)), "0.0.dcm and .*/2.5.dcm have the same SOP instance UID; remove one of them"),
+    (
+        spoil_dicom(SOPInstanceUID=sop(2.5)),
+        "^[^ ]*/0.0.dcm and [^ ]*/2.5.dcm have the same SOP instance UID, but differ; keep one file per SOP instance",
+    ),
+    (
+        lambda scan: [write_slice(scan / f"{k}.dcm", z, PatientName=f"{k}") for k, z in enumerate([0.0, 2.5, 0.0])],
+        "^0.dcm and 2.dcm and .*/0.0.dcm, 1.dcm and .*/2.5.dcm have the same SOP instance UID, but differ; keep",
+    ),
+    (write("study/000001", "no preamble"), "^study/000001 is not a DICOM file; remove it"),
+    (write("study/1.5.6", "no preamble"), "^study/1.5.6 is not a DICOM file; remove it"),
+    (write("study/1.jpg", "a"), r"LIDC-IDRI has 1 file\(s\) other than \*.dcm and \*.xml, such as study/1.jpg; rename"),
+    (write("LIDC-XML-only.zip", "a"), r"LIDC-IDRI has 1 .* such as LIDC-XML-only.zip; rename or remove them"),
+    (spoil_dicom(PhotometricInterpretation="MONOCHROME1"), "photometric interpretation MONOCHROME1, which can be"),
+    (spoil_dicom(PhotometricInterpretation="PALETTE COLOR"), "photometric interpretation PALETTE COLOR, which can be"),
+    (
+        spoil_dicom(pixels=np.full((SIDE, SIDE), 5, np.int16), PixelPaddingValue=5),
+        r"0.0.dcm has nothing but padding \(PixelPaddingValue\); remove it",
+    ),
     (spoil_dicom(SeriesInstanceUID=None), "0.0.dcm has no series or SOP instance UID"),
     (spoil_dicom(PixelSpacing=None), r"0.0.dcm cannot be read as a CT slice in DICOM \("),
     (
@@ -550,9 +686,19 @@ BAD = [
     (write("a.xml", TRUTH.replace("?>\n", f"?>{BOMB}")), "^a.xml has a document type declaration, which"),
     (write("a.xml", "<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>"), "^a.xml has a document type declaration, which"),
     (write("a.xml", TRUTH.replace("1.8.1", "&b;")), "^a.xml cannot be read as XML"),
-    (write("a.xml", TRUTH), "a.xml and study/069.xml belong to one series, but differ; remove the outdated one"),
+    (write("a.xml", TRUTH), "^a.xml and study/069.xml belong to one series, but differ; remove the outdated ones"),
+    (
+        lambda scan: [write(f"{name}.xml", TRUTH.replace("<xCoord>2", f"<xCoord>{name}"))(scan) for name in "345"],
+        "^3.xml and 4.xml and 5.xml and study/069.xml belong to one series, but differ; remove the outdated ones",
+    ),
+    (
+        lambda scan: [
+            write(f"{k}.xml", TRUTH.replace(">1.1<", f">{k % 2}<").replace("<xCoord>2", f"<xCoord>{k}"))(scan)
+            for k in range(4)
+        ],
+        "^0.xml and 2.xml, 1.xml and 3.xml belong to one series, but differ; remove the outdated ones",
+    ),
     (write("a.xml", TRUTH.replace("SeriesInst", "SeriousInst")), "^a.xml has no SeriesInstanceUid; replace it"),
-    (lambda scan: write_markup(scan, *[[]] * 5), "study/069.xml has 5 reading sessions, but a scan has at most 4"),
     (spoil_roi(points=[(1, 1), ("NaN", 2)]), "with the xCoord 'NaN', but it must be a whole number of pixels"),
     (spoil_roi(points=[(1, 1), (2, -2)]), "study/069.xml has an outline with the yCoord '-2', but it must be a whole"),
     (spoil_roi(points=[(1, 1), (2, "1e2")]), "with the yCoord '1e2', but it must be a whole number of pixels"),

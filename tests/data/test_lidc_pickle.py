@@ -447,6 +447,11 @@ class TestMalice:
         for keep in (*range(0, len(whole), 97), len(whole) - 1):
             refused(write(whole[:keep]), r"lidc.pickle is cut off or damaged at byte \d+ \(\w+\); fetch it again.$")
 
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    def test_joined(self, write, protocol):
+        one, other = (pickle.dumps({key: crop(1)}, protocol) for key in "ab")
+        refused(write(one + other), rf"lidc.pickle has data after its end at byte {len(one)}, as if several were")
+
     def test_nothing_half_written(self, write, tmp_path):
         spec = {"format": "lidc_pickle", "options": {}, "size": 16, "resize": "crop", "split": {}}
         path = write({**crops(), "last": crop(3, image=SMALL)})

@@ -55,7 +55,11 @@ def test_facts_are_counted(tmp_path):
         record("c", "q", "train", [None, 63]),
         record("d", "r", "test", [0, None]),
     ]
-    attributes = {"spec": {"format": "folder"}, "exclusions": {"nobody annotated it": 1200}}
+    attributes = {
+        "spec": {"format": "folder"},
+        "exclusions": {"nobody annotated it": 1200},
+        "remarks": {"identical to another image of the same patient (a, b)": 2, "odd": 1},
+    }
     write_store(tmp_path / "mine.h5", records, lambda patients, published: published, attributes)
     facts = overview(read_images(tmp_path / "mine.h5"))
     assert facts.to_dict() == {
@@ -77,6 +81,17 @@ def test_facts_are_counted(tmp_path):
         "mine: RGB images of 9x7 pixels, 2 slots for annotators",
         "raw format: folder; left out: 1,200 (nobody annotated it)",
     ]
+    assert lines[2:4] == [
+        "remark: 2 images: identical to another image of the same patient (a, b)",
+        "remark: 1 image: odd",
+    ]
+    assert lines[4].split() == ["train", "val", "test", "all"]
+
+
+def test_nothing_is_added_where_nothing_is_remarkable(tmp_path):
+    write_dataset(tmp_path / "lung.h5")
+    lines = describe(tmp_path / "lung.h5").splitlines()
+    assert lines[1] == "raw format: unknown; left out: none"
     assert lines[2].split() == ["train", "val", "test", "all"]
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,7 +59,7 @@ def test_as_a_program(lidc_folder, tmp_path):
     assert attributes["spec"] == SPEC
     assert attributes["raw"] == {"slices": digest(lidc_folder)}
     assert attributes["exclusions"] == {"nobody marked anything": 1}
-    assert set(attributes["versions"]) == {"python", "segunc", "numpy", "pillow", "h5py"}
+    assert set(attributes["versions"]) == {"python", "numpy", "pillow", "h5py"}
     images, masks, annotated, image_id, *_ = everything(output)
     assert images.shape == (32, 1, 16, 16) and masks.shape == (32, 4, 16, 16) and annotated.all()
     assert len(set(image_id)) == 32
@@ -201,6 +202,182 @@ def test_the_summary_counts_existing_masks_and_holds_few(monkeypatch, tmp_path):
         "3 annotator(s), 50% of masks empty; none dropped"
     )
     assert sum(sizes) == 60 and max(sizes) <= CHUNK
+
+
+def picture(key: str, patient: str, pixels: int, split: str | None = None, remarks=()) -> ImageRecord:
+    """A record whose image is one of many, by the number `pixels`."""
+    image = np.random.default_rng(pixels).integers(0, 256, (1, 40, 40), np.uint8)
+    return record(key, patient, split=split)._replace(image=image, remarks=remarks)
+
+
+def test_remarks_on_images_that_are_kept_are_counted(monkeypatch, tmp_path):
+    records = [picture(str(k), str(k), k, remarks=("odd", "third")[: k % 3]) for k in range(9)]
+    records.append(record("lost", "lost", corner=True)._replace(remarks=("odd",)))
+    prepare_records(monkeypatch, tmp_path / "data.h5", records)
+    assert read_attributes(tmp_path / "data.h5")["remarks"] == {"odd": 6, "third": 3}
+    assert preparation.summary(tmp_path / "data.h5").splitlines()[1:] == ["  6 images: odd", "  3 images: third"]
+
+
+def test_identical_images_tie_their_patients(monkeypatch, tmp_path):
+    """By their raw pixels: `j` shows the same as `0`, but is another picture with a margin."""
+    for seed in range(4):
+        records = [picture(str(k), f"p{k % 10}", k) for k in range(20)]
+        records += [picture("a", "p3", 5), picture("b", "p8", 15), picture("c", "p9", 9)]
+        wide = np.pad(records[0].image, ((0, 0), (2, 2), (2, 2)))
+        records += [records[0]._replace(image_id="j", patient_id="j", image=wide)]
+        records = [records[k] for k in np.random.default_rng(seed).permutation(len(records))]
+        prepare_records(monkeypatch, tmp_path / "data.h5", records)
+        splits = {}
+        for split in ("train", "val", "test"):
+            part = read_split(tmp_path / "data.h5", split)
+            splits |= dict.fromkeys(part.patient_id.tolist(), split)
+        assert splits["p3"] == splits["p5"] == splits["p8"]
+        remarks = read_attributes(tmp_path / "data.h5")["remarks"]
+        assert sorted(remarks.values()) == [2, 4]
+        of_one, of_several = sorted(remarks, key=remarks.get)
+        assert of_one.startswith("identical to another image of the same patient (") and "9" in of_one
+        assert of_several.startswith("identical to an image of another patient, kept in the same split (")
+        for names in ("5, a", "a, 5"), ("15, b", "b, 15"):
+            assert any(name in of_several for name in names)
+
+
+def test_identical_images_in_a_published_split_are_counted(monkeypatch, tmp_path):
+    records = [picture("a", "p", 1, "train"), picture("b", "q", 2, "train"), picture("c", "r", 1, "test")]
+    prepare_records(monkeypatch, tmp_path / "data.h5", records)
+    assert read_split(tmp_path / "data.h5", "train").image_id.tolist() == ["a", "b"]
+    assert read_attributes(tmp_path / "data.h5")["remarks"] == {"identical to an image in another split (a, c)": 2}
+
+
+def test_blank_images_are_no_duplicates(monkeypatch, tmp_path):
+    prepare_records(monkeypatch, tmp_path / "data.h5", [record(k, patient=k) for k in "abc"])
+    assert read_attributes(tmp_path / "data.h5")["remarks"] == {}
+
+
+def test_identical_images_of_all_patients_cannot_be_split(monkeypatch, tmp_path):
+    sentence = r"^4 patient\(s\) in 2 group\(s\) with identical images cannot be split into train and val and test"
+    with pytest.raises(UserError, match=sentence):
+        prepare_records(monkeypatch, tmp_path / "data.h5", [picture(str(k), str(k), k % 2) for k in range(4)])
+
+
+@pytest.mark.parametrize("other", ["q0\u200b", "\ufeffq0", "q0\u00a0", "q\u00ad0"])
+def test_patients_that_look_the_same_are_refused(monkeypatch, tmp_path, other):
+    records = [picture(str(k), patient, k) for k, patient in enumerate(["q0", "q1", "q2", other])]
+    with pytest.raises(UserError) as error:
+        prepare_records(monkeypatch, tmp_path / "data.h5", records)
+    assert str(error.value) == (
+        f"image 3 has the patient {other!a}, another one 'q0', which look the same; "
+        "give both the same id, or ids that differ visibly."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_patients_that_look_similar_are_counted(monkeypatch, tmp_path):
+    records = [picture(str(k), patient, k) for k, patient in enumerate(["q0", "Q0", "q1", "q2", "q0"])]
+    prepare_records(monkeypatch, tmp_path / "data.h5", records)
+    assert read_attributes(tmp_path / "data.h5")["remarks"] == {
+        "the patient's id differs from another only in case, width or spaces (q0, Q0)": 3
+    }
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "a\x1b[31m", "\x7f", "\ud800", "\u200b", "", "a" * 5000])
+@pytest.mark.parametrize(("field", "what"), [("image_id", "id"), ("group_id", "group"), ("patient_id", "patient")])
+def test_ids_that_are_not_readable_are_refused(monkeypatch, tmp_path, name, field, what):
+    with pytest.raises(UserError) as error:
+        prepare_records(monkeypatch, tmp_path / "data.h5", [picture("a", "p", 1)._replace(**{field: name})])
+    sentence = str(error.value)
+    assert sentence.endswith(f" has the {what} {name[:80]!a}, which is not readable text; correct it.")
+    assert sentence.isprintable() and len(sentence) < 500
+
+
+def test_a_csv_with_a_control_character(tmp_path):
+    for k in range(4):
+        save(tmp_path / "mine" / "images" / f"{k}.png", np.full((8, 8), k, np.uint8))
+        save(tmp_path / "mine" / "masks" / f"{k}.png", np.full((8, 8), 255, np.uint8))
+    table = 'image,patient\n0,a\n1,b\n2,c\n3,"d\te"\n'
+    (tmp_path / "patients.csv").write_text(table)
+    raw = {"data": tmp_path / "mine", "patients": tmp_path / "patients.csv"}
+    spec = {**SPEC, "format": "folder", "options": {"channels": 1}, "size": 8}
+    with pytest.raises(
+        UserError, match=r"^image '3' has the patient 'd\\te', which is not readable text; correct it.$"
+    ):
+        prepare(spec, raw, tmp_path / "data.h5")
+
+
+def images_of(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.png"))
+
+
+def touched(folder: Path) -> None:
+    path = images_of(folder)[-1]
+    path.write_bytes(path.read_bytes())
+
+
+def removed(folder: Path) -> None:
+    (folder / "ATTRIBUTION.txt").unlink()
+    for path in folder.glob("LIDC-IDRI-0003/nodule-0/*/slice-9.png"):
+        path.unlink()
+
+
+def added(folder: Path) -> None:
+    for path in folder.glob("LIDC-IDRI-0003/nodule-0/*/slice-9.png"):
+        shutil.copy(path, path.with_name("slice-11.png"))
+
+
+def replaced(folder: Path) -> None:
+    """By a copy with the same time stamps, which an edit and its undoing leave."""
+    path = images_of(folder)[0]
+    shutil.copy2(path, path.with_suffix(".copy"))
+    path.with_suffix(".copy").replace(path)
+
+
+@pytest.mark.parametrize("change", [touched, removed, added, replaced])
+def test_raw_data_that_changes_while_it_is_read(lidc_folder, monkeypatch, tmp_path, change):
+    """The store would be of neither the one nor the other."""
+    output = tmp_path / "results" / "data.h5"
+    resized = preparation.resized
+
+    def with_a_change(*arguments):
+        records = resized(*arguments)
+        yield next(records)
+        change(lidc_folder)
+        with suppress(UserError):  # for files that are gone
+            yield from records
+
+    monkeypatch.setattr(preparation, "resized", with_a_change)
+    with pytest.raises(UserError, match=r"^the raw data in .*LIDC-IDRI-slices changed while it was read; run again.$"):
+        prepare(SPEC, {"slices": lidc_folder}, output)
+    assert list(output.parent.iterdir()) == []
+
+
+def test_raw_data_that_is_not_what_the_job_was_planned_for(lidc_folder, tmp_path):
+    """As when it is replaced while the workflow starts, and put back afterwards."""
+    spec = {**SPEC, "raw": {"slices": digest(lidc_folder)}}
+    prepare(spec, {"slices": lidc_folder}, tmp_path / "data.h5")
+    assert read_attributes(tmp_path / "data.h5")["raw"] == spec["raw"]
+    before = (tmp_path / "data.h5").read_bytes()
+    save(images_of(lidc_folder)[0], np.zeros((20, 20), np.uint8))
+    with pytest.raises(UserError, match="changed while it was read; run again"):
+        prepare(spec, {"slices": lidc_folder}, tmp_path / "data.h5")
+    assert (tmp_path / "data.h5").read_bytes() == before
+
+
+def test_what_operating_systems_add_is_no_change(lidc_folder, monkeypatch, tmp_path):
+    resized = preparation.resized
+
+    def with_a_change(*arguments):
+        (lidc_folder / ".DS_Store").touch()
+        yield from resized(*arguments)
+
+    monkeypatch.setattr(preparation, "resized", with_a_change)
+    prepare(SPEC, {"slices": lidc_folder}, tmp_path / "data.h5")
+
+
+def test_the_same_raw_data_gives_the_same_bytes(lidc_folder, tmp_path):
+    """Whenever it is prepared: starting Python takes over a second."""
+    for name in ("a.h5", "b.h5"):
+        assert run(SPEC, tmp_path / name, slices=lidc_folder).returncode == 0
+    one, other = ((tmp_path / name).read_bytes() for name in ("a.h5", "b.h5"))
+    assert one == other
 
 
 @pytest.mark.parametrize("resize", ["crop", "area"])

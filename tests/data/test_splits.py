@@ -1,5 +1,6 @@
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,54 @@ def test_neither_order_nor_number_of_images_matters(ids, seed):
     images = ids * 3
     random.Random(seed).shuffle(images)
     assert split_patients(images, **SHARES, seed=seed) == split_patients(ids, **SHARES, seed=seed)
+
+
+@given(patients, st.integers(0, 1000))
+def test_without_ties_one_side_is_filled_after_the_other(ids, seed):
+    """Results depend on these splits, as on the next one."""
+    splits = split_patients(ids, **SHARES, seed=seed)
+    shuffled = [sorted(ids)[k] for k in np.random.default_rng(seed).permutation(len(ids))]
+    sides = [splits[patient] for patient in shuffled]
+    assert sides == sorted(sides, key=list(SHARES).index)
+
+
+def test_a_known_split():
+    splits = split_patients([f"p{k}" for k in range(10)], **SHARES, seed=0)
+    assert [patient for patient, split in splits.items() if split != "train"] == ["p0", "p8", "p1"]
+    assert [splits[patient] for patient in ("p0", "p8", "p1")] == ["val", "val", "test"]
+
+
+@given(patients, st.integers(0, 1000), st.data())
+def test_tied_patients_get_one_side(ids, seed, data):
+    tied = data.draw(st.lists(st.lists(st.sampled_from(ids), min_size=1, max_size=4), max_size=6))
+    units = [{patient} for patient in ids]
+    for group in tied:
+        joined = [unit for unit in units if unit & set(group)]
+        units = [unit for unit in units if unit not in joined] + [set().union(*joined)]
+    if len(units) < 3:
+        with pytest.raises(UserError, match=r"in \d group\(s\) with identical images cannot be split into"):
+            split_patients(ids, **SHARES, seed=seed, tied=tied)
+        return
+    splits = split_patients(ids, **SHARES, seed=seed, tied=tied)
+    assert set(splits) == set(ids) and set(splits.values()) == {"train", "val", "test"}
+    assert all(len({splits[patient] for patient in unit}) == 1 for unit in units)
+    assert splits == split_patients(ids[::-1], **SHARES, seed=seed, tied=[group[::-1] for group in tied[::-1]])
+
+
+@given(patients, st.integers(0, 1000))
+def test_ties_within_a_patient_change_nothing(ids, seed):
+    assert split_patients(ids, **SHARES, seed=seed, tied=[{patient} for patient in ids]) == split_patients(
+        ids, **SHARES, seed=seed
+    )
+
+
+def test_ties_keep_the_shares():
+    """Pairs, and one group of a third of all patients, which fits into the training split only."""
+    ids = [f"{k:03}" for k in range(120)]
+    for tied in ([ids[k : k + 2] for k in range(0, 60, 2)], [ids[:40]], [ids[:40], ids[50:60]]):
+        for seed in range(5):
+            splits = list(split_patients(ids, **SHARES, seed=seed, tied=tied).values())
+            assert [splits.count(split) for split in SHARES] == [84, 18, 18]
 
 
 def test_shares_are_of_patients_and_exact_where_they_can_be():

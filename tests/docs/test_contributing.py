@@ -76,17 +76,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from segunc.data.store import Record
+from segunc.data.store import ImageRecord
 
 
 def read(
     *,
     count: int,  # images, each of a patient of its own
-) -> Iterator[Record]:
+) -> Iterator[ImageRecord]:
     for number in range(count):
         mask = np.zeros((8, 8), np.uint8)
         mask[3, 4] = 1
-        yield Record(np.zeros((1, 8, 8), np.uint8), [mask], f"{number}", f"{number}", f"{number}")
+        yield ImageRecord(np.zeros((1, 8, 8), np.uint8), [mask], f"{number}", f"{number}", f"{number}")
 ''',
     ),
     behind(
@@ -186,8 +186,7 @@ if __name__ == "__main__":
     message:
         "Calibrating {wildcards}"
     shell:
-        "python -m segunc.stages.calibrate"
-        " --spec {params.spec:q} --code {params.code:q} --record {output.record}"
+        "python -m segunc.runtime.start {params.job}"
         " --samples {input.samples}"
         " --calibrated {output.samples}"
         " > {log} 2>&1"
@@ -326,7 +325,7 @@ def is_baseline(''',
     Edit(
         "src/segunc/stages/tabulate.py",
         '        "missing": missing,\n    }\n',
-        '        "missing": missing,\n        "images_per_cell": study.images_per_cell(scored),\n    }\n',
+        '        "missing": missing,\n        "images_per_cell": of_grid.images_per_cell(scored),\n    }\n',
     ),
     Edit(
         "workflow/rules/tabulate.smk",
@@ -391,7 +390,7 @@ from segunc.runtime.stage import _parser
 from segunc.workflow.snakemake_internals import parse
 
 for command in json.load(sys.stdin):
-    module, *options = shlex.split(command)
+    module, task, *options = shlex.split(command)
     _parser(importlib.import_module(module).main.__wrapped__).parse_args(options)
 parsed = parse(sys.argv[1:])
 jobs = jobs_of(parsed.rules, parsed.targets)
@@ -449,7 +448,8 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Changed:
     output = python(checkout, "-m", "snakemake", "--cores", "2", "--dry-run", "--printshellcmds")
     table = re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)
     # One command per rule, without what the shell does with its output.
-    commands = re.findall(r"^Shell command: python -m (.*?)(?: 2>&1 \| tee| > \S+ 2>&1)", output, flags=re.MULTILINE)
+    start = r"^Shell command: python -m segunc\.runtime\.start (.*?)(?: 2>&1 \| tee| > \S+ 2>&1)"
+    commands = re.findall(start, output, flags=re.MULTILINE)
     of_modules = {command.split()[0]: command for command in commands}
     facts = python(checkout, "-c", FACTS, stdin=json.dumps(list(of_modules.values())))
     return Changed(checkout, Counter({rule: int(count) for rule, count in table}), json.loads(facts))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from helpers.study import SHAPE, random_draws, run, write_dataset, write_samples
 
+from segunc.cells import Cell, scored
 from segunc.evaluation import tables
 from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, SCORES
 from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
@@ -28,15 +29,18 @@ WHERE = {
 
 
 def write_tables(monkeypatch, data, scores, output, missing=(), **grid):
-    """Runs the stage on two datasets with two models and seeds, or another grid."""
-    cells = {"datasets": ["phantom", "skin"], "models": ["unet", "prob_unet"], "seeds": [0, 1], "threshold": True}
-    spec = json.dumps({"statistics": SPEC, **cells, **grid, "missing": list(missing)})
-    patterns = {
-        option: {step: f"{scores}/{cell}/{file}" for step, cell in WHERE.items()}
+    """Runs the stage on the scores that are not missing, of two datasets with two models and seeds or another grid."""
+    whole = {"datasets": ["phantom", "skin"], "models": ["unet", "prob_unet"], "seeds": [0, 1], "threshold": True}
+    whole |= grid
+    spec = json.dumps({"statistics": SPEC, **whole, "missing": list(missing)})
+    lost = [(entry["step"], Cell(entry["dataset"], entry["model"], seed=entry["seed"])) for entry in missing]
+    folders = [cell.fill(WHERE[step]) for step, cell in scored(**whole) if (step, cell) not in lost]
+    files = {
+        option: [scores / folder / file for folder in folders]
         for option, file in (("images", "images.csv"), ("pixels", "pixels.csv.gz"))
     }
     written = {"markdown": output / "summary.md", "tables": [output / f"{name}.csv" for name in TABLES]}
-    run(tabulate, monkeypatch, spec=spec, data=data, **patterns, **written)
+    run(tabulate, monkeypatch, spec=spec, data=data, **files, **written)
 
 
 @pytest.fixture(scope="module")

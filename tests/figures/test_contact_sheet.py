@@ -1,5 +1,6 @@
 import json
 
+import h5py
 import numpy as np
 import pytest
 from helpers.figures import assert_readable, words
@@ -26,6 +27,27 @@ def test_readable(tmp_path, annotators, images):
     text = words(figure)
     assert [word for word in text if word in contact_sheet.NAMES.values()] == ["Training", "Validation", "Test"]
     assert any(word.startswith(f"{images} images\n") for word in text)
+
+
+def test_exclusions_and_remarks_are_below_the_title(tmp_path, monkeypatch):
+    exclusions = {"nobody marked anything": 1200, "slice that is not there": 1}
+    write_dataset(tmp_path / "plain.h5", images=9)
+    write_dataset(tmp_path / "odd.h5", images=9, exclusions=exclusions)
+    long = f"identical to an image of another patient, kept in the same split ({', '.join(['ward-3/image-1'] * 9)})"
+    with h5py.File(tmp_path / "odd.h5", "a") as file:
+        file.attrs["remarks"] = json.dumps({long: 18, "odd": 1})
+    figures = {}
+    monkeypatch.setattr(contact_sheet.style, "save", lambda figure, png, pdf: figures.update({png.stem: figure}))
+    for name in ("plain", "odd"):
+        spec, png = json.dumps({"labels": {}}), tmp_path / f"{name}.png"
+        run(contact_sheet, monkeypatch, dataset=name, data=tmp_path / f"{name}.h5", spec=spec, png=png, pdf=png)
+    assert_readable(figures)
+    plain, odd = (words(figure) for figure in figures.values())
+    [added] = [word for word in odd if word not in [*plain, "odd"]]
+    lines = added.splitlines()
+    assert lines[0] == "left out: 1,200 (nobody marked anything), 1 (slice that is not there)"
+    assert "".join(lines[1:-1]).replace(" ", "") == f"18 images: {long}".replace(" ", "") and len(lines) > 3
+    assert lines[-1] == "1 image: odd"
 
 
 def test_captions_have_annotators_and_share(tmp_path):

@@ -86,8 +86,11 @@ def read_pixels(path):
 TEXTS = ("dataset", "model", "image_id", "group_id", "patient_id")
 
 
-def run(module, monkeypatch, **options):
-    """Runs a stage's `main` as the command line would; a list is several words, a dict repeated `--name key=value`."""
+def run(module, monkeypatch, job=None, **options):
+    """Runs a stage's `main` as the command line would, or with the job that the workflow passes.
+
+    An option that is a list is several words, a dict repeated `--name key=value`.
+    """
     arguments = [module.__name__]
     for name, value in options.items():
         if isinstance(value, dict):
@@ -96,4 +99,4 @@ def run(module, monkeypatch, **options):
         values = value if isinstance(value, list) else [value]
         arguments += [f"--{name}", *map(str, values)]
     monkeypatch.setattr("sys.argv", arguments)
-    module.main()
+    module.main(job=job)

@@ -24,6 +24,7 @@ from helpers.training import CPU, images, spec
 from segunc.active import labelled_set
 from segunc.data.store import Images, read_split
 from segunc.learning import checkpoint, training
+from segunc.runtime.stage import Job
 from segunc.stages import active_train, train
 
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
@@ -432,13 +433,13 @@ class Stage:
         self.folder, self.checkpoints = folder, folder / "checkpoints/seed0"
         self.settings = settings_of("unet", steps=steps, validate_every=20)
 
-    def arguments(self, checkpoints: bool = True, code: str = "segunc.stages.train 0123") -> list[str]:
+    def arguments(self, checkpoints: bool = True) -> list[str]:
         outputs = {"weights": "weights.pt", "history": "history.csv"}
         where = {name: self.folder / file for name, file in outputs.items()}
         if checkpoints:
             where["checkpoints"] = self.checkpoints
         words = ["--data", str(self.folder / "data.h5"), "--spec", json.dumps(self.settings), "--name", self.name]
-        words += ["--device", "cpu", "--threads", "1", "--code", code]
+        words += ["--device", "cpu", "--threads", "1"]
         return [*words, *(word for name, path in where.items() for word in (f"--{name}", str(path)))]
 
     def start(self, checkpoint_seconds: float) -> subprocess.Popen:
@@ -458,10 +459,9 @@ class Stage:
             text=True,
         )
 
-    def run(self, monkeypatch, **options) -> tuple[bytes, list[str]]:
-        """In this process."""
-        monkeypatch.setattr("sys.argv", ["train", *self.arguments(**options)])
-        train.main()
+    def run(self, code: dict[str, str] | None = None, checkpoints: bool = True) -> tuple[bytes, list[str]]:
+        """In this process; code: digest by module."""
+        train.main(self.arguments(checkpoints), Job(self.settings, code or {}))
         return self.result()
 
     def result(self) -> tuple[bytes, list[str]]:
@@ -482,9 +482,9 @@ def lines_until(process: subprocess.Popen, text: str) -> list[str]:
     raise AssertionError("".join(lines))
 
 
-def test_stopped_by_sigterm_as_a_program(tmp_path, monkeypatch, capsys) -> None:
+def test_stopped_by_sigterm_as_a_program(tmp_path, capsys) -> None:
     stage = Stage(tmp_path, steps=400)
-    undisturbed = stage.run(monkeypatch, checkpoints=False)
+    undisturbed = stage.run(checkpoints=False)
 
     process = stage.start(checkpoint_seconds=60)
     lines_until(process, ": 7/400")
@@ -498,19 +498,19 @@ def test_stopped_by_sigterm_as_a_program(tmp_path, monkeypatch, capsys) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoints", "data.h5"]
 
     capsys.readouterr()
-    assert stage.run(monkeypatch) == undisturbed
+    assert stage.run() == undisturbed
     assert f": resuming at step {step}/400\n" in capsys.readouterr().err
     assert not stage.checkpoints.exists()
 
     # What is deleted afterwards is trained from the start.
-    assert stage.run(monkeypatch) == undisturbed
+    assert stage.run() == undisturbed
     assert "resuming" not in capsys.readouterr().err
 
 
-def test_killed_at_any_moment_as_a_program(tmp_path, monkeypatch) -> None:
+def test_killed_at_any_moment_as_a_program(tmp_path) -> None:
     """With a checkpoint after each step most kills hit the writing of one."""
     stage = Stage(tmp_path, steps=400)
-    undisturbed = stage.run(monkeypatch, checkpoints=False)
+    undisturbed = stage.run(checkpoints=False)
 
     begun = 0
     for _ in range(3):
@@ -533,12 +533,12 @@ def test_killed_at_any_moment_as_a_program(tmp_path, monkeypatch) -> None:
     assert not stage.checkpoints.exists()
 
 
-def test_a_program_of_other_code_starts_over(tmp_path, monkeypatch, in_step) -> None:
+def test_a_program_of_other_code_starts_over(tmp_path, in_step) -> None:
     stage = Stage(tmp_path, steps=10)
     stop_in_every_step(in_step)
-    for code in ("segunc.stages.train 0", "segunc.stages.train segunc.models.unet 0", "segunc.stages.train 0"):
+    for code in ({"segunc.stages.train": "0"}, {"segunc.stages.train": "1"}, {"segunc.stages.train": "0"}):
         with pytest.raises(SystemExit):
-            stage.run(monkeypatch, code=code)
+            stage.run(code)
     steps = [torch.load(path, weights_only=True)["step"] for path in files(stage.checkpoints)]
     assert sorted(steps) == [1, 2]
 
@@ -551,9 +551,10 @@ def test_active_train_resumes_and_removes_its_checkpoints(tmp_path, monkeypatch,
     labelled_set.write(chosen, ids[2:], np.zeros(6, int))
     labelled_set.write(others, ids[1:7], np.zeros(6, int))
 
-    def main(weights, labelled=chosen, **options):
+    def main(weights, labelled=chosen, code="", **options):
         where = {"data": data, "labelled": labelled, "weights": tmp_path / weights, "device": "cpu", "threads": 1}
-        study.run(active_train, monkeypatch, spec=json.dumps(settings), name="test", **where, **options)
+        job = Job(settings, {"segunc.stages.active_train": code})
+        study.run(active_train, monkeypatch, job, name="test", **where, **options)
         return (tmp_path / weights).read_bytes()
 
     undisturbed = main("undisturbed.pt")
@@ -564,14 +565,14 @@ def test_active_train_resumes_and_removes_its_checkpoints(tmp_path, monkeypatch,
         assert exit_.value.code == 143
         assert not (tmp_path / "weights.pt").exists()
     assert len(files(folder)) == 1
-    for change in ({"code": "segunc.stages.train 0"}, {"code": "0", "labelled": others}):
+    for change in ({"code": "1"}, {"code": "0", "labelled": others}):
         capsys.readouterr()
         with pytest.raises(SystemExit):
             main("weights.pt", checkpoints=folder, **change)
-        assert capsys.readouterr().err == f"train test: stopped after step 1 of {STEPS}\n"
+        assert capsys.readouterr().err.endswith(f"\ntrain test: stopped after step 1 of {STEPS}\n")
     assert len(files(folder)) == 3
 
     capsys.readouterr()
     assert main("weights.pt", checkpoints=folder, code="0") == undisturbed
-    assert capsys.readouterr().err == f"train test: resuming at step {STEPS}/{STEPS}\n"
+    assert capsys.readouterr().err.endswith(f"\ntrain test: resuming at step {STEPS}/{STEPS}\n")
     assert not folder.exists()

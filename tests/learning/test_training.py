@@ -111,8 +111,9 @@ def test_annotators_are_shuffled_per_group_and_never_lost() -> None:
 
 
 def test_divergence_and_empty_masks_are_reported_in_one_sentence() -> None:
-    with pytest.raises(UserError, match="lower learning_rate"):
-        run(spec(learning_rate=1e30, gradient_clip=None, warmup_steps=0))
+    for clip in (None, 1.0):
+        with pytest.raises(UserError, match=r"after \d+ steps; lower learning_rate, which is 1e\+30\.$"):
+            run(spec(learning_rate=1e30, gradient_clip=clip, warmup_steps=0))
     with pytest.raises(UserError, match="nan in validation after 1 steps"):
         run(spec(learning_rate=1e30, gradient_clip=None, warmup_steps=0, steps=1))
     nothing = images()._replace(masks=np.zeros((10, 2, 16, 16), dtype=np.uint8))
@@ -143,18 +144,11 @@ def test_stages_write_and_read_their_files(tmp_path, monkeypatch, capsys) -> Non
     records = (ImageRecord(made.images[i], list(made.masks[i]), f"i{i}", f"g{i}", f"p{i}") for i in range(12))
     write_store(tmp_path / "data.h5", records, lambda patients, published: splits, {})
 
-    where = {name: tmp_path / "cell" / file for name, file in
-             {"weights": "weights.pt", "history": "history.csv", "record": "train.json"}.items()}  # fmt: skip
+    where = {"weights": tmp_path / "cell/weights.pt", "history": tmp_path / "cell/history.csv"}
     common = ["--data", str(tmp_path / "data.h5"), "--name", "test", "--device", "cpu", "--threads", "1"]
     outputs = [word for name, path in where.items() for word in (f"--{name}", str(path))]
-    code = "segunc.stages.train segunc.models.unet 0123456789ab"
-    monkeypatch.setattr("sys.argv", ["train", *common, "--spec", json.dumps(SPEC), "--code", code, *outputs])
+    monkeypatch.setattr("sys.argv", ["train", *common, "--spec", json.dumps(SPEC), *outputs])
     train.main()
-    record = json.loads(where["record"].read_text())
-    assert record["spec"] == SPEC
-    assert {"segunc.stages.train", "segunc.learning.training", "segunc.models.unet", "segunc.networks.backbone"} < set(
-        record["code"]
-    )
     assert where["history"].read_text().splitlines()[0] == "step,epoch,train_loss,val_loss,learning_rate,seconds"
     assert torch.load(where["weights"], weights_only=True)["spec"] == json.dumps(SPEC, sort_keys=True)
 
@@ -167,9 +161,8 @@ def test_stages_write_and_read_their_files(tmp_path, monkeypatch, capsys) -> Non
         assert file["mean_probability"].shape == (4, 16, 16)
         assert [i.decode() for i in file["image_id"]] == ["i8", "i9", "i10", "i11"]
         assert file.attrs["draws"] == "exact"
-    assert sorted(path.name for path in tmp_path.rglob("*")) == [
-        "cell", "data.h5", "history.csv", "samples.h5", "train.json", "weights.pt"
-    ]  # fmt: skip
+    names = sorted(path.name for path in tmp_path.rglob("*"))
+    assert names == ["cell", "data.h5", "history.csv", "samples.h5", "weights.pt"]
 
     if not torch.cuda.is_available():
         monkeypatch.setattr("sys.argv", ["sample", *common[:-3], "cuda", "--threads", "1", *arguments])

@@ -170,10 +170,10 @@ run(evaluate, monkeypatch, data=data, samples=samples, scores=[images, pixels], 
 statistics = {"resamples": 100, "confidence": 0.9, "seed": 0}
 missing = [{"step": "baselines", "dataset": "d", "model": "", "seed": "", "why": "not run"}]
 spec = {"statistics": statistics, "datasets": ["d"], "models": ["m"], "seeds": [0], "threshold": False}
-patterns = {"images": {"evaluate": images}, "pixels": {"evaluate": pixels}}
 tables = [folder / "summary.csv", folder / "exclusions.csv"]
 written = {"markdown": folder / "summary.md", "tables": tables}
-run(tabulate, monkeypatch, spec=json.dumps({**spec, "missing": missing}), data=data, **patterns, **written)
+files = {"data": data, "images": images, "pixels": pixels}
+run(tabulate, monkeypatch, spec=json.dumps({**spec, "missing": missing}), **files, **written)
 """
 
 

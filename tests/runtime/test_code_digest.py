@@ -1,9 +1,10 @@
 """Which modules a digest covers, and which edits change it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.sources import edit, forget, write_package
 
 from segunc.runtime import code_digest
 from segunc.runtime.errors import UserError
@@ -45,25 +46,8 @@ FILES = {
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package segunc with the files above, whose digests are computed."""
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(code_digest, "PACKAGE", tmp_path)
-    forget()
+    write_package(tmp_path, FILES, monkeypatch)
     yield tmp_path
-    forget()
-
-
-def forget() -> None:
-    for function in (code_digest.closure, code_digest.digest, code_digest._tree):
-        function.cache_clear()
-
-
-def edit(package: Path, file: str, change: Callable[[str], str]) -> None:
-    path = package / file
-    before = path.read_text()
-    path.write_text(change(before))
-    assert path.read_text() != before
     forget()
 
 

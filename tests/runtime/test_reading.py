@@ -41,7 +41,7 @@ def test_what_is_not_a_file_is_not_waited_for(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "device").symlink_to("/dev/zero")
     for name in ("pipe", "folder", "device"):
-        with pytest.raises(UserError, match=f"{name} is not a regular file; move it away"), reading(tmp_path / name):
+        with pytest.raises(UserError, match=f"{name} is not a regular file; put one"), reading(tmp_path / name):
             (tmp_path / name).read_bytes()
     signal.alarm(0)
     (tmp_path / "dangling").symlink_to("nowhere")

@@ -1,5 +1,6 @@
 """A full disk ends a stage with one sentence, and leaves no half-written file."""
 
+import json
 import os
 import re
 import shlex
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from helpers.workflow import Study
@@ -33,21 +35,34 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+class Command(NamedTuple):
+    """How Snakemake starts a job."""
+
+    module: str
+    task: dict[str, Any]
+    options: list[str]
+
+
 @pytest.fixture(scope="module")
-def commands(study: Study) -> dict[str, list[str]]:
-    """The words of one command line per rule, as Snakemake would run it in the study."""
+def commands(study: Study) -> dict[str, Command]:
+    """One command per rule, as Snakemake would run it in the study."""
     done = study.run("results/figures/ged_by_samples.png", "--dry-run", "--printshellcmds", "--forceall")
     lines = re.findall(r"^Shell command: (.*?) (?:> |2>&1).*$", done.stdout, flags=re.MULTILINE)
-    words = [shlex.split(line) for line in lines]
-    by_record = {line[line.index("--record") + 1].split("/")[2]: line for line in words}
-    assert set(OUTPUTS) <= set(by_record), done.stdout + done.stderr
-    return by_record
+    found = {}
+    for _, _, _, module, task, *options in map(shlex.split, lines):
+        command = Command(module, json.loads(task), options)
+        found[command.task["record"].split("/")[2]] = command
+    assert set(OUTPUTS) <= set(found), done.stdout + done.stderr
+    return found
 
 
 @pytest.mark.parametrize("rule", OUTPUTS)
-def test_a_full_disk(small_disk: Path, study: Study, commands: dict[str, list[str]], rule: str) -> None:
-    words, option = [sys.executable], ""
-    for word in commands[rule][1:]:
+def test_a_full_disk(small_disk: Path, study: Study, commands: dict[str, Command], rule: str) -> None:
+    command, option = commands[rule], ""
+    task = {**command.task, "record": str(small_disk / "record.json")}
+    task["outputs"] = {label: str(small_disk / path) for label, path in task["outputs"].items()}
+    words = [sys.executable, "-m", "segunc.runtime.start", command.module, json.dumps(task)]
+    for word in command.options:
         option = word.removeprefix("--") if word.startswith("--") else option
         is_output = word.startswith("results/") and option in OUTPUTS[rule]
         words.append(str(small_disk / word) if is_output else word)

@@ -38,7 +38,7 @@ os.environ.update(job_environment(workflow.basedir))
 # SLURM stops a job by SIGTERM to each of its processes, and kills the rest after 30 s. Without the trap, the shell
 # would exit at once and end the job while the training run is still writing its checkpoint. `tee` would exit too and
 # break the pipe.
-shell.prefix("set -euo pipefail; trap : TERM; tee() {{ (trap '' TERM; exec tee \"$@\"); }}; ")
+shell.prefix("set -euo pipefail; trap : TERM HUP; tee() {{ (trap '' TERM HUP; exec tee \"$@\"); }}; ")
 
 
 # A rule sets `step`, and `cell` if it is not one of the main grid.

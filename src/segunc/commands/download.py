@@ -8,18 +8,19 @@ import fcntl
 import hashlib
 import http.client
 import json
+import re
 import shutil
+import stat
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from segunc.runtime.errors import UserError
+from segunc.runtime.errors import UserError, printable
 from segunc.runtime.files import write_atomically
 from segunc.runtime.progress import Progress
 
@@ -74,9 +75,14 @@ def _beside(path: Path, suffix: str) -> Path:
 
 @contextmanager
 def _alone(part: Path) -> Iterator[IO[bytes]]:
-    """The partial file, open for appending; locked, so that only one program writes it."""
+    """The partial file, open for appending; locked, so that only one program writes it.
+
+    A link in its place is removed and not followed, since it would be somebody else's file; a pipe is removed, too.
+    """
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
+        for own in (part, _beside(part, ".json")):
+            _remove_unless_own(own)
         file = part.open("ab")
     except OSError as error:
         raise UserError(f"{part} cannot be written ({error.strerror}); choose another folder.") from None
@@ -92,6 +98,15 @@ def _alone(part: Path) -> Iterator[IO[bytes]]:
         finally:
             if part.exists() and not part.stat().st_size:
                 part.unlink()
+
+
+def _remove_unless_own(path: Path) -> None:
+    """Removes what is at the path unless it is a regular file that has no other name."""
+    with suppress(FileNotFoundError):
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+            return
+        path.unlink()
 
 
 def _complete(url: str, path: Path, file: IO[bytes]) -> None:
@@ -112,20 +127,20 @@ def _complete(url: str, path: Path, file: IO[bytes]) -> None:
                     f"{url} cannot be fetched now ({error}); try again later, {path.name}.part keeps what has arrived."
                 ) from None
             pause = min(error.pause, LONGEST_PAUSE) if error.pause is not None else 2 ** max(fruitless - 1, 0)
-            print(f"fetch {path.name}: {error}; retrying in {pause} s", file=sys.stderr, flush=True)
+            print(f"fetch {path.name}: {printable(str(error))}; retrying in {pause} s", file=sys.stderr, flush=True)
             time.sleep(pause)
 
 
 def _stream(url: str, path: Path, file: IO[bytes]) -> Iterator[int | None]:
     """Appends what is missing; yields the size of the whole file after each piece, None if unknown."""
     state = _beside(path, ".part.json")
-    known = json.loads(state.read_text()) if state.exists() else {}
+    known = _state(state)
     if not known:
         _empty(file)
     start = file.tell()
     if start and start == known["size"]:
         return
-    headers = {"User-Agent": f"segunc/{version('segunc')}", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": "segunc", "Accept-Encoding": "identity"}
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": known["version"]}
     with _answer(urllib.request.Request(url, headers=headers), state) as response:  # noqa: S310
@@ -152,6 +167,20 @@ def _stream(url: str, path: Path, file: IO[bytes]) -> Iterator[int | None]:
             yield size
     if size is not None and file.tell() < size:
         raise _TransientError(f"the connection ended after {file.tell()} of {size} bytes")
+    if file.tell() == 0:
+        state.unlink(missing_ok=True)
+        raise GoneError("the server returned an empty file")
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """What `_remember` wrote: the version and the size (None if unknown) of the file; empty if that is not known."""
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        name, size = state["version"], state["size"]
+        known = name.isascii() and name.isprintable() and (size is None or size > 0)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
+    return state if known else {}
 
 
 def _empty(file: IO[bytes]) -> None:
@@ -247,13 +276,21 @@ def _check(file: Path, path: Path, url: str, sha256: str | None) -> None:
 def _recorded(record: Path) -> str | None:
     if not record.exists():
         return None
-    digests = [line.split()[0] for line in record.read_text().splitlines() if line.strip() and line[0] != "#"]
-    if len(digests) != 1:
+    if not record.is_file():
+        raise UserError(f"{record} is not a regular file; remove it.")
+    try:
+        lines = record.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        lines = []
+    digests = [line.split()[0] for line in lines if line.strip() and line[0] != "#"]
+    if len(digests) != 1 or not re.fullmatch("[0-9a-f]{64}", digests[0]):
         raise UserError(f"{record} does not contain exactly one SHA-256; remove it.")
     return digests[0]
 
 
 def _digest(file: Path, name: str) -> str:
+    if not file.is_file():
+        raise UserError(f"{file} is not a regular file; remove it and fetch it again.")
     digest = hashlib.sha256()
     progress = Progress(f"check {name}", file.stat().st_size // PIECE)
     with file.open("rb") as opened:

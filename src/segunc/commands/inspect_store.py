@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segunc.data.overview import describe
+from segunc.runtime.errors import printable
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -14,5 +15,5 @@ def main(arguments: Sequence[str]) -> int:
         description="Prints what the store of a dataset contains: images, patients and masks per split.",
     )
     parser.add_argument("store", type=Path, nargs="+", help="the HDF5 file of a prepared dataset")
-    print("\n\n".join(describe(path) for path in parser.parse_args(arguments).store))
+    print(printable("\n\n".join(describe(path) for path in parser.parse_args(arguments).store)))
     return 0

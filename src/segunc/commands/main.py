@@ -1,50 +1,66 @@
 """The command `segunc`: commands that complement Snakemake.
 
-`plan`, `why` and `accept` take the arguments of `snakemake`: targets, --configfile, --directory, ...
+`plan`, `why`, `check`, `accept` and `tidy` take the arguments of `snakemake`: targets, --configfile, --directory, ...
 """
 
 import argparse
 import inspect
+import io
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from pkgutil import resolve_name
 
-from segunc.commands import fetch, inspect_store, reruns
-from segunc.plan.report import report
-from segunc.runtime.errors import UserError
+from segunc.runtime.errors import UserError, printable
 
-
-def plan(arguments: Sequence[str]) -> int:
-    """Estimates what `snakemake <arguments>` takes: jobs, hours, disk usage and minimum wall time."""
-    print(report(arguments))
-    return 0
-
-
-COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
-    "plan": (plan, "estimate jobs, hours, disk usage and minimum wall time, before anything runs"),
-    "why": (reruns.why, "explain why each pending job would run"),
-    "accept": (reruns.accept, "mark results as up to date although their code was edited"),
-    "fetch": (fetch.main, "download a public dataset"),
-    "inspect": (inspect_store.main, "describe a prepared dataset"),
+COMMANDS = {
+    "plan": ("segunc.commands.estimate:plan", "estimate jobs, hours, disk usage and wall time, before anything runs"),
+    "why": ("segunc.commands.reruns:why", "explain why each pending job would run"),
+    "check": ("segunc.commands.reruns:check", "read all results, and name those that are damaged"),
+    "accept": ("segunc.commands.reruns:accept", "mark results as up to date although their code was edited"),
+    "tidy": ("segunc.commands.tidy:main", "list or remove what is kept of earlier settings and code"),
+    "fetch": ("segunc.commands.fetch:main", "download a public dataset"),
+    "inspect": ("segunc.commands.inspect_store:main", "describe a prepared dataset"),
 }
+"""By name: its function `(arguments) -> exit code`, of which only the one that is used is imported; what it does."""
 
-WITH_SNAKEMAKE = ("plan", "why", "accept")
-"""Commands that take Snakemake's arguments, and therefore have no parser of their own."""
+WITH_SNAKEMAKE = ("plan", "why", "check", "accept")
+"""Commands that take Snakemake's arguments alone, and therefore have no parser of their own."""
 
 
 def main() -> None:
+    code: int | str
+    try:
+        code = run()
+        print(end="", flush=True)
+    except UserError as error:
+        code = f"segunc: {printable(str(error))}"
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        # What reads the output has ended, as `head` does. Python would complain when it flushes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + signal.SIGPIPE
+    except OSError as error:
+        code = f"segunc: {printable(str(error))}; correct that and run again."
+    sys.exit(code)
+
+
+def run() -> int:
+    """Runs the command that the words of the program name, and returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for characters that the terminal cannot show
     parser = argparse.ArgumentParser(prog="segunc", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (_, words) in COMMANDS.items():
         commands.add_parser(name, help=words, add_help=False)
     args, rest = parser.parse_known_args()
-    function = COMMANDS[args.command][0]
+    function = resolve_name(COMMANDS[args.command][0])
     if args.command in WITH_SNAKEMAKE and {"-h", "--help"} & set(rest):
         print(f"usage: segunc {args.command} [arguments of snakemake]\n\n{inspect.getdoc(function)}")
-        sys.exit()
-    try:
-        sys.exit(function(rest))
-    except UserError as error:
-        sys.exit(f"segunc: {error}")
+        return 0
+    return function(rest)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,15 @@ from segunc.data.fingerprint import remembered_digest
 
 CHECKOUT = Path(__file__).parents[3]
 ARCHIVE = re.compile(r"\.(zip|tar|tar\.gz|tgz)$")
+WILDCARD = re.compile(r"\{\s*[.\w]+\s*(,.*)?\}")
+"""What Snakemake replaces in the path of any input; it knows no way to escape it."""
 
 
 def raw_data(config: Config, dataset: str) -> dict[str, str]:
-    """Paths of the dataset's raw data by option name, found in `raw_folders`; ConfigError if one is missing."""
+    """Paths of the dataset's raw data by option name, found in `raw_folders`.
+
+    Raises ConfigError if one is missing, cannot be reached, or is called like a wildcard of Snakemake.
+    """
     entry = config.datasets[dataset]
     options = options_of(FORMAT[0], entry.format, FORMAT[1])(**entry.options)
     found = {}
@@ -37,6 +42,11 @@ def raw_data(config: Config, dataset: str) -> dict[str, str]:
                 f"{any_of(config.raw_folders)}; put it there or add its folder to raw_folders."
             )
         found[name] = path.as_posix()
+        if wildcard := WILDCARD.search(found[name]):
+            raise ConfigError(
+                f"config key datasets.{dataset}.options.{name} is '{value}', but Snakemake takes {wildcard[0]} in the "
+                f"path {path} for a wildcard; rename the file or folder, or link to it by another name."
+            )
     return found
 
 

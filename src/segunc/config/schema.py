@@ -40,7 +40,7 @@ def _in_one_line(label: str) -> str:
     """Figures draw a label as it is."""
     if not label.strip():
         raise ValueError("it is blank; give it a name")
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in label):
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in label):
         raise ValueError("it has a line break or another control character; write it in one line")
     return label
 
@@ -225,7 +225,7 @@ class Config(Strict):
     strategies: dict[Identifier, Strategy]
     active: Active
     raw_folders: list[str] = Field(description="folders to search for raw data, in this order")
-    keep: str | None = Field(description="folder of finished results that are set aside; null: results/.kept")
+    keep: str | None = Field(description="folder of finished results that are set aside; null: .kept in the results folder")
     keep_gb: float = Field(ge=0, description="how much the results there may take that are nowhere else, in 10^9 bytes")
     missing: list[Missing] = Field(
         [], description="results that a run with --keep-going could not produce; set by the workflow itself"

@@ -63,17 +63,14 @@ def ct_series(files: Files) -> dict[str, Series]:
     claims: dict[tuple[str, str], list[str]] = defaultdict(list)
     heights: dict[str, float] = {}
     for name in filter(CANDIDATE.search, files.names):
+        if name.rpartition("/")[2].upper() == "DICOMDIR":
+            continue
         data = files.read(name)
-        suffix = SUFFIX.search(name)
-        if not suffix and data[128:132] != b"DICM":
-            if name.rpartition("/")[2] == "DICOMDIR":
-                continue
-            raise UserError(f"{name} is not a DICOM file; rename or remove it.")
+        if not SUFFIX.search(name) and data[128:132] != b"DICM":
+            raise UserError(f"{name} is not a DICOM file; remove it.")
         modality, patient_id, series_uid, sop_uid, z = _header(data, name)
         if not (series_uid and sop_uid):
-            if suffix:
-                raise UserError(f"{name} has no series or SOP instance UID; replace it.")
-            continue  # such as a DICOMDIR
+            raise UserError(f"{name} has no series or SOP instance UID; replace it.")
         if modality != "CT":
             continue
         if not patient_id:
@@ -134,8 +131,8 @@ def image(data: bytes, name: str) -> Image:
         raise UserError(f"{name} has pixels of shape {pixels.shape}, but a CT slice is one grey image; remove it.")
     if shown != "MONOCHROME2":
         raise UserError(
-            f"{name} has the photometric interpretation {shown}, but CT is stored as it is shown (MONOCHROME2); "
-            "convert it."
+            f"{name} has the photometric interpretation {shown}, which can be read in two ways; convert it to "
+            "MONOCHROME2."
         )
     hounsfield = pixels * slope + intercept
     if not np.abs(hounsfield).max() < LARGEST:  # false for NaN too

@@ -16,7 +16,9 @@ NAMED = 3
 """Groups that a remark names, and members of each."""
 LONGEST = 60
 """Characters of a name in a remark."""
-INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 """Characters that show nothing, besides control and format characters."""
 
 
@@ -78,7 +80,7 @@ def _folded(text: str) -> str:
 
 
 def _named(groups: Sequence[Sequence[str]]) -> str:
-    return _listed([_listed([*map(_short, group)], " and ") for group in groups], "; ")
+    return _listed([_listed([*map(_short, group)], ", ") for group in groups], "; ")
 
 
 def _listed(items: Sequence[str], separator: str) -> str:

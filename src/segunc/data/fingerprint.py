@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from segunc.data.archive import digest, walk
+from segunc.data.archive import IGNORED, digest, walk
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 
@@ -36,12 +36,12 @@ def remembered_digest(path: Path, memory: Path) -> str:
 
 
 def state_of(path: Path) -> tuple[str, int]:
-    """A digest of what changes when a file of a file or folder is touched, and the total bytes of all its files.
+    """A digest of what changes when `path`, or a file in it, is touched, and the total bytes of all these files.
 
-    Raises UserError if one cannot be found.
+    Files that operating systems add do not count. Raises UserError if a file cannot be found.
     """
     lines, size = hashlib.sha256(), 0
-    for file in sorted(walk(path)) if path.is_dir() else [path]:
+    for file in _files(path):
         try:
             status = file.stat()
         except OSError as error:
@@ -50,6 +50,12 @@ def state_of(path: Path) -> tuple[str, int]:
         lines.update(os.fsencode(file) + facts.encode())
         size += status.st_size
     return lines.hexdigest(), size
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in walk(path) if not IGNORED.search(file.relative_to(path).as_posix()))
 
 
 def _read(memory: Path) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
 """The radiologists' XML of LIDC-IDRI: who outlined which nodule, and the masks that the outlines enclose.
 
-A `LidcReadMessage` contains four `readingSession`s, one per radiologist, with an `unblindedReadNodule` per
+A `LidcReadMessage` contains up to four `readingSession`s, one per radiologist, with an `unblindedReadNodule` per
 finding and in it a `roi` per outline. Findings of at least 3 mm are outlined, pixel by pixel; smaller ones and other
 marks (`nonNodule`) are single points, which are left out. Armato et al. 2011, "The Lung Image Database Consortium
 (LIDC) and Image Database Resource Initiative (IDRI)".

@@ -74,20 +74,24 @@ def _percent(share: float) -> str:
     return f"{percent:.0f}%" if percent >= 10 or percent == 0 else f"{percent:.2g}%"
 
 
+def left_out(path: Path) -> str:
+    """What `prepare` left out, as numbers and reasons; empty if nothing. Raises UserError if `path` is not a store."""
+    exclusions = read_attributes(path).get("exclusions", {})
+    return ", ".join(f"{count:,} ({reason})" for reason, count in exclusions.items())
+
+
 def describe(path: Path) -> str:
     """A description of a store as readable text. Raises UserError if `path` is not a store."""
     images = read_images(path)
     with open_hdf5(path) as file:
         _, channels, height, width = file["images"].shape
         slots = file["masks"].shape[1]
-    attributes = read_attributes(path)
-    left_out = [f"{count:,} ({reason})" for reason, count in attributes.get("exclusions", {}).items()]
-    raw_format = attributes.get("spec", {}).get("format", "unknown")
+    raw_format = read_attributes(path).get("spec", {}).get("format", "unknown")
     torn = int((images.groupby("patient_id")["split"].nunique() > 1).sum())
     lines = [
         f"{path.stem}: {'grey' if channels == 1 else 'RGB'} images of {width}x{height} pixels, "
         f"{slots} slot{'s' * (slots != 1)} for annotators",
-        f"raw format: {raw_format}; left out: {', '.join(left_out) or 'none'}",
+        f"raw format: {raw_format}; left out: {left_out(path) or 'none'}",
         *(f"remark: {remark}" for remark in read_remarks(path)),
         *([f"{torn} of the patients have images in several splits"] if torn else []),
         overview(images).to_string(),

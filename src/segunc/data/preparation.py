@@ -81,8 +81,8 @@ def resized(
 ) -> Iterator[ImageRecord]:
     """The records in their new size; fills `found`.
 
-    Raises UserError if two records share an id, if an id is not readable or two patients cannot be told apart, or if the
-    images are not all grey or all RGB.
+    Raises UserError if two records share an id, if an id is not readable, if two patients cannot be told apart, or if
+    the images are not all grey or all RGB.
     """
     seen: set[str] = set()
     patients: dict[str, str] = {}
@@ -207,7 +207,7 @@ def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
         "remarks": found.remarks,
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("segunc", "numpy", "pillow")},
+            **{name: version(name) for name in ("numpy", "pillow")},
             **{name: version(name) for name in ("pydicom",) if name in sys.modules},  # imported by some formats
             "h5py": h5py.__version__,
         },
@@ -236,4 +236,4 @@ def summary(path: Path) -> str:
     dropped = [f"{count} dropped ({reason})" for reason, count in read_attributes(path)["exclusions"].items()]
     empty = 1 - marked[annotated].mean()
     facts = [*splits, f"{annotated.shape[1]} annotator(s), {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
-    return "\n".join([f"{path.stem}: {'; '.join(facts)}", *read_remarks(path)])
+    return "\n  ".join([f"{path.stem}: {'; '.join(facts)}", *read_remarks(path)])

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,10 +52,21 @@ def others(files: Files, used: Collection[str]) -> list[str]:
 
     These are all but documents, hidden files, and archives beside the folder that was unpacked from them.
     """
+    folders = _folders(files.names)
 
     def beside_its_folder(name: str) -> bool:
         match = PACKED.fullmatch(name)
-        return match is not None and any(other.startswith(f"{match['folder']}/") for other in files.names)
+        return match is not None and match["folder"] in folders
 
     rest = (name for name in files.names if name not in used and not NO_DATA.search(name))
     return [name for name in rest if not beside_its_folder(name)]
+
+
+def _folders(names: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found

@@ -66,15 +66,21 @@ def load(file: IO[bytes], what: str) -> Any:
     """The value that the pickle in `file` describes, with a `StoredArray` in place of each array.
 
     Keys of dictionaries are texts, each once. `what` is the file's name in messages. Raises UserError if the pickle
-    is damaged, too long, or contains anything but plain values, lists, tuples, dictionaries and arrays of numbers.
+    is damaged, too long, followed by something else, or contains anything but plain values, lists, tuples, dictionaries
+    and arrays of numbers.
     """
     try:
-        return _Machine(file, what).run()
+        value = _Machine(file, what).run()
     except (LookupError, ValueError, TypeError, ArithmeticError, struct.error) as error:
         # From operations that no pickler writes.
         raise UserError(
             f"{what} is cut off or damaged at byte {file.tell()} ({type(error).__name__}); fetch it again."
         ) from None
+    if file.read(1):
+        raise UserError(
+            f"{what} has data after its end at byte {file.tell() - 1}, as if several were joined; fetch it again."
+        )
+    return value
 
 
 def array(file: IO[bytes], stored: StoredArray) -> NDArray:

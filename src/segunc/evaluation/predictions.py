@@ -51,7 +51,7 @@ def read_predictions(path: Path, image_ids: NDArray) -> Iterator[Prediction]:
             if np.isnan(mean).any():
                 raise UserError(
                     f"{path} contains NaN probabilities for image {image_id}, so the training diverged; "
-                    "train the model with a lower learning_rate or with gradient_clip."
+                    "train the model with a lower learning_rate."
                 )
             # float16 would round every sum and comparison downstream.
             yield Prediction(unpack(packed[i], shape), mean, entropy[i].astype(np.float32), exact)

@@ -35,7 +35,7 @@ def plot(picks: Mapping[str, Images], names: Sequence[str], labels: ActiveLabels
     annotators = max((int(images.annotated.sum(axis=1).max()) for images in picks.values()), default=1)
     handles = examples.annotator_handles(annotators)
     bottom = 0.1 + style.legend_height(handles, style.WIDTH - LEFT)
-    title = style.wrapped(title, style.WIDTH - LEFT, 9, bold=True)
+    title = style.wrapped(title, style.WIDTH - LEFT - 0.1, 9, bold=True)
     head = 0.15 * title.count("\n")
     height = TOP + head + len(names) * (SIZE + BETWEEN) + bottom
     figure = Figure(figsize=(style.WIDTH, height))

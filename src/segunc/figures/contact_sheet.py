@@ -2,7 +2,7 @@
 
 Reads the store of one dataset. The images of a split are spread over the numbers of annotators who marked something and
 over foreground shares, and come from as many patients as possible (`segunc.figures.examples.choose_spread`). They are
-not cropped, so that sizes can be compared.
+not cropped, so that sizes can be compared. What `prepare` left out or remarked on is printed below the title.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from segunc.data.hdf5 import open_hdf5
-from segunc.data.overview import read_images
+from segunc.data.overview import left_out, read_images
+from segunc.data.store import read_remarks
 from segunc.figures import examples, style
 from segunc.figures.examples import WHOLE, Example
 from segunc.figures.specs import FigureSpec
@@ -32,11 +33,13 @@ SIZE = (style.WIDTH - LEFT + GAP) / COLUMNS - GAP
 RANKED_BY = ("votes", "foreground", "image_id", "patient_id")
 
 
-def plot(shown: Mapping[str, Sequence[Example]], notes: Mapping[str, str], title: str) -> Figure:
+def plot(
+    shown: Mapping[str, Sequence[Example]], notes: Mapping[str, str], title: str, remarks: Sequence[str] = ()
+) -> Figure:
     """A block of images per split.
 
     shown: the images by split, in the order of the figure; notes: what to print below the name of a split; title: the
-    dataset's label.
+    dataset's label; remarks: what to print below the title, a paragraph each.
     """
     annotators = max((len(example.annotations) for block in shown.values() for example in block), default=0)
     if not annotators:
@@ -44,13 +47,16 @@ def plot(shown: Mapping[str, Sequence[Example]], notes: Mapping[str, str], title
     handles = examples.annotator_handles(annotators)
     rows = {split: -(-len(block) // COLUMNS) for split, block in shown.items()}
     bottom = 0.05 + style.legend_height(handles, style.WIDTH - LEFT)
-    height = TOP + sum(rows.values()) * (SIZE + CAPTION) + len(rows) * BETWEEN + bottom
+    below_title = "\n".join(style.wrapped(remark, style.WIDTH - LEFT, style.SMALL) for remark in remarks)
+    top = TOP + len(below_title.splitlines()) * style.LINE
+    height = top + sum(rows.values()) * (SIZE + CAPTION) + len(rows) * BETWEEN + bottom
     figure = Figure(figsize=(style.WIDTH, height))
     small: dict[str, Any] = {"color": style.GREY, "fontsize": style.SMALL, "va": "top"}
     figure.text(LEFT / style.WIDTH, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
     order = "number of annotators who marked something, foreground share" if annotators > 1 else "foreground share"
     figure.text(LEFT / style.WIDTH, 1 - 0.23 / height, f"below each image, and in descending order: {order}", **small)
-    top = TOP
+    if remarks:
+        figure.text(LEFT / style.WIDTH, 1 - (0.23 + style.LINE) / height, below_title, **small)
     for split, block in shown.items():
         rule = 1 - (top - BETWEEN / 2) / height
         figure.add_artist(Line2D([0, 1], [rule, rule], color=style.PALE, lw=0.6))
@@ -116,7 +122,9 @@ def main(
     images = read_images(data)
     shown = load(data, images)
     notes = {split: describe(images[images["split"] == split]) for split in shown}
-    style.save(plot(shown, notes, spec["labels"].get(dataset, dataset)), png, pdf)
+    missing = left_out(data)
+    remarks = [*([f"left out: {missing}"] if missing else []), *read_remarks(data)]
+    style.save(plot(shown, notes, spec["labels"].get(dataset, dataset), remarks), png, pdf)
 
 
 if __name__ == "__main__":

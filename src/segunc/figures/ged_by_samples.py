@@ -77,7 +77,7 @@ def plot(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
             fontsize=style.SMALL,
         )
         pad = 6 + 72 * style.LINE * len(missing[dataset])
-        title = style.wrapped(labels.get(dataset, dataset), PANEL[0] + RIGHT, 9, bold=True, lines=1)
+        title = style.wrapped(labels.get(dataset, dataset), PANEL[0] + RIGHT - 0.1, 9, bold=True, lines=1)
         axes.set_title(title, loc="left", fontweight="bold", pad=pad)
         axes.set_ylabel("GED² (V-statistic)" if i % columns == 0 else "")
     return figure

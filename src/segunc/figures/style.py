@@ -133,26 +133,26 @@ def hide_axis(axes: Axes) -> None:
 
 @cache
 def width_of(line: str, size: float, bold: bool = False) -> float:
-    """Width of a line of text in inches; size: of the font, in points."""
+    """Width of a line of text in inches, as wide as hinting makes it at any resolution; size: of the font, in points."""
     renderer = FigureCanvasAgg(Figure(dpi=300)).get_renderer()
     font = FontProperties(size=size, weight="bold" if bold else "normal")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `save` names the characters that no font has
-        return renderer.get_text_width_height_descent(line, font, ismath=False)[0] / 300
+        return renderer.get_text_width_height_descent(line, font, ismath=False)[0] / 300 * 1.05
 
 
 def wrapped(text: str, width: float, size: float, *, bold: bool = False, lines: int = sys.maxsize) -> str:
     """The text in lines of at most `width` inches, with an ellipsis in place of what does not fit into `lines` lines.
 
-    Lines end at spaces, or in words that are wider than a line, there at hyphens if possible. size: of the font, in points.
+    Lines end at spaces; words that are wider than a line are broken, at a hyphen if there is one. size: of the font, in
+    points.
     """
     rows: list[str] = []
     rest = text.strip()
     while rest and len(rows) < lines:
         fits = max(1, bisect_right(range(1, len(rest) + 1), width, key=lambda n: width_of(rest[:n], size, bold)))
-        breaks = [re.finditer(pattern, rest[: fits + 1]) for pattern in (r"\s+", r"-(?=.)")]
-        ends = [max((found.end() for found in founds), default=0) for founds in breaks]
-        end = len(rest) if fits == len(rest) else next(filter(None, [*ends, fits]))
+        at_break = re.match(r".*\s|.*-(?=.)", rest[: fits + 1])
+        end = at_break.end() if at_break and fits < len(rest) else fits
         rows.append(rest[:end].rstrip())
         rest = rest[end:]
     if rest:

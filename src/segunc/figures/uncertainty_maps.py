@@ -42,7 +42,7 @@ def plot(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
     bottom = 0.12 + style.legend_height(handles, width - LEFT)
     figure = Figure(figsize=(width, top + len(shown) * (side + GAP) + bottom))
     height = figure.get_size_inches()[1]
-    title = style.wrapped(title, width - LEFT, 9, bold=True, lines=1)
+    title = style.wrapped(title, width - LEFT - 0.1, 9, bold=True, lines=1)
     figure.text(LEFT / width, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
     for row, example in enumerate(shown):
         part = examples.window(_interest(example))

@@ -51,6 +51,14 @@ def statistics_of(images: Images) -> DataStatistics:
     return DataStatistics(pixels.mean(axis=(0, 2, 3)).tolist(), std.tolist(), float(foreground))
 
 
+def divergence(what: str, facts: str, training: TrainingSpec) -> UserError:
+    """The error of a training that diverged.
+
+    gradient_clip is no remedy, because the size of Adam's steps does not depend on the scale of the gradients.
+    """
+    return UserError(f"{what}: {facts}; lower learning_rate, which is {training['learning_rate']:g}.")
+
+
 def next_batch(rest: np.ndarray, n: int, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The next indices in [0, n), int64 (batch_size,), and those left of the current pass, int64 (R,).
 
@@ -120,7 +128,7 @@ def train(
     `what` names the run in progress lines. Equal seeds give equal results on the same machine with the same threads.
 
     With a folder for `checkpoints`, the run resumes from the checkpoint that an equal run with equal `code` left there.
-    SIGTERM and SIGINT then end the program after the current step and a checkpoint, with exit code 128 + signal.
+    SIGTERM, SIGINT and SIGHUP then end the program after the current step and a checkpoint, with exit code 128 + signal.
 
     Raises UserError if the loss is not finite, or if the training masks are all empty or all full.
     """
@@ -148,7 +156,7 @@ def train(
 
     state, progress, saved = run.state, Progress(what, steps), time.monotonic()
     started = saved - state.seconds
-    with checkpoint.postponed([] if path is None else [signal.SIGTERM, signal.SIGINT]) as signals:
+    with checkpoint.postponed([] if path is None else [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]) as signals:
         while state.step < steps and state.since_best < patience:
             rate = learning_rate(state.step, steps, training)
             _step(run, training, training_images, rate, device)
@@ -157,7 +165,7 @@ def train(
                 if validation_images is not None:
                     val_loss = validation_loss(model, validation_images, training["precision"], device)
                 epoch, seconds = state.step / steps_per_epoch(training, n), time.monotonic() - started
-                _record(run, epoch, val_loss, rate, seconds, what)
+                _record(run, epoch, val_loss, rate, seconds, what, training)
 
             # Read once: a signal that arrives during the save is handled after the next step.
             stopping = bool(signals)
@@ -201,16 +209,22 @@ def _step(
     state.step += 1
 
 
-def _record(run: checkpoint.Run, epoch: float, val_loss: float | None, rate: float, seconds: float, what: str) -> None:
+def _record(
+    run: checkpoint.Run,
+    epoch: float,
+    val_loss: float | None,
+    rate: float,
+    seconds: float,
+    what: str,
+    training: TrainingSpec,
+) -> None:
     """Appends a row to the history, and keeps the weights if they are the best; UserError if a loss is not finite."""
     state = run.state
     train_loss = float(torch.stack(state.losses).mean())
     shown = math.nan if val_loss is None else val_loss
     if not math.isfinite(train_loss) or (val_loss is not None and not math.isfinite(val_loss)):
-        raise UserError(
-            f"{what}: the loss is {train_loss} in training and {shown} in validation after {state.step} steps; "
-            "lower learning_rate or set gradient_clip."
-        )
+        facts = f"the loss is {train_loss} in training and {shown} in validation after {state.step} steps"
+        raise divergence(what, facts, training)
     state.history.append([state.step, epoch, train_loss, shown, rate, seconds])
     state.losses = []
     if val_loss is not None and val_loss < state.best:

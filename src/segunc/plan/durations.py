@@ -138,8 +138,12 @@ def scales_of(of: Parsed, gpu: bool) -> Scales:
 
 
 def _measured_and_assumed(of: Parsed, rule: str, cell: Cell, benchmark: Path, gpu: bool) -> tuple[float, float] | None:
-    """Seconds that a run took and that it is assumed to have taken; None where that is not known."""
-    if rule in costs.PER_ROW:
+    """Seconds that a run took and that it is assumed to have taken; None where that is not known.
+
+    A benchmark of results that were restored says nothing about computing them.
+    """
+    own = _record(of, rule, cell)
+    if rule in costs.PER_ROW or own is None or own.restored:
         return None
     data = {}
     if cell.dataset:

@@ -4,8 +4,8 @@ Snakemake's own DAG needs the raw data, and minutes for a hundred thousand jobs.
 knows a new rule without an entry. `tests/plan/test_jobs.py` compares jobs, edges and outputs with Snakemake's.
 """
 
+import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,6 @@ from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.schema import Config
 from segunc.runtime import records
-from segunc.runtime.code_digest import closure, digest
 from segunc.runtime.errors import UserError
 from segunc.workflow.snakemake_internals import Rules
 
@@ -84,28 +83,27 @@ def jobs_of(rules: Rules, targets: Sequence[str]) -> list[Job]:
 def done(rules: Rules, config: Config, jobs: Sequence[Job], folder: Path) -> list[bool]:
     """For each job: whether its results exist and were made from the current settings and code, like those it reads.
 
-    Whether raw data changed is not checked, because that may take minutes: Snakemake does.
+    Whether raw data or the bytes of a result changed is not checked, because that may take minutes: Snakemake does.
     """
-    same_code = cache(lambda code: all(_digest(module) == recorded for module, recorded in code))
     result: list[bool] = []
+    identities: list[str] = []
+    producers = {path: position for position, job in enumerate(jobs) for path in job.outputs}
     for job in jobs:
         current = all(result[need] for need in job.needs)
         record = records.read(folder / job.record) if current else None
+        identity = ""
         if record is not None:
+            wildcards = job.cell.wildcards
             if job.rule == FROM_RAW:
                 spec = specs.prepare(config, job.cell, record.spec.get("raw", {}))
             else:
-                spec = rules.param(job.rule, "spec", job.cell.wildcards)
-            current = records.same_settings(record, spec) and same_code(tuple(record.code.items()))
-            current = current and all((folder / path).exists() for path in job.outputs)
+                spec = rules.param(job.rule, "spec", wildcards)
+            files = [] if job.rule == FROM_RAW else rules.inputs(job.rule, wildcards)
+            sources = [(path, rules.source(path)) for path in files if path in producers]
+            inputs = [(source.label, identities[producers[path]]) for path, source in sources if source]
+            code, cell = rules.param(job.rule, "code", wildcards), rules.param(job.rule, "cell", wildcards)
+            identity = records.identity(json.loads(spec), code, cell, inputs)
+            current = record.identity == identity and all((folder / path).exists() for path in job.outputs)
+        identities.append(identity)
         result.append(record is not None and current)
     return result
-
-
-def _digest(module: str) -> str | None:
-    """The digest of a module's code; None if the module does not exist any more."""
-    try:
-        closure(module)
-    except LookupError:
-        return None
-    return digest(module)

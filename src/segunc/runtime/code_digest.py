@@ -105,7 +105,8 @@ def _imports(module: str) -> Iterator[str]:
                 yield name
 
 
-def import_statements(module: str) -> Iterator[tuple[ast.Import | ast.ImportFrom, str, list[str]]]:
+@cache
+def import_statements(module: str) -> list[tuple[ast.Import | ast.ImportFrom, str, list[str]]]:
     """The import statements anywhere in a module: each with the full name of a module, and the names taken from it.
 
     Left out are those for type checkers.
@@ -113,15 +114,16 @@ def import_statements(module: str) -> Iterator[tuple[ast.Import | ast.ImportFrom
     path = source_of(module)
     assert path is not None
     parts = module.split(".")
+    found: list[tuple[ast.Import | ast.ImportFrom, str, list[str]]] = []
     for node in _running(tree(path)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node, alias.name, []
+            found += [(node, alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             package = parts if path.name == "__init__.py" else parts[:-1]
             above = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join([*above, *([node.module] if node.module else [])])
-            yield node, origin, [alias.name for alias in node.names]
+            found.append((node, origin, [alias.name for alias in node.names]))
+    return found
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:

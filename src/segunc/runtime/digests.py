@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import json
 import os
+import stat
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
@@ -43,11 +45,14 @@ def _rows(path: Path) -> int:
 
 def difference(path: Path, expected: Content) -> str | None:
     """How a file differs from what was written, in words; None if it does not. Raises OSError if it cannot be read."""
-    size = path.stat().st_size
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        return "it is not a regular file"  # A pipe would be waited for.
+    size = status.st_size
     if size == expected["bytes"] and sha256(path) == expected["sha256"]:
         return None
     if expected["rows"]:
-        with suppress(OSError, EOFError):
+        with suppress(OSError, EOFError, zlib.error):
             if (rows := _rows(path)) != expected["rows"]:
                 return f"it has {rows} rows instead of {expected['rows']}"
     if size != expected["bytes"]:

@@ -92,6 +92,7 @@ def restore(job: Started) -> bool:
     if record is None:
         return False
     made = {"identity": job.identity, "code": job.code, "inputs": job.inputs, "accepted": [], "restored": _now()}
+    made["job"] = _name(job.task)
     records.write(Path(job.task.record), record._replace(**made))
     _remove_partial_files(job.task)
     return True
@@ -115,10 +116,15 @@ def finish(job: Started) -> None:
         key=job.key,
         inputs=job.inputs,
         outputs={label: digests.content(path) for label, path in files.items()},
+        job=_name(job.task),
     )
     kept.remember(Path(job.task.keep), record, files)
     records.write(Path(job.task.record), record)
     _remove_partial_files(job.task)
+
+
+def _name(task: Task) -> str:
+    return task.record.rpartition("/records/")[2].removesuffix(".json")
 
 
 def _remove_partial_files(task: Task) -> None:

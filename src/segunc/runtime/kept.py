@@ -154,7 +154,8 @@ def _partial_files(folder: Path) -> Iterator[Path]:
 
 def _store(path: Path, target: Path) -> None:
     with suppress(OSError):
-        if target.samefile(path) or (target.stat().st_size == path.stat().st_size and sha256(target) == target.name):
+        # An object that is in no results folder any more makes room for the link to this file.
+        if target.samefile(path) or (target.stat().st_nlink > 1 and sha256(target) == target.name):
             return
     with write_atomically(target) as beside:
         _link(path, beside)

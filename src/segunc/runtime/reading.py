@@ -22,7 +22,7 @@ def reading(path: Path) -> Iterator[None]:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise UserError(f"{path} is not a regular file; move it away and run again.")
+            raise UserError(f"{path} is not a regular file; put one in its place.")
         yield
     except (UserError, MemoryError):
         raise

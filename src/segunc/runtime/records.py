@@ -6,6 +6,7 @@ if its identity is the one that the current config, sources and raw data give, a
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
@@ -48,6 +49,8 @@ class Record(NamedTuple):
     """What was written, by the label of the file: the last part of its pattern in the rule (`weights.pt`)."""
     restored: str = ""
     """When the results were restored instead of computed, in UTC; else empty."""
+    job: str = ""
+    """Step and cell: `train/lidc/unet/seed0`."""
 
 
 def identity(spec: Any, code: str, cell: str, inputs: Iterable[tuple[str, str]]) -> str:
@@ -70,18 +73,31 @@ def _digest(kind: str, spec: Any, code: str, cell: str, inputs: Iterable[tuple[s
 
 
 def read(path: Path | str) -> Record | None:
-    """The record of a job; None if there is none or it is not readable."""
+    """The record of a job; None if there is none, or if it is not one that segunc writes."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 (thousands are read, and a Path costs a third)
             values = json.load(file)
         record = Record(**values)
     except (OSError, ValueError, TypeError):
         return None
-    return record if all(isinstance(value, kind) for value, kind in zip(record, KINDS, strict=True)) else None
+    fits = all(isinstance(value, kind) for value, kind in zip(record, KINDS, strict=True))
+    return record if fits and _have(record.inputs, INPUT) and _have(record.outputs, OUTPUT) else None
 
 
-KINDS = (dict, dict, dict, str, list, str, str, dict, dict, str)
+KINDS = (dict, dict, dict, str, list, str, str, dict, dict, str, str)
 """Types of the fields of Record."""
+INPUT = {"identity": str, "sha256": str}
+OUTPUT = {"bytes": int, "sha256": str, "rows": int}
+
+
+def _have(files: Mapping[str, Any], kinds: Mapping[str, type]) -> bool:
+    """Whether the entry of each file has values of these types, and a digest that may be part of a path."""
+    return all(
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(name), kind) for name, kind in kinds.items())
+        and re.fullmatch("[0-9a-f]{64}", entry["sha256"])
+        for entry in files.values()
+    )
 
 
 def same_settings(record: Record, spec: str) -> bool:
@@ -101,8 +117,3 @@ def write(path: Path, record: Record) -> None:
 def to_text(record: Record) -> str:
     """The record as JSON."""
     return json.dumps(record._asdict(), indent=1) + "\n"
-
-
-def inputs_of(record: Record) -> Mapping[str, str]:
-    """The identity of each input, by path."""
-    return {path: entry["identity"] for path, entry in record.inputs.items()}

@@ -13,9 +13,8 @@ from segunc.active import labelled_set
 from segunc.data.store import read_split, take
 from segunc.learning import checkpoint
 from segunc.learning.device import select_device
-from segunc.learning.training import train
+from segunc.learning.training import divergence, train
 from segunc.learning.weights import write_weights
-from segunc.runtime.errors import UserError
 from segunc.runtime.stage import Job, stage
 
 
@@ -38,7 +37,7 @@ def main(
     images, what = take(images, np.sort(positions)), f"train {name}"
     trained, _ = train(job.spec, images, None, of_device, what, checkpoints, json.dumps(job.code))
     if not all(value.isfinite().all() for value in trained["state"].values()):
-        raise UserError(f"{what}: the weights contain NaN or infinity; lower learning_rate or set gradient_clip.")
+        raise divergence(what, "the weights contain NaN or infinity", job.spec["training"])
     write_weights(weights, trained)
     if checkpoints is not None:
         checkpoint.remove(checkpoints)

@@ -6,7 +6,7 @@ imports, entry functions and the options that rules pass are resolved in the syn
 
 import ast
 import builtins
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 
@@ -17,34 +17,38 @@ STARTER = "segunc.runtime.start"
 """The module that every rule runs; it starts the program of the stage."""
 
 
-@cache
 def check_imports(module: str) -> None:
     """Raises UserError if the module, or one that it imports within segunc, imports what does not exist."""
     if source_of(module) is None:
         raise UserError(f"a rule runs {module}, which does not exist; finish or undo the edit.")
-    seen: set[str] = set()
-    waiting = [module, STARTER]
+    waiting, seen = {module, STARTER}, set()
     while waiting:
         module = waiting.pop()
-        if module in seen:
-            continue
         seen.add(module)
-        optional = set(map(id, _optional_imports(module)))
-        for node, origin, names in import_statements(module):
-            if origin.split(".")[0] != "segunc":
-                if id(node) not in optional and not _is_installed(origin.split(".")[0]):
-                    raise _broken(module, node, f"imports {origin}, which is not installed; install it")
-                continue
-            if source_of(origin) is None:
-                raise _broken(module, node, f"imports {origin}, which does not exist; finish or undo the edit")
-            waiting.append(origin)
-            for name in names:
-                if source_of(f"{origin}.{name}"):
-                    waiting.append(f"{origin}.{name}")
-                elif name != "*" and name not in _names_in(origin):
-                    problem = f"imports {name} from {origin}, which does not define it; finish or undo the edit"
-                    raise _broken(module, node, problem)
-        _check_attributes(module)
+        waiting |= _checked(module) - seen
+
+
+@cache
+def _checked(module: str) -> frozenset[str]:
+    """The modules of segunc that a module imports. Raises UserError if it imports what does not exist."""
+    found = set()
+    optional = _optional_imports(module)
+    for node, origin, names in import_statements(module):
+        if origin.split(".")[0] != "segunc":
+            if node not in optional and not _is_installed(origin.split(".")[0]):
+                raise _broken(module, node, f"imports {origin}, which is not installed; install it")
+            continue
+        if source_of(origin) is None:
+            raise _broken(module, node, f"imports {origin}, which does not exist; finish or undo the edit")
+        found.add(origin)
+        for name in names:
+            if source_of(f"{origin}.{name}"):
+                found.add(f"{origin}.{name}")
+            elif name != "*" and name not in _names_in(origin):
+                problem = f"imports {name} from {origin}, which does not define it; finish or undo the edit"
+                raise _broken(module, node, problem)
+    _check_attributes(module)
+    return frozenset(found)
 
 
 def check_command(rule: str, words: Sequence[str]) -> None:
@@ -99,12 +103,10 @@ def _is_installed(package: str) -> bool:
         return True
 
 
-def _optional_imports(module: str) -> Iterator[ast.AST]:
+def _optional_imports(module: str) -> set[ast.AST]:
     """Imports whose failure is handled."""
-    for node in ast.walk(_tree_of(module)):
-        if isinstance(node, ast.Try) and node.handlers:
-            for statement in node.body:
-                yield from ast.walk(statement)
+    handled = [node for node in ast.walk(_tree_of(module)) if isinstance(node, ast.Try) and node.handlers]
+    return {part for node in handled for statement in node.body for part in ast.walk(statement)}
 
 
 @cache
@@ -131,12 +133,16 @@ def _check_attributes(module: str) -> None:
     modules: dict[str, str] = {}
     for node, origin, names in import_statements(module):
         for alias in node.names if names else []:
-            if source_of(f"{origin}.{alias.name}") and origin.split(".")[0] == "segunc":
+            if origin.split(".")[0] == "segunc" and source_of(f"{origin}.{alias.name}"):
                 modules[alias.asname or alias.name] = f"{origin}.{alias.name}"
-    stored = {n.id for n in ast.walk(_tree_of(module)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    stored |= {n.arg for n in ast.walk(_tree_of(module)) if isinstance(n, ast.arg)}
-    for node in ast.walk(_tree_of(module)):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in stored:
+    if not modules:
+        return
+    nodes = list(ast.walk(_tree_of(module)))
+    # A local variable may have the name of a module.
+    hidden = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    hidden |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in hidden:
             origin = modules.get(node.value.id, "")
             if origin and node.attr not in _names_in(origin) and not source_of(f"{origin}.{node.attr}"):
                 problem = f"uses {node.attr} of {origin}, which does not define it; finish or undo the edit"

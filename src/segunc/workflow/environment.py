@@ -14,7 +14,11 @@ def gpus(device: str) -> int:
 
 
 def job_environment(checkout: str) -> dict[str, str]:
-    """Environment variables that make `python -m segunc.stages.<step>` use this Python and the checkout's segunc."""
+    """Environment variables that make `python -m segunc.stages.<step>` use this Python and the checkout's segunc.
+
+    Modules are not looked for in the working directory: it contains the user's files, such as a `random.py`. It would
+    be searched for `python -m`, and for an empty entry of PYTHONPATH.
+    """
     path = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-    modules = [str(Path(checkout) / "src"), os.environ.get("PYTHONPATH", "")]
-    return {"PATH": os.pathsep.join(path), "PYTHONPATH": os.pathsep.join(filter(None, modules))}
+    modules = [str(Path(checkout) / "src"), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {"PATH": os.pathsep.join(path), "PYTHONPATH": os.pathsep.join(modules), "PYTHONSAFEPATH": "1"}

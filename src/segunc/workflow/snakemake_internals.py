@@ -4,6 +4,7 @@ Each function has a test in `tests/workflow/test_snakemake_internals.py`, which 
 changes what it relies on. Links are to the sources of Snakemake 9, where the part is.
 """
 
+import builtins
 import inspect
 import io
 import json
@@ -43,9 +44,12 @@ def finish_rules(workflow: Any, keep: Path) -> None:
       recomputes it each time unless the function has the attribute `__signature__`.
       https://github.com/snakemake/snakemake/blob/main/src/snakemake/common/__init__.py (get_function_params)
     - A closed terminal (SIGHUP) ends Snakemake like SIGTERM does, so that it leaves no lock.
+    - Ends Snakemake if it has no core: it would wait for one, and divide by zero before.
     """
     from snakemake.dag import DAG
 
+    if workflow.global_resources["_cores"].value == 0:
+        sys.exit("segunc: --cores is 0, so that no job can run; give at least 1.")
     global _workflow
     _workflow = workflow
     rules = Rules(workflow)
@@ -104,8 +108,9 @@ class _Judge:
     """Finds for each job of a DAG whether its results are up to date."""
 
     def __init__(self, dag: Any, memory: Memory | None) -> None:
-        self._dag, self._memory = dag, memory
+        self._dag, self.memory = dag, memory
         self._identities: dict[Any, str] = {}
+        self._states: dict[Any, State | None] = {}
         self._labels = Rules(dag.workflow).labels
 
     def facts(self, job: Any) -> Facts:
@@ -141,10 +146,11 @@ class _Judge:
 
     def state(self, job: Any) -> State | None:
         """The state of a job; None if it has no record or none of its results exist."""
-        # Most jobs of a new grid end here.
-        if not _has_record(job) or not any(os.path.exists(file) for file in job.output):  # noqa: PTH110
-            return None
-        return state_of(self.facts(job), self._memory)
+        if job not in self._states:
+            # Most jobs of a new grid have no results, and need no identity.
+            exists = _has_record(job) and any(os.path.exists(file) for file in job.output)  # noqa: PTH110
+            self._states[job] = state_of(self.facts(job), self.memory) if exists else None
+        return self._states[job]
 
 
 def _has_record(job: Any) -> bool:
@@ -163,9 +169,9 @@ async def _update_needrun(dag: Any, create_inventory: bool = False) -> None:
     is_main = dag.workflow.is_main_process
     if create_inventory and is_main:
         await dag.workflow.iocache.mtime_inventory(dag.jobs)
-    memory = None if _reads_everything else Memory(MEMORY)
-    judge = _Judge(dag, memory)
-    dag.segunc_judge, dag.segunc_states = judge, {}
+    # Snakemake calls this twice before the first job starts.
+    judge = getattr(dag, "segunc_judge", None) or _Judge(dag, None if _reads_everything else Memory(MEMORY))
+    dag.segunc_judge = judge
     for jobs in (dag._needrun, dag._checkpoint_jobs, dag._n_until_ready, dag._ready_jobs):
         jobs.clear()
     candidates = [job for level in dag.toposorted() for job in level if not dag.finished(job)]
@@ -174,7 +180,7 @@ async def _update_needrun(dag: Any, create_inventory: bool = False) -> None:
         reason = dag._reason[job] = _reason_class()()
         if dag.rules_allowed_for_needrun and job.rule.name not in dag.rules_allowed_for_needrun:
             continue
-        dag.segunc_states[job] = state = judge.state(job)
+        state = judge.state(job)
         reason.forced = _is_forced(dag, job)
         if state is not None and not state.current:
             reason.state = state
@@ -184,8 +190,8 @@ async def _update_needrun(dag: Any, create_inventory: bool = False) -> None:
             (reason.updated_input_run if job.rule.norun else reason.missing_output).update(missing)
         if reason:
             waiting.append(job)
-    if memory is not None:
-        memory.save()
+    if judge.memory is not None:
+        judge.memory.save()
     among, seen = set(candidates), set(waiting)
     while waiting:
         job = waiting.pop()
@@ -208,7 +214,7 @@ async def _update_needrun(dag: Any, create_inventory: bool = False) -> None:
     for job in dag._needrun:
         dag._n_until_ready[job] = sum(other in dag._needrun for other in dag.dependencies[job])
     dag._len = len(dag._finished | dag._needrun)
-    if is_main:
+    if is_main and create_inventory:
         os.environ[FORCED] = json.dumps(sorted({rule.name for rule in dag.forcerules} | set(map(str, dag.forcefiles))))
         _check_code(dag)
         if not dag.workflow.dryrun:
@@ -294,7 +300,7 @@ def _set_aside(dag: Any) -> None:
     """Keeps finished results that jobs are about to replace, in case they are not kept yet."""
     folder = dag.workflow.globals["kept_results"]
     for job in dag._needrun:
-        state = dag.segunc_states.get(job)
+        state = dag.segunc_judge.state(job)
         if state and state.record and not (state.damage or state.missing or kept.has(folder, state.record.key)):
             files = {label: Path(path) for label, path in state.facts.outputs.items()}
             if state.record.key and set(files) == set(state.record.outputs):
@@ -363,8 +369,8 @@ def planned_jobs(arguments: Sequence[str], read_everything: bool = False) -> tup
     jobs = []
     for job in (job for level in dag.toposorted() for job in level):
         if _has_record(job):
-            reason, state = dag.reason(job), dag.segunc_states.get(job)
-            facts, identity = dag.segunc_judge.facts(job), dag.segunc_judge.identity(job)
+            reason, judge = dag.reason(job), dag.segunc_judge
+            facts, identity, state = judge.facts(job), judge.identity(job), judge.state(job)
             forced = reason.forced or reason.follows_forced
             wildcards = dict(job.wildcards.items())
             jobs.append(PlannedJob(job.rule.name, wildcards, facts, identity, state, job in dag._needrun, forced))
@@ -458,8 +464,8 @@ class Rules:
         return getattr(self._outputs[rule], output)
 
     def param(self, rule: str, name: str, wildcards: Mapping[str, str]) -> Any:
-        """A param of a job, of those that need nothing but its wildcards."""
-        return _value(getattr(self._rules[rule].params, name), _Wildcards(wildcards))
+        """A param of a job, of those that need nothing but its wildcards; "" if its rule does not have it."""
+        return _value(getattr(self._rules[rule].params, name, ""), _Wildcards(wildcards))
 
     def threads(self, rule: str) -> int:
         """CPU cores of a job, with --set-threads applied."""
@@ -498,29 +504,46 @@ class Parsed:
 
 def parse(arguments: Sequence[str]) -> Parsed:
     """Reads the Snakefile with the config, directory and targets of a command line, and builds no DAG."""
+    targets, folder = _parse_arguments(arguments)
     workflow = _run_quietly(["--list-rules", *arguments])
     names = workflow.globals
-    return Parsed(Rules(workflow), names["experiment"], names["device"], *_parse_arguments(arguments))
+    return Parsed(Rules(workflow), names["experiment"], names["device"], targets, folder)
 
 
 def _parse_arguments(arguments: Sequence[str]) -> tuple[list[str], Path]:
-    """The targets of a command line that Snakemake has accepted, and its working directory.
+    """The targets of a command line, and its working directory.
 
+    Raises SystemExit after Snakemake has printed its error, UserError if it does not accept the arguments, does nothing
+    with them (as for --version), or if the folder does not exist: Snakemake would create it.
     https://github.com/snakemake/snakemake/blob/main/src/snakemake/cli.py (parse_args)
     """
     from snakemake import cli
 
-    # It reports which profile it reads, for a second time.
-    with redirect_stderr(io.StringIO()):
-        _, args = cli.parse_args(list(arguments))
-    return list(args.targets), Path(args.directory or ".")
+    # It also reports which profile it reads, for a second time.
+    printed = io.StringIO()
+    try:
+        with redirect_stderr(printed), redirect_stdout(printed):
+            _, args = cli.parse_args(list(arguments))
+    except SystemExit as end:
+        if not end.code:
+            raise UserError(NOTHING_READ) from None
+        sys.stderr.write(printed.getvalue())
+        raise
+    except Exception as error:
+        raise UserError(f"snakemake does not accept these arguments ({error}); see snakemake --help.") from error
+    folder = Path(args.directory or ".")
+    if not folder.is_dir():
+        raise UserError(f"--directory {folder} is not a folder; name the one in which snakemake runs, or create it.")
+    return list(args.targets), folder
 
 
 def _run_quietly(arguments: Sequence[str]) -> Any:
     """Runs Snakemake in this process, passes on only warnings and errors, and returns its workflow.
 
-    Raises SystemExit after Snakemake has printed its error, UserError if it read no Snakefile (as for --version).
+    Raises SystemExit after Snakemake has printed its error; UserError if it read no Snakefile, and if the operating
+    system refused something (a file is missing, a folder is not writable), which Snakemake prints as a traceback.
     https://github.com/snakemake/snakemake/blob/main/src/snakemake/cli.py (main)
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/exceptions.py (print_exception)
     """
     from snakemake import cli
 
@@ -528,25 +551,37 @@ def _run_quietly(arguments: Sequence[str]) -> Any:
     _workflow = None
     # A dry run prints its errors to stdout.
     printed = io.StringIO()
-    with _only_warnings(logging.getLogger("snakemake.logging")), redirect_stdout(printed):
+    with _only_warnings(logging.getLogger("snakemake.logging")) as refused, redirect_stdout(printed):
         try:
             cli.main(list(arguments))
         except SystemExit as end:
+            if end.code and refused:
+                raise UserError(f"snakemake cannot work here ({refused[-1]}); correct that and run again.") from None
             if end.code:
                 sys.stderr.write(printed.getvalue())
                 raise
     if _workflow is None:
-        raise UserError("with these arguments, snakemake does not read segunc's Snakefile; see snakemake --help.")
+        raise UserError(NOTHING_READ)
     return _workflow
 
 
+NOTHING_READ = "with these arguments, snakemake does not read segunc's Snakefile; see snakemake --help."
+
+
 @contextmanager
-def _only_warnings(logger: logging.Logger) -> Iterator[None]:
-    def is_warning(event: logging.LogRecord) -> bool:
+def _only_warnings(logger: logging.Logger) -> Iterator[list[str]]:
+    """Within it, the logger passes on only warnings and errors; the list gets what the operating system refused."""
+    refused: list[str] = []
+
+    def is_shown(event: logging.LogRecord) -> bool:
+        error = getattr(builtins, getattr(event, "exception", None) or "", None)
+        if isinstance(error, type) and issubclass(error, OSError):
+            refused.append(event.getMessage().strip().rpartition("\n")[2])  # the last line of a traceback
+            return False
         return event.levelno >= logging.WARNING
 
-    logger.addFilter(is_warning)
+    logger.addFilter(is_shown)
     try:
-        yield
+        yield refused
     finally:
-        logger.removeFilter(is_warning)
+        logger.removeFilter(is_shown)

@@ -39,6 +39,10 @@ from segunc.data.roles import refuse_others
 from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
+XML = re.compile(r"\.xml$", re.IGNORECASE)
+NEIGHBOUR = "another nodule in the crop is not marked"
+SURPLUS = f"of more than {SESSIONS} reading sessions, only the first {SESSIONS} count"
+
 
 def read(
     *,
@@ -61,9 +65,9 @@ def read(
     """
     with open_files(scans) as files, open_files(xml) if xml else nullcontext(files) as texts:
         markups = _markups(texts, xml or scans)
-        for some, source in {id(files): (files, scans), id(texts): (texts, xml or scans)}.values():
-            used = {name for name in some.names if XML.search(name) or dicom.CANDIDATE.search(name)}
-            refuse_others(some, used, "*.dcm and *.xml", source)
+        _check_names(files, scans)
+        if xml:
+            _check_names(texts, xml)
         found = dicom.ct_series(files)
         if not found:
             raise UserError(f"{scans} has no CT series in DICOM; give the folder or archive that contains them.")
@@ -90,11 +94,6 @@ def read(
                 yield _square(drawing, image, masks, others, remarks, spacing_mm, crop, intensity)
 
 
-XML = re.compile(r"\.xml$", re.IGNORECASE)
-SURPLUS = f"of more than {SESSIONS} reading sessions, only the first {SESSIONS} count"
-NEIGHBOUR = "another nodule in the square is not marked"
-
-
 class Drawing(NamedTuple):
     """All outlines of a nodule on one slice."""
 
@@ -109,17 +108,22 @@ class Drawing(NamedTuple):
     """Per reading session; empty where it has none."""
 
 
+def _check_names(files: Files, source: Path) -> None:
+    used = {name for name in files.names if XML.search(name) or dicom.CANDIDATE.search(name)}
+    refuse_others(files, used, "*.dcm and *.xml", source)
+
+
 def _markups(files: Files, source: Path) -> dict[str, Markup]:
-    """The radiologists' XML by series instance UID."""
+    """The radiologists' XML by series instance UID; of several files that say the same, the first."""
     found: dict[str, list[Markup]] = defaultdict(list)
     for name in filter(XML.search, files.names):
         if (markup := lidc_xml.parse(files.read(name), name)) is not None:
             found[markup.series_uid].append(markup)
     if not found:
         raise UserError(f"{source} has no XML of radiologists (LidcReadMessage); put it there, in any folder.")
-    differing = [same for same in found.values() if not all(lidc_xml.same(same[0], other) for other in same)]
+    differing = [claims for claims in found.values() if not all(lidc_xml.same(claims[0], other) for other in claims)]
     if differing:
-        groups = listed([listed([markup.name for markup in same], " and ") for same in differing])
+        groups = listed([listed([markup.name for markup in markups], " and ") for markups in differing])
         raise UserError(f"{groups} belong to one series, but differ; remove the outdated ones.")
     return {uid: markups[0] for uid, markups in found.items()}
 
@@ -147,7 +151,7 @@ def _others(drawing: Drawing, drawings: list[Drawing]) -> list[list[Outline]]:
         outlines
         for other in drawings
         if other.file == drawing.file and other.group_id != drawing.group_id
-        for outlines in other.outlines
+        for outlines in filter(None, other.outlines)
     ]
 
 
