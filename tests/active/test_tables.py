@@ -14,6 +14,7 @@ from segunc.active import tables as active_tables
 from segunc.active.tables import area, learning, penalty, summary
 from segunc.cells import Cell
 from segunc.evaluation.statistics import holm
+from segunc.figures.style import read_table
 from segunc.metrics.registry import METRICS, ROUND_SCORES
 from segunc.stages import active_tabulate
 
@@ -48,6 +49,21 @@ def one(frame, **values):
         frame = frame[frame[name] == value]
     assert len(frame) == 1
     return frame.iloc[0]
+
+
+@pytest.mark.parametrize("ids", [["true", "false", "na"], ["inf", "nan", "infinity"], ["null", "none", "e3"]])
+def test_ids_that_look_like_other_values(tmp_path, ids):
+    """Texts in the table, and in the file as figures read it."""
+    strategies = ["random", *ids[1:]]
+    table = made(tmp_path, strategies=strategies, models=ids[:2], datasets=ids[:1])
+    table.to_csv(tmp_path / "table.csv", index=False, lineterminator="\n")
+    penalty(table).to_csv(tmp_path / "penalty.csv", index=False, lineterminator="\n")
+    for each in (table, read_table(tmp_path / "table.csv")):
+        found = [each[name].unique().tolist() for name in ("dataset", "model", "strategy")]
+        assert found == [ids[:1], ids[:2], strategies]
+    assert not table[["images", "dice"]].isna().any(axis=None)
+    assert set(summary(table, 0.95)["strategy"]) == set(strategies)
+    assert set(read_table(tmp_path / "penalty.csv")["strategy_b"]) == set(strategies)
 
 
 @pytest.mark.parametrize(

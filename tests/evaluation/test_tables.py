@@ -1,6 +1,7 @@
 import csv
 import gzip
 import json
+import shutil
 from math import isnan
 
 import numpy as np
@@ -130,6 +131,34 @@ def test_summary_is_the_clustered_mean_of_the_seeds_mean(study, model, metric):
     assert row["n_seeds"] == len(seeds)
     expected_sd = np.std(seeds, ddof=1) if len(seeds) > 1 else float("nan")
     assert row["seed_sd"] == pytest.approx(expected_sd, rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "ids", [("inf", "true", "false"), ("true", "nan", "inf"), ("null", "none", "na"), ("nan", "e3", "on")]
+)
+def test_ids_that_look_like_other_values(study, tmp_path, monkeypatch, ids):
+    """The tables are those of other ids."""
+    named = dict(zip(("phantom", "unet", "prob_unet"), ids, strict=True))
+
+    def renamed(text):
+        return [[named.get(field, field) for field in row] for row in csv.reader(text.splitlines())]
+
+    for source in filter(lambda path: "phantom" in path.parts, [*study[2]["images"], *study[2]["pixels"]]):
+        opened = gzip.open if source.suffix == ".gz" else open
+        parts = [named.get(part, part) for part in source.relative_to(study[2]["data"][0].parent).parts]
+        target = tmp_path.joinpath(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with opened(source, "rt") as before, opened(target, "wt", newline="") as after:
+            csv.writer(after, lineterminator="\n").writerows(renamed(before.read()))
+    store = study[2]["data"][0]
+    shutil.copy(store, tmp_path / f"{ids[0]}.h5")
+    grid = {"datasets": ["phantom"], "models": ["unet", "prob_unet"]}
+    write_tables(monkeypatch, [store], store.parent / "scores", tmp_path / "before", **grid)
+    grid = {"datasets": [ids[0]], "models": list(ids[1:])}
+    write_tables(monkeypatch, [tmp_path / f"{ids[0]}.h5"], tmp_path / "scores", tmp_path / "after", **grid)
+    for name in TABLES:
+        before, after = ((tmp_path / when / f"{name}.csv").read_text() for when in ("before", "after"))
+        assert list(csv.reader(after.splitlines())) == renamed(before), name
 
 
 def test_order_is_that_of_the_files_then_the_baselines_and_of_the_metrics(study):

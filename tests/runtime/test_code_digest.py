@@ -114,7 +114,7 @@ def test_the_param_names_its_entries_and_gives_the_digests_by_module(package: Pa
 
 
 def test_unknown_modules_and_invalid_python(package: Path) -> None:
-    with pytest.raises(LookupError, match=r"no module segunc\.nowhere"):
+    with pytest.raises(UserError, match=r"^a rule runs segunc\.nowhere, which does not exist; finish or undo"):
         code_digest.code("segunc.nowhere")
     edit(package, "metrics/iou.py", lambda text: text + "def (:\n")
     with pytest.raises(UserError, match=r"iou\.py, line 3 is not valid Python \(.*\); fix the syntax error\.$"):

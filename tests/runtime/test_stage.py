@@ -1,13 +1,12 @@
-"""The command line of a stage from its signature, its errors, and its record."""
+"""The command line of a stage from its signature, and its errors."""
 
-import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from segunc.runtime import records
 from segunc.runtime.errors import UserError
 from segunc.runtime.stage import Job, stage
 
@@ -35,21 +34,29 @@ def example(
 def failing(job: Job, *, kind: str) -> None:
     if kind == "user":
         raise UserError("the disk is full; make room.")
-    if kind == "signal":
-        signal.raise_signal(signal.SIGTERM)
+    if kind in SIGNALS:
+        signal.raise_signal(signal.Signals[kind])
     raise ValueError("a defect")
+
+
+SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 REQUIRED = ["--data", "lidc.h5", "--seed", "3", "--model", "unet", "--tables", "a.csv", "b.csv"]
 
 
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """Stages change how this process ends."""
+    before = {name: signal.getsignal(signal.Signals[name]) for name in SIGNALS}
+    yield
+    for name, handler in before.items():
+        signal.signal(signal.Signals[name], handler)
+
+
 def call(program: object, *words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["stage", *words])
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        program()  # type: ignore[operator]
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    program()  # type: ignore[operator]
 
 
 def test_options_have_the_types_and_defaults_of_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,39 +103,56 @@ def test_help_is_the_modules_docstring_and_the_comments(
     assert "The command line of a stage from its signature" in text
     for words in ("--data FILE a store", "--seed SEED from 0 on; 100% of them", "--images NAME=PATH pattern by rule"):
         assert words in text
-    for option in ("--spec", "--code", "--record"):
-        assert option in text
+    assert "--spec SPEC JSON: settings that the results depend on" in text
 
 
-def test_a_record_is_written_when_the_stage_has_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "records/example.json"
-    code = "segunc.metrics.ged 0123456789ab"
-    call(
-        example, *REQUIRED, "--spec", '{"b": 1, "a": 2}', "--code", code, "--record", str(path), monkeypatch=monkeypatch
-    )
-    record = json.loads(path.read_text())
-    assert list(record["spec"]) == ["b", "a"] and record["accepted"] == []
-    assert {"segunc.metrics.ged", "segunc.metrics.overlap"} <= set(record["code"])
-    assert record["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert records.made_from(path, '{"b": 1, "a": 2}', code)
-    assert not records.made_from(path, '{"b": 1, "a": 3}', code)
-    assert not records.made_from(path, '{"b": 1, "a": 2}', "segunc.metrics.overlap 0123456789ab")
-    assert not records.made_from(tmp_path / "none.json", "{}", code)
+def test_a_default_makes_an_option_optional_and_so_do_lists_and_dicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    call(example, "--data", "d", "--seed", "0", "--model", "m", "--tables", monkeypatch=monkeypatch)
+    assert RECEIVED["tables"] == []
+    call(example, "--data", "d", "--seed", "0", "--model", "m", monkeypatch=monkeypatch)
+    assert (RECEIVED["tables"], RECEIVED["images"]) == ([], {})
+
+
+def test_words_may_be_the_lines_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"a b/{number}.csv" for number in range(20_000)]
+    (tmp_path / "words.txt").write_text("\n".join(lines))
+    call(example, *REQUIRED[:-2], f"@{tmp_path}/words.txt", "--name", "x", monkeypatch=monkeypatch)
+    assert RECEIVED["tables"] == [Path(line) for line in lines] and RECEIVED["name"] == "x"
+
+
+def test_the_workflow_passes_words_and_job() -> None:
+    job = Job({"draws": 8}, {"segunc.stages.sample": "0123"})
+    example([*REQUIRED, "--name", "lidc"], job)
+    assert (RECEIVED["job"], RECEIVED["name"]) == (job, "lidc")
+
+
+def test_settings_that_are_no_json_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        call(example, *REQUIRED, "--spec", "{", monkeypatch=monkeypatch)
+    assert end.value.code == 2 and "argument --spec: not JSON (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"), [("user", "segunc: the disk is full; make room."), ("signal", 128 + signal.SIGTERM)]
+    ("kind", "code"),
+    [("user", "segunc: the disk is full; make room."), *((name, 128 + signal.Signals[name]) for name in SIGNALS)],
 )
 def test_mistakes_of_the_user_and_signals_end_the_program(
-    kind: str, code: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, code: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        call(failing, "--kind", kind, "--record", str(tmp_path / "record.json"), monkeypatch=monkeypatch)
+        call(failing, "--kind", kind, monkeypatch=monkeypatch)
     assert end.value.code == code
-    assert not list(tmp_path.iterdir())
 
 
-def test_a_defect_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with pytest.raises(ValueError, match="a defect"):
-        call(failing, "--kind", "defect", "--record", str(tmp_path / "record.json"), monkeypatch=monkeypatch)
-    assert not list(tmp_path.iterdir())
+        call(failing, "--kind", "SIGHUP", monkeypatch=monkeypatch)
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="a defect"):
+        call(failing, "--kind", "defect", monkeypatch=monkeypatch)

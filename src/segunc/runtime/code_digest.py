@@ -52,17 +52,17 @@ def code(*entries: str) -> dict[str, str]:
 def closure(entry: str) -> frozenset[str]:
     """The module and all modules of segunc that it imports, packages included, OUTSIDE left out.
 
-    Raises LookupError if segunc has no such module, UserError if one of them is not valid Python.
+    Raises UserError if segunc has no such module, or if one of them is not valid Python.
     """
     if source_of(entry) is None:
-        raise LookupError(f"segunc has no module {entry}")
+        raise UserError(f"a rule runs {entry}, which does not exist; finish or undo the edit.")
     found: set[str] = set()
     left = [entry]
     while left:
         module = left.pop()
         if module not in found and module != OUTSIDE and not module.startswith(f"{OUTSIDE}."):
             found.add(module)
-            left += _imports(module)
+            left += imported_modules(module)
     return frozenset(found)
 
 
@@ -94,7 +94,7 @@ def tree(path: Path) -> ast.Module:
         ) from None
 
 
-def _imports(module: str) -> Iterator[str]:
+def imported_modules(module: str) -> Iterator[str]:
     """Modules of segunc named by the module's import statements, anywhere in it, and the packages that contain it."""
     parts = module.split(".")
     yield from (".".join(parts[:n]) for n in range(1, len(parts)))

@@ -101,7 +101,11 @@ def restore(job: Started) -> bool:
 def finish(job: Started) -> None:
     """Records what was written, and keeps it. Raises UserError if an input changed while the job ran."""
     for source in job.task.inputs:
-        if digests.sha256(Path(source.path)) != job.inputs[source.path]["sha256"]:
+        try:
+            same = digests.sha256(Path(source.path)) == job.inputs[source.path]["sha256"]
+        except OSError:
+            same = False
+        if not same:
             raise UserError(f"{source.path} changed while this job was reading it; run the same command again.")
     files = {label: Path(path) for label, path in job.task.outputs.items()}
     loaded = [name for name in records.LIBRARIES if name in sys.modules]

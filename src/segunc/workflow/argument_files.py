@@ -46,6 +46,6 @@ def expanded(words: Iterable[str]) -> list[str]:
     """The words of a command line, with those in files, as far as there are files."""
     found = []
     for word in words:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             found += Path(word[1:]).read_text(encoding="utf-8").split("\n") if word.startswith("@") else [word]
     return found

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 
-from segunc.runtime.code_digest import import_statements, source_of, tree
+from segunc.runtime.code_digest import import_statements, imported_modules, source_of, tree
 from segunc.runtime.errors import UserError
 
 STARTER = "segunc.runtime.start"
@@ -31,24 +31,23 @@ def check_imports(module: str) -> None:
 @cache
 def _checked(module: str) -> frozenset[str]:
     """The modules of segunc that a module imports. Raises UserError if it imports what does not exist."""
-    found = set()
     optional = _optional_imports(module)
     for node, origin, names in import_statements(module):
-        if origin.split(".")[0] != "segunc":
-            if node not in optional and not _is_installed(origin.split(".")[0]):
-                raise _broken(module, node, f"imports {origin}, which is not installed; install it")
-            continue
-        if source_of(origin) is None:
-            raise _broken(module, node, f"imports {origin}, which does not exist; finish or undo the edit")
-        found.add(origin)
-        for name in names:
-            if source_of(f"{origin}.{name}"):
-                found.add(f"{origin}.{name}")
-            elif name != "*" and name not in _names_in(origin):
-                problem = f"imports {name} from {origin}, which does not define it; finish or undo the edit"
-                raise _broken(module, node, problem)
+        problem = _problem(origin, names)
+        if problem and node not in optional:
+            raise _broken(module, node, problem)
     _check_attributes(module)
-    return frozenset(found)
+    return frozenset(imported_modules(module))
+
+
+def _problem(origin: str, names: Sequence[str]) -> str | None:
+    """Why an import of names from a module fails, in words; None if it does not."""
+    if origin.split(".")[0] != "segunc":
+        return None if _is_installed(origin.split(".")[0]) else f"imports {origin}, which is not installed; install it"
+    if source_of(origin) is None:
+        return f"imports {origin}, which does not exist; finish or undo the edit"
+    missing = [name for name in names if name != "*" and not _has(origin, name)]
+    return f"imports {missing[0]} from {origin}, which does not define it; finish or undo the edit" if missing else None
 
 
 def check_command(rule: str, words: Sequence[str]) -> None:
@@ -66,7 +65,7 @@ def check_command(rule: str, words: Sequence[str]) -> None:
     passed = {word.removeprefix("--") for word in rest if word.startswith("--")}
     options = {argument.arg for argument in main.args.kwonlyargs}
     if unknown := sorted(passed - options):
-        raise _broken(module, main, f"main() has no argument {unknown[0]}, which the rule {rule} passes; add it to one")
+        raise _broken(module, main, f"main() has no argument {unknown[0]}, which the rule {rule} passes; add it")
     for argument, default in zip(main.args.kwonlyargs, main.args.kw_defaults, strict=True):
         if default is None and argument.arg not in passed and not _may_be_empty(argument):
             problem = f"main() needs the argument {argument.arg}, which the rule {rule} does not pass; add it there"
@@ -105,8 +104,18 @@ def _is_installed(package: str) -> bool:
 
 def _optional_imports(module: str) -> set[ast.AST]:
     """Imports whose failure is handled."""
-    handled = [node for node in ast.walk(_tree_of(module)) if isinstance(node, ast.Try) and node.handlers]
-    return {part for node in handled for statement in node.body for part in ast.walk(statement)}
+    handled = [
+        node.body
+        for node in ast.walk(_tree_of(module))
+        if (isinstance(node, ast.Try) and node.handlers)
+        or (isinstance(node, ast.With) and "suppress(" in ast.unparse(node.items[0]))
+    ]
+    return {part for body in handled for statement in body for part in ast.walk(statement)}
+
+
+def _has(module: str, name: str) -> bool:
+    """Whether a module of segunc has an attribute, as far as that can be told without running it."""
+    return bool(source_of(f"{module}.{name}")) or not _names_in(module).isdisjoint({name, "*", "__getattr__"})
 
 
 @cache
@@ -132,9 +141,10 @@ def _check_attributes(module: str) -> None:
     """Raises UserError for `name.attribute` if `name` is an imported module of segunc without that attribute."""
     modules: dict[str, str] = {}
     for node, origin, names in import_statements(module):
-        for alias in node.names if names else []:
-            if origin.split(".")[0] == "segunc" and source_of(f"{origin}.{alias.name}"):
-                modules[alias.asname or alias.name] = f"{origin}.{alias.name}"
+        for alias in node.names:
+            full = f"{origin}.{alias.name}" if names else alias.name
+            if full.startswith("segunc.") and source_of(full):
+                modules[alias.asname or alias.name] = full
     if not modules:
         return
     nodes = list(ast.walk(_tree_of(module)))
@@ -144,7 +154,7 @@ def _check_attributes(module: str) -> None:
     for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id not in hidden:
             origin = modules.get(node.value.id, "")
-            if origin and node.attr not in _names_in(origin) and not source_of(f"{origin}.{node.attr}"):
+            if origin and not _has(origin, node.attr):
                 problem = f"uses {node.attr} of {origin}, which does not define it; finish or undo the edit"
                 raise _broken(module, node, problem)
 
