@@ -169,7 +169,7 @@ def broken_samples(path, records):
     yield "is damaged (", lambda: h5py.File(path, "w").close()
     diverged = draws.copy()
     diverged[1] = np.nan
-    yield "for image NA, so the training diverged; train the model with a lower learning_rate.", lambda: write_samples(path, ids, diverged)
+    yield "diverged; train the model with a lower learning_rate.", lambda: write_samples(path, ids, diverged)
 
 
 @pytest.mark.parametrize("case", range(6))

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.figures import assert_readable, legend_of, titles_of, words
+from helpers.figures import LONG, MARKUP, assert_readable, legend_of, titles_of, words
 from helpers.rounds import score_files, write_labelled, write_scores
 from helpers.study import run, write_dataset
 
@@ -99,6 +99,22 @@ def test_figure_of_picks_is_readable(stored, dataset, count):
         "training split: 2.0% foreground",
     )
     assert_readable({"picks": active_picks.plot(picks, STRATEGIES[:count], LABELS, title, note)})
+
+
+@pytest.mark.parametrize("label", LONG)
+def test_labels_of_any_length_and_kind_are_readable(stored, tmp_path, monkeypatch, label):
+    for of_kind in LABELS.values():
+        for i, name in enumerate(of_kind):
+            monkeypatch.setitem(of_kind, name, f"{label}{i}")
+    plotted = figures(*holed(tmp_path, "a strategy in one panel", **SMALL))
+    train = read_split(stored / "lung.h5", "train")
+    picks = {strategy: take(train, np.arange(10) + i) for i, strategy in enumerate(STRATEGIES[:2])}
+    title = f"{label}: first picks of round 1 ({label}, seed 4294967295)"
+    plotted["picks"] = active_picks.plot(picks, STRATEGIES[:2], LABELS, title, "training split: 2.0% foreground")
+    assert_readable(plotted)
+    if label == MARKUP:
+        for name, figure in plotted.items():
+            assert any(MARKUP in "".join(word.split()) for word in words(figure)), name
 
 
 def test_one_seed_has_a_note(tmp_path):

@@ -1,11 +1,12 @@
 import importlib
 import itertools
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.figures import assert_readable, legend_of, texts_of, titles_of, words
+from helpers.figures import LONG, MARKUP, assert_readable, legend_of, texts_of, titles_of, words
 from helpers.study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.data.store import read_split
@@ -117,6 +118,48 @@ def test_figures_of_tables_are_readable(datasets, count):
 @pytest.mark.parametrize("dataset", ["lung", "skin"])
 def test_figures_of_images_are_readable(stored, dataset, count):
     assert_readable(figures_of_images(stored, dataset, MODELS[:count]))
+
+
+@pytest.mark.parametrize("label", LONG)
+def test_labels_of_any_length_and_kind_are_readable(stored, monkeypatch, label):
+    for i, name in enumerate(LABELS):
+        monkeypatch.setitem(LABELS, name, f"{label}{i}")
+    figures = figures_of_tables(["lung", "skin"], MODELS, [("lung", "unet")])
+    figures |= figures_of_images(stored, "lung", MODELS[:4]) | {
+        f"few {name}": figure for name, figure in figures_of_images(stored, "skin", MODELS[:1]).items()
+    }
+    assert_readable(figures)
+    if label == MARKUP:
+        for name, figure in figures.items():
+            assert any(f"{MARKUP}4" in "".join(word.split()) for word in words(figure)), name
+
+
+def test_text_is_wrapped_and_shortened():
+    width = style.width_of("Probabilistic U-Net", 8)
+    assert style.wrapped("Probabilistic U-Net", width, 8) == "Probabilistic U-Net"
+    assert style.wrapped("Probabilistic U-Net", 0.99 * width, 8) == "Probabilistic\nU-Net"
+    assert style.wrapped("Probabilistic U-Net", 0.99 * width, 8, lines=1) == "Probabil…ic U-Net"
+    assert style.wrapped("Model of " * 9 + "A", 1.5, 8, lines=2).endswith("of A")
+    assert style.wrapped("MC-dropout", style.width_of("MC-drop", 8), 8) == "MC-\ndropout"
+    assert style.wrapped("", 1, 8) == ""
+    for text in ("one two  three-four " * 5, "肺结节" * 20, "W" * 50):
+        for bold in (False, True):
+            rows = style.wrapped(text, 0.8, 7, bold=bold).split("\n")
+            assert "".join("".join(rows).split()) == "".join(text.split())
+            assert all(style.width_of(row, 7, bold) <= 0.8 for row in rows)
+
+
+@pytest.mark.parametrize("label", ["肺结节", "ไทย"])
+def test_characters_that_no_font_has_are_named_in_one_line(tmp_path, monkeypatch, capsys, label):
+    monkeypatch.setitem(style.matplotlib.rcParams, "font.family", ["DejaVu Sans"])
+    monkeypatch.setitem(LABELS, "unet", label)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = ged_by_samples.plot(summary(["lung"], ["unet"]), LABELS)
+        style.save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
+        style.save(ged_by_samples.plot(summary(["lung"], ["ensemble"]), LABELS), tmp_path / "b.png", tmp_path / "b.pdf")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and f"No installed font has all characters of {label!r}" in said[0]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,15 @@ from matplotlib.text import Text
 
 from segunc.figures import style
 
+MARKUP = '<i>$x_1$</i>{0}%s"\\a"'
+LONG = [
+    "a label of many words that goes on and on until it is nearly a hundred letters long, as one may be ",
+    97 * "W",
+    20 * "deep-",
+    MARKUP,
+]
+"""Labels that are longer than their places, of which a number makes several; and one with markup."""
+
 
 def texts_of(figure):
     """All visible texts, with their boxes in pixels."""

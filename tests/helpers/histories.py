@@ -5,6 +5,7 @@ arguments, whose outputs are digests of everything they depend on, so that any s
 """
 
 import ast
+import copy
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -32,10 +34,12 @@ import time
 
 EDIT = 0
 """Edited by histories."""
+UNIMPORTANT = ("job", "checkpoints", "device", "threads", "name", "needed")
+"""Arguments that change no result."""
 
 
 {signature}
-    given = {{name: value for name, value in locals().items() if name not in ("job", "checkpoints", "device", "threads")}}
+    given = {{name: value for name, value in locals().items() if name not in UNIMPORTANT}}
     words = [__spec__.name, str(EDIT), json.dumps(job.spec)]
     if __spec__.name.endswith("acquire_with_model"):
         given.pop("weights")  # Picks that do not depend on the weights: what follows need not be computed again.
@@ -57,7 +61,7 @@ EDIT = 0
             text = f"{{output.name}}\\n{{digest}}\\n".encode()
             beside.write_bytes(gzip.compress(text, mtime=0) if output.suffix == ".gz" else text)
     if "weights" in map(lambda path: path.stem, outputs):
-        with open({trainings!r}, "a") as file:
+        with open("../trainings.log", "a") as file:
             file.write(digest + "\\n")
 
 
@@ -107,6 +111,8 @@ class History:
         self.edits: dict[str, int] = {}
         self.settings_before, self.edits_before = dict(self.settings), dict(self.edits)
         self.trainings = folder / "trainings.log"
+        self.keep: str | None = None
+        self.keep_gb = 20.0
         self.lost = 0
         """Finished trainings that may have been lost for a reason: kills, damage."""
         self.log: list[str] = []
@@ -120,16 +126,26 @@ class History:
         for name in ("src", "workflow", "profiles", "envs"):
             shutil.copytree(ROOT / name, self.checkout / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         for path in (self.checkout / "src/segunc/stages").glob("[a-z]*.py"):
-            path.write_text(_toy(path, self.trainings))
+            path.write_text(_toy(path))
         slices = self.raw_folder / "LIDC-IDRI-slices"
         write_lidc_slices(slices)
         zipped(slices)
         shutil.rmtree(slices)
 
+    def copy_to(self, home: Path) -> "History":
+        """A copy of everything, hard links of kept results included, with the same past."""
+        subprocess.run(["cp", "-a", str(self.home), str(home)], check=True)
+        twin = copy.copy(self)
+        twin.home, twin.settings, twin.edits, twin.log = home, dict(self.settings), dict(self.edits), []
+        twin.checkout, twin.run_folder = home / self.checkout.name, home / self.run_folder.name
+        twin.raw_folder, twin.trainings = home / self.raw_folder.name, home / self.trainings.name
+        return twin
+
     @property
     def overlay(self) -> dict:
         """The current settings as an overlay of the config."""
-        overlay = json.loads(json.dumps({**GRID, "raw_folders": [str(self.raw_folder)]}))
+        ours = {"raw_folders": [str(self.raw_folder)], "keep": self.keep, "keep_gb": self.keep_gb}
+        overlay = json.loads(json.dumps({**GRID, **ours}))
         for keys, value in self.settings.items():
             group = overlay
             for key in keys[:-1]:
@@ -209,7 +225,7 @@ class History:
         )
         time.sleep(1.5 + self.random.random() * 6)
         self.log.append(f"  {number.name} to {whom}")
-        jobs = _jobs_below(process.pid)
+        jobs = jobs_below(process.pid)
         if process.poll() is None:
             if whom == "group":
                 os.killpg(process.pid, number)
@@ -217,10 +233,12 @@ class History:
                 process.send_signal(number)
             else:
                 for job in jobs:
-                    with_suppress(lambda job=job: job.send_signal(number))
+                    with suppress(psutil.Error):
+                        job.send_signal(number)
         process.wait(120)
         for job in jobs:  # Orphans of a killed Snakemake.
-            with_suppress(lambda job=job: job.wait(60))
+            with suppress(psutil.Error):
+                job.wait(60)
         self.lost += 2
         if (self.run_folder / ".snakemake/locks").exists() and any((self.run_folder / ".snakemake/locks").iterdir()):
             assert number == signal.SIGKILL, f"{number.name} left a lock"
@@ -259,21 +277,25 @@ class History:
         if not files:
             return
         path = self.random.choice(files)
-        status = path.stat()
         kind = self.random.choice(["flip", "cut", "empty", "remove"])
         self.log.append(f"  {kind} {path.relative_to(self.run_folder)}")
         self.lost += 2
         if kind == "remove":
             path.unlink()
-            return
+        else:
+            self.damage_file(path, kind, keep_time=self.random.random() < 0.5)
+
+    def damage_file(self, path: Path, kind: str, keep_time: bool) -> None:
+        """Flips a byte of a file, cuts or empties it; `keep_time`: with the time stamps that it had."""
+        status = path.stat()
         data = bytearray(path.read_bytes())
         if kind == "flip" and data:
             data[self.random.randrange(len(data))] ^= 0x55
         with path.open("r+b") as file:  # In place, so that a hard link is damaged too.
             file.truncate(0)
             file.write({"flip": data, "cut": data[: len(data) // 2], "empty": b""}[kind])
-        if self.random.random() < 0.5:
-            os.utime(path, (status.st_atime, status.st_mtime))
+        if keep_time:
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def _files(self) -> list[Path]:
         results = self.run_folder / "results"
@@ -340,27 +362,23 @@ class History:
         return "\n".join(self.log) + "\n"
 
 
-def _toy(path: Path, trainings: Path) -> str:
+def _toy(path: Path) -> str:
     tree = ast.parse(path.read_text())
     main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
     main.body = [ast.Pass()]
     signature = ast.unparse(main).removesuffix("\n    pass")
-    return TOY.format(imports=IMPORTS, signature=signature, trainings=str(trainings))
+    return TOY.format(imports=IMPORTS, signature=signature)
 
 
-def _jobs_below(pid: int) -> list[psutil.Process]:
-    try:
-        return [p for p in psutil.Process(pid).children(recursive=True) if "python" in p.name()]
-    except psutil.Error:
-        return []
-
-
-def with_suppress(call: Callable[[], object]) -> None:
-    """Calls it, whatever became of the process meanwhile."""
-    try:
-        call()
-    except psutil.Error:
-        pass
+def jobs_below(pid: int, words: str = "") -> list[psutil.Process]:
+    """The Python programs that a process started, with these words on their command lines."""
+    found = []
+    with suppress(psutil.Error):
+        for process in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if "python" in process.name() and words in " ".join(process.cmdline()):
+                    found.append(process)
+    return found
 
 
 def main() -> None:

@@ -7,10 +7,12 @@ import h5py
 import numpy as np
 
 from helpers.workflow import TINY, where
-from segunc.plan.jobs import FROM_RAW, Job, jobs_of
+from segunc.plan.jobs import Job, jobs_of
 from segunc.runtime import records
-from segunc.runtime.code_digest import code
-from segunc.workflow.snakemake_internals import Parsed, parse
+from segunc.runtime.code_digest import code_of
+from segunc.runtime.digests import content
+from segunc.runtime.records import Record
+from segunc.workflow.snakemake_internals import Parsed, parse, planned_jobs
 
 ACTIVE = {
     "datasets": ["phantom_lung"],
@@ -30,17 +32,19 @@ def read(folder: Path, overlay: dict | None = None, *targets: str) -> tuple[Pars
     return parsed, jobs_of(parsed.rules, parsed.targets)
 
 
-def make(folder: Path, overlay: dict) -> list[Job]:
-    """Empty results and true records of all jobs, as far as the plan reads them."""
-    parsed, jobs = read(folder, overlay)
+def make(folder: Path, overlay: dict) -> int:
+    """Empty results and true records of all jobs, as far as the plan reads them; returns how many jobs there are."""
+    jobs, _ = planned_jobs(where(folder, overlay))
     for job in jobs:
-        for path in job.outputs:
+        outputs = {}
+        for label, path in job.facts.outputs.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).touch()
-        spec = parsed.rules.param(job.rule, "spec", job.cell.wildcards)
-        assert job.rule != FROM_RAW or json.loads(spec)["raw"] == {}, "phantoms have no raw data"
-        records.write(folder / job.record, json.loads(spec), code("segunc.metrics.ged"))
-    return jobs
+            outputs[label] = content(folder / path)
+        spec, code = json.loads(job.facts.spec), code_of(job.facts.code)
+        record = Record(spec, code, {}, "2026-01-31T12:00:00+00:00", [], identity=job.identity, outputs=outputs)
+        records.write(folder / job.facts.record, record)
+    return len(jobs)
 
 
 def benchmark(folder: Path, name: str, seconds: float) -> None:

@@ -11,6 +11,7 @@ from helpers.workflow import TINY, merged, where
 from segunc.cells import Cell
 from segunc.plan.durations import datasets_of, network_spec, scale, scales_of, seconds
 from segunc.plan.report import report
+from segunc.runtime import records
 from segunc.workflow.snakemake_internals import Parsed
 
 UNET, ENSEMBLE = (Cell("phantom_lung", model, seed=0) for model in ("unet", "ensemble"))
@@ -47,6 +48,14 @@ def test_durations_from_benchmarks(tmp_path: Path) -> None:
     said = report(where(tmp_path, overlay))
     assert "train: ensemble 3.00, unet 2.00 (2 runs)" in said
     assert "phantom_lung: 100 images, 80 to train, 10 to test (counted)" in said
+    # Restoring results takes a second, whatever computing them takes; results without a record say nothing.
+    path = tmp_path / "results/records/train/phantom_lung/unet/seed0.json"
+    record = records.read(path)
+    assert record is not None
+    records.write(path, record._replace(restored="2026-01-31T12:00:00+00:00"))
+    assert scales_of(parsed, gpu=False)["train", ""] == scales["train", "ensemble"]
+    path.unlink()
+    assert ("train", "unet") not in scales_of(parsed, gpu=False)
 
 
 def test_more_threads_shorten_a_training(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The walk over the rules finds Snakemake's jobs, edges and outputs; and knows which jobs are done."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -11,9 +12,11 @@ import yaml
 from helpers.plans import ACTIVE, make, read
 from helpers.workflow import ROOT, TINY, merged, where
 
+from segunc.cells import Cell
 from segunc.plan.jobs import done
 from segunc.plan.report import report
 from segunc.runtime.errors import UserError
+from segunc.workflow.snakemake_internals import planned_jobs
 
 ONE_SKIN = {**TINY, "grid": {"datasets": ["phantom_skin"], "seeds": [0, 1]}, "active": ACTIVE}
 EVERY_STRATEGY = yaml.safe_load((ROOT / "config.yaml").read_text())["strategies"]
@@ -132,36 +135,109 @@ def test_the_papers_grid_before_its_raw_data_is_there(tmp_path: Path) -> None:
     assert sum(jobs.values()) == 2341
 
 
-def test_what_is_done(tmp_path: Path) -> None:
-    overlay = {**TINY, "active": ACTIVE}
-    jobs = make(tmp_path, overlay)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished grid."""
+    folder = tmp_path_factory.mktemp("made")
+    make(folder, SMALL)
+    return folder
 
-    def left(overlay: dict) -> Counter[str]:
-        parsed, jobs = read(tmp_path, overlay)
-        finished = done(parsed.rules, parsed.config, jobs, tmp_path)
-        return Counter(job.rule for job, is_done in zip(jobs, finished, strict=True) if not is_done)
 
-    assert not left(overlay)
-    said = report(where(tmp_path, overlay))
-    assert "Nothing is left to do" in said
-    assert f"total {len(jobs)} {len(jobs)} - -" in " ".join(said.split())
-    # A setting of one model, and what reads its results.
-    of_model = left({**overlay, "models": {"prob_unet": {"options": {"beta": 0.1}}}})
-    assert (of_model["train"], of_model["evaluate"], of_model["prepare"]) == (2, 2, 0)
-    # 2 seeds with round 0 and 2 rounds of 4 strategies; two of the strategies need the model.
-    assert of_model["active_train"], of_model["active_acquire_with_model"] == (18, 8)
-    assert of_model["active_acquire"] == 0
-    # Edited code, here simulated by another digest in the record.
-    record = tmp_path / "results/records/train/phantom_lung/unet/seed0.json"
+SMALL = merged(
+    {**TINY, "active": {**ACTIVE, "models": ["unet"], "strategies": ["random", "entropy"]}},
+    grid={"datasets": ["phantom_lung"], "models": ["unet", "prob_unet"]},
+)
+UNET = "results/models/phantom_lung/unet/seed0"
+ROUND = "results/active/phantom_lung/unet/entropy/seed3/round1"
+
+
+def left(folder: Path, overlay: dict, *targets: str) -> Counter[str]:
+    """Jobs per rule that are not done, by the plan and by Snakemake, which agree."""
+    parsed, jobs = read(folder, overlay, *targets)
+    finished = done(parsed.rules, parsed.config, jobs, folder)
+    by_plan = [(job.rule, job.cell) for job, is_done in zip(jobs, finished, strict=True) if not is_done]
+    planned, _ = planned_jobs([*targets, *where(folder, overlay)])
+    assert sorted(by_plan) == sorted((job.rule, Cell.of(job.wildcards)) for job in planned if job.runs)
+    return Counter(rule for rule, _ in by_plan)
+
+
+def test_a_finished_grid_is_done(made: Path) -> None:
+    assert not left(made, SMALL)
+    said = report(where(made, SMALL))
+    count = len(read(made, SMALL)[1])
+    assert "Nothing is left to do" in said and f"total {count} {count} - -" in " ".join(said.split())
+
+
+def test_what_a_setting_leaves(made: Path) -> None:
+    """A setting of one model, and what reads its results."""
+    of_model = left(made, {**SMALL, "models": {"unet": {"training": {"learning_rate": 0.1}}}})
+    assert (of_model["train"], of_model["evaluate"], of_model["prepare"]) == (1, 1, 0)
+    # 2 seeds with round 0 and 2 rounds of 2 strategies; one of the strategies needs the model.
+    assert (of_model["active_train"], of_model["active_acquire_with_model"]) == (10, 4)
+    assert of_model["active_acquire"] == of_model["active_start"] == 0
+    of_more = left(made, merged(SMALL, active={"rounds": 3}))
+    assert of_more["active_train"] == 4 and "train" not in of_more
+
+
+@pytest.mark.parametrize(
+    ("removed", "change", "expected"),
+    [
+        # Intermediate results that nothing needs.
+        ([f"{UNET}/weights.pt", f"{UNET}/history.csv"], {}, []),
+        ([f"{UNET}/weights.pt", f"{ROUND}/weights.pt"], {"draws": 32}, ["train", "active_train", "sample", "evaluate"]),
+        ([f"{UNET}/history.csv"], {"draws": 32}, ["sample", "evaluate"]),
+        # Targets.
+        (["results/tables/summary.csv"], {}, ["tabulate"]),
+        (
+            ["results/figures/ged_by_samples.png", "results/tables/comparisons.csv"],
+            {},
+            ["tabulate", "plot_ged_by_samples"],
+        ),
+        # Records: of another version, and gone.
+        (["results/records/train/phantom_lung/unet/seed0.json"], {}, ["train"]),
+        (["results/records/prepare/phantom_lung.json"], {}, ["prepare"]),
+        (["results/records/train/phantom_lung/unet/seed0.json", f"{UNET}/weights.pt", f"{UNET}/history.csv"], {}, []),
+    ],
+)
+def test_what_is_missing(made: Path, tmp_path: Path, removed: list[str], change: dict, expected: list[str]) -> None:
+    folder = Path(shutil.copytree(made, tmp_path / "made"))
+    for path in removed:
+        (folder / path).unlink()
+    found = left(folder, {**SMALL, **change})
+    assert set(expected) <= set(found) if change else list(found) == expected
+
+
+def test_what_targets_need(made: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made, tmp_path / "made"))
+    (folder / f"{UNET}/weights.pt").unlink()
+    assert not left(folder, SMALL, "tables")
+    assert left(folder, SMALL, "models") == left(folder, SMALL, f"{UNET}/weights.pt") == {"train": 1}
+    assert not left(folder, SMALL, f"{UNET}/history.csv")
+
+
+def test_edited_code(made: Path, tmp_path: Path) -> None:
+    """Here simulated by another identity in a record: that job runs, and what follows says that it is up to date."""
+    folder = Path(shutil.copytree(made, tmp_path / "made"))
+    record = folder / "results/records/train/phantom_lung/unet/seed0.json"
     changed = json.loads(record.read_text())
-    changed["code"]["segunc.metrics.ged"] = "0" * 12
-    record.write_text(json.dumps(changed))
-    of_code = left(overlay)
-    assert (of_code["train"], of_code["sample"], of_code["evaluate"], of_code["tabulate"]) == (1, 1, 1, 1)
-    assert not {"active_train", "prepare", "baselines"} & set(of_code)
-    # A module that is gone, and a record that is gone.
-    changed["code"] = {"segunc.no_such_module": "0" * 12}
-    record.write_text(json.dumps(changed))
-    assert left(overlay) == of_code
-    record.unlink()
-    assert left(overlay) == of_code
+    record.write_text(json.dumps({**changed, "identity": "0" * 32}))
+    assert left(folder, SMALL) == {"train": 1}
+    record.write_text("{")
+    assert left(folder, SMALL) == {"train": 1}
+
+
+def test_results_that_are_missing_after_keep_going_are_no_inputs(tmp_path: Path) -> None:
+    """Nor those of an earlier run that are still there: the tables get the paths of the others."""
+    overlay = {**TINY, "active": ACTIVE}
+    whole, holes = (
+        {(job.rule, str(job.cell)): set(job.reads) for job in read(tmp_path, of)[1]}
+        for of in (overlay, {**overlay, "missing": HOLES})
+    )
+    lost = {
+        ("tabulate", ""): {
+            f"results/scores/phantom_lung/unet/seed0/{name}" for name in ("images.csv", "pixels.csv.gz")
+        },
+        ("active_tabulate", ""): {"results/active/phantom_lung/unet/random/seed3/round1/scores.csv"},
+        ("plot_sampled_masks", "phantom_lung"): {"results/samples/phantom_lung/unet/seed0.h5"},
+    }
+    assert {job: whole[job] - holes[job] for job in lost} == lost

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -147,6 +148,18 @@ def test_a_file_that_was_touched_is_read_again(
     monkeypatch.setattr(digests, "sha256", lambda path: read.append(path) or sha256(path))
     assert file.differs() is None and read == [file.path]
     assert file.differs() is None and read == [file.path], "once"
+
+
+@pytest.mark.parametrize("field", ["st_mtime_ns", "st_ctime_ns", "st_ino"])
+def test_each_part_of_the_status_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    file = Remembered(tmp_path)
+    names = ("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
+    status = {name: getattr(file.path.stat(), name) for name in names}
+    monkeypatch.setattr(digests, "difference", lambda path, expected: "it was read")
+    memory = Memory(file.memory)
+    assert memory.differs(str(file.path), SimpleNamespace(**status), file.expected) is None  # type: ignore[arg-type]
+    other = SimpleNamespace(**{**status, field: 1})
+    assert memory.differs(str(file.path), other, file.expected) == "it was read"  # type: ignore[arg-type]
 
 
 def test_a_flipped_bit_with_the_old_time_is_noticed_each_time(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_what_killed_runs_left_is_removed(made: Task, restored: bool) -> None:
     folder.mkdir(exist_ok=True)
     left = [folder / ".cell.123.partial.h5", folder / ".cell.4.partial.h5", record.parent / ".sample.123.partial.json"]
     others = ["cell.123.partial.h5", ".cell.123.partial.csv", ".cell.x.partial.h5", ".cell2.123.partial.h5", ".cell.h5"]
-    others += [".cellXh5", ".xcell.123.partial.h5", "notes.txt"]
+    others += [".cell.123.partialXh5", ".cell.123.partial.h5.txt", "x.cell.123.partial.h5", "notes.txt"]
     for path in [*left, *(folder / name for name in others)]:
         path.touch()
     assert compute(made) == restored

@@ -1,56 +1,374 @@
-"""What `segunc.workflow.snakemake_internals` relies on in Snakemake, one test per function."""
+"""What `segunc.workflow.snakemake_internals` relies on in Snakemake, and which jobs it lets run."""
 
 import inspect
 import json
+import os
+import random
+import shutil
 import subprocess
-import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from helpers.workflow import TINY, where
+from helpers.workflow import ROOT, TINY, in_fork, where
 from snakemake.common import get_function_params
 
 from segunc.runtime import records
-from segunc.runtime.code_digest import code_of
-from segunc.workflow.snakemake_internals import Parsed, parse, pending_jobs
+from segunc.workflow.snakemake_internals import Parsed, parse, planned_jobs
 
-SMALL = """
+SNAKEFILE = """
+import json, os, sys
+from pathlib import Path
+
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+os.environ["PYTHONPATH"] = os.path.join(workflow.basedir, "src")
+
+from segunc.runtime.code_digest import code_param
 from segunc.workflow import snakemake_internals
+from segunc.workflow.rule_functions import exit_on_user_error
+
+def spec(name):
+    return lambda wildcards: json.dumps({"text": config.get(name, name)})
+
+@exit_on_user_error
+def code(wildcards):
+    return code_param("segunc.stages.toy")
+
+START = f"{sys.executable} -m segunc.runtime.start {{params.job}} --reads {{input}} --writes"
 
 rule all:
-    input: "last.txt", "other.txt"
+    input: "last.txt", "list.txt"
 rule first:
-    output: x="first.txt", record="records/first.json"
-    params: spec=lambda wildcards: '{{"a": {value}}}', code=lambda wildcards: "segunc.cells 0"
-    shell: "{command}"
-rule last:
+    output: x="first.txt", y="more.txt", record="records/first.json"
+    params: spec=spec("first"), code=code
+    shell: START + " {output.x} {output.y}"
+rule middle:
     input: "first.txt"
-    output: "last.txt"
-    shell: "touch {{output}}"
-rule other:
-    output: "other.txt"
-    shell: "touch {{output}}"
+    output: x="middle.txt", record="records/middle.json"
+    params: spec=spec("middle"), code=code
+    shell: START + " {output.x}"
+rule side:
+    input: "first.txt"
+    output: x="side.txt", record="records/side.json"
+    params: spec=spec("side"), code=code
+    shell: START + " {output.x}"
+rule last:
+    input: "middle.txt", "side.txt"
+    output: x="last.txt", record="records/last.json"
+    params: spec=spec("last"), code=code
+    shell: START + " {output.x}"
+rule listing:
+    input: "middle.txt"
+    output: "list.txt"
+    shell: "cp {input} {output}"
 
 onerror:
-    import json
     run = snakemake_internals.unfinished(workflow)
     facts = None
     if run is not None:
-        ancestors = {{job.rule.name: getattr(run.failed_ancestor(job), "rule", None) for job in run.jobs}}
-        facts = {{name: job and job.name for name, job in ancestors.items()}}
+        ancestors = {job.rule.name: getattr(run.failed_ancestor(job), "rule", None) for job in run.jobs}
+        facts = {name: job and job.name for name, job in ancestors.items()}
         facts = [facts, [job.rule.name for job in run.failed], run.snakefile]
     json.dump(facts, open("unfinished.json", "w"))
 
-snakemake_internals.finish_rules(workflow)
+snakemake_internals.finish_rules(workflow, Path("kept"))
 """
+PROGRAM = '''"""Writes what it reads, and a text of its settings up to `#`."""
+
+from pathlib import Path
+
+from segunc.runtime.errors import UserError
+from segunc.runtime.files import write_atomically
+from segunc.runtime.stage import Job, stage
 
 
-def small(folder: Path, *words: str, value: int = 1, command: str = "touch {output.x}") -> str:
-    """Runs a workflow of three jobs; returns what Snakemake prints."""
-    (folder / "Snakefile").write_text(SMALL.format(value=value, command=command))
-    program = [sys.executable, "-m", "snakemake", "--cores", "1", *words]
-    done = subprocess.run(program, cwd=folder, capture_output=True, text=True)
-    return done.stdout + done.stderr
+@stage
+def main(job: Job, *, reads: list[Path], writes: list[Path]) -> None:
+    if job.spec["text"] == "fail":
+        raise UserError("it fails.")
+    text = "".join(path.read_text() for path in reads) + job.spec["text"].partition("#")[0] + " "
+    for file in writes:
+        with write_atomically(file) as path:
+            path.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
+'''
+DECIDE = """
+import json, sys
+from segunc.workflow import snakemake_internals
+for arguments in json.loads(sys.argv[1]):
+    dag = snakemake_internals._run_quietly(["--dry-run", "--cores", "1", *arguments]).dag
+    print(json.dumps(sorted(job.rule.name for job in dag._needrun if job.output)))
+"""
+"""Prints the rules of the jobs that would run with each list of arguments; a start of Snakemake costs more."""
+EVERYTHING = ["first", "last", "listing", "middle", "side"]
+
+
+class Toy:
+    """A workflow of five jobs (`first` before `middle` and `side`, both before `last`) with a copy of the sources."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def create(self) -> None:
+        """Writes the workflow and runs it."""
+        shutil.copytree(ROOT / "src/segunc", self.folder / "src/segunc", ignore=shutil.ignore_patterns("__pycache__"))
+        (self.folder / "src/segunc/stages/toy.py").write_text(PROGRAM)
+        (self.folder / "src/decide.py").write_text(DECIDE)
+        (self.folder / "Snakefile").write_text(SNAKEFILE)
+        done = self.run()
+        assert done.returncode == 0, done.stderr
+        assert self.read("last.txt") == "first middle first side last "
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return in_fork("snakemake", ["--cores", "1", *words], self.folder)
+
+    def decide(self, *arguments: Sequence[str]) -> list[list[str]]:
+        """The rules of the jobs that would run, for each list of arguments."""
+        done = in_fork("decide", [json.dumps(arguments)], self.folder)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def record(self, name: str) -> records.Record:
+        found = records.read(self.folder / f"records/{name}.json")
+        assert found is not None
+        return found
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            (self.folder / name).unlink()
+
+    @property
+    def files(self) -> list[Path]:
+        return [*self.folder.glob("*.txt"), *self.folder.glob("records/*")]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    toy = Toy(tmp_path_factory.mktemp("toy"))
+    toy.create()
+    return toy
+
+
+@pytest.fixture
+def toy(finished: Toy, tmp_path: Path) -> Toy:
+    """A copy of the finished workflow, with other paths; the sources are the same files."""
+    copy = shutil.copytree(finished.folder, tmp_path / "toy", ignore=shutil.ignore_patterns("src"))
+    (copy / "src").symlink_to(finished.folder / "src")
+    return Toy(copy)
+
+
+def changed(**texts: str) -> list[str]:
+    """The arguments of another setting."""
+    return ["--config", *(f"{name}={text}" for name, text in texts.items())]
+
+
+def flip(path: Path) -> None:
+    """Changes a byte and keeps the modification time."""
+    before = path.stat()
+    path.write_bytes(path.read_bytes().swapcase())
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_settings_decide_and_time_stamps_do_not(toy: Toy) -> None:
+    order = toy.files
+    random.Random(0).shuffle(order)
+    for time, path in enumerate(order):
+        os.utime(path, (time, time))
+    shutil.rmtree(toy.folder / ".snakemake")
+    assert toy.decide(
+        [], changed(first="other"), changed(middle="other"), changed(side="other"), changed(last="other")
+    ) == [[], EVERYTHING, ["last", "listing", "middle"], ["last", "side"], ["last"]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--rerun-triggers", trigger] for trigger in ("mtime", "params", "input", "software-env", "code")),
+        *(["--ignore-incomplete"], ["--rerun-incomplete"], ["--keep-incomplete"], ["--drop-metadata"]),
+    ],
+    ids=lambda options: options[-1],
+)
+def test_options_about_time_stamps_and_metadata_change_nothing(toy: Toy, options: list[str]) -> None:
+    os.utime(toy.folder / "first.txt")
+    (toy.folder / ".snakemake/incomplete").mkdir(exist_ok=True)
+    for name in ("bWlkZGxlLnR4dA==", "bGFzdC50eHQ="):  # middle.txt and last.txt, as a killed Snakemake leaves them
+        (toy.folder / ".snakemake/incomplete" / name).touch()
+    assert toy.decide(options, [*options, *changed(side="other")]) == [[], ["last", "side"]]
+
+
+@pytest.mark.parametrize(
+    ("removed", "arguments", "expected"),
+    [
+        # What nothing needs is not made again.
+        (["middle.txt"], [], []),
+        (["first.txt", "more.txt", "middle.txt", "side.txt"], [], []),
+        (["first.txt", "more.txt", "records/first.json"], [], []),
+        # It is if a job that runs needs it; `side` is up to date, although `first` is made again.
+        (["middle.txt"], changed(last="other"), ["last", "listing", "middle"]),
+        (["first.txt"], changed(middle="other"), ["first", "last", "listing", "middle"]),
+        (["first.txt"], changed(last="other"), ["last"]),
+        (["first.txt", "middle.txt"], changed(last="other"), ["first", "last", "listing", "middle"]),
+        # Targets: files, rules, all.
+        (["last.txt"], [], ["last"]),
+        (["last.txt", "middle.txt"], [], ["last", "listing", "middle"]),
+        (["list.txt"], [], ["listing"]),
+        (["middle.txt"], ["middle.txt"], ["middle"]),
+        (["more.txt"], [], []),
+        (["more.txt"], ["more.txt"], ["first"]),
+        (["more.txt"], ["first.txt"], []),
+        (["more.txt"], ["first"], ["first"]),
+        # Without its record, nobody knows what a result was made from.
+        (["records/first.json"], [], ["first"]),
+        (["records/first.json", "first.txt"], [], ["first"]),
+        (["records/last.json"], [], ["last"]),
+        (["records/last.json", "last.txt"], [], ["last"]),
+    ],
+)
+def test_what_is_missing(toy: Toy, removed: list[str], arguments: list[str], expected: list[str]) -> None:
+    toy.remove(*removed)
+    assert toy.decide(arguments) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "expected"),
+    [
+        ("middle.txt", flip, ["listing", "middle"]),
+        ("more.txt", flip, ["first"]),
+        ("last.txt", lambda path: path.write_text(""), ["last"]),
+        ("records/side.json", lambda path: path.write_text("{}"), ["side"]),
+        (
+            "records/side.json",
+            lambda path: path.write_text(path.read_text().replace('"bytes": ', '"bytes": 1')),
+            ["side"],
+        ),
+    ],
+)
+def test_damage_is_noticed_and_what_was_made_before_stays(
+    toy: Toy, file: str, damage: Callable[[Path], object], expected: list[str]
+) -> None:
+    """Also if the digests of all files are known."""
+    assert toy.decide([]) == [[]]
+    damage(toy.folder / file)
+    assert toy.decide([], []) == [expected, expected]
+
+
+def test_what_is_forced_runs_with_everything_after_it(toy: Toy) -> None:
+    assert toy.decide(
+        ["--forcerun", "middle"],
+        ["--forcerun", "middle.txt"],
+        ["--forcerun", "first"],
+        ["--forcerun", "list.txt"],
+        ["--forceall"],
+        ["--force", "side.txt"],
+        ["last.txt", "--forcerun", "side"],
+        [*changed(last="other"), "--forcerun", "side"],
+    ) == [
+        *(["last", "listing", "middle"], ["last", "listing", "middle"], EVERYTHING, ["listing"], EVERYTHING),
+        *(["side"], ["last", "side"], ["last", "side"]),
+    ]
+    # Also after jobs that would run anyway, for a reason that concerns nothing after them.
+    flip(toy.folder / "middle.txt")
+    flip(toy.folder / "side.txt")
+    assert toy.decide([], ["--forcerun", "first"]) == [["listing", "middle", "side"], EVERYTHING]
+
+
+def test_parts_of_the_workflow(toy: Toy) -> None:
+    other = changed(first="other")
+    assert toy.decide([*other, "--until", "middle"], [*other, "--omit-from", "middle"], ["middle.txt", *other]) == [
+        ["first", "middle"],
+        ["first", "side"],
+        ["first", "middle"],
+    ]
+    # What was made by rules that are left out is what its record says.
+    last = ["last.txt", "--allowed-rules", "last"]
+    assert toy.decide(last, [*last, *changed(side="other")], [*last, *changed(last="other")]) == [[], [], ["last"]]
+
+
+def test_a_run_makes_what_was_announced_and_then_nothing(toy: Toy) -> None:
+    done = toy.run("--config", "middle=new")
+    assert done.returncode == 0 and toy.read("last.txt") == "first new first side last ", done.stderr
+    assert toy.read("list.txt") == "first new "
+    assert toy.decide(changed(middle="new"), []) == [[], ["last", "listing", "middle"]]
+
+
+def test_results_come_back_with_their_settings_and_forced_ones_are_computed(toy: Toy) -> None:
+    computed = toy.record("last")
+    assert toy.run("--config", "middle=new").returncode == 0
+    assert toy.run().returncode == 0
+    assert toy.read("last.txt") == "first middle first side last "
+    restored = toy.record("last")
+    assert restored.restored and restored.identity == computed.identity and restored.finished == computed.finished
+    assert toy.record("middle").restored and not toy.record("side").restored
+    assert toy.run("--forcerun", "middle").returncode == 0
+    assert not toy.record("middle").restored
+    # What follows runs as well, and may be restored: its inputs have the same bytes.
+    assert toy.read("last.txt") == "first middle first side last " and toy.decide([]) == [[]]
+
+
+def test_a_job_on_a_cluster_has_the_identity_that_was_planned(toy: Toy) -> None:
+    """There, Snakemake runs once more per job, and knows its rule alone."""
+    remote = ["--mode", "remote", "--nolock", "--force", "--target-jobs", "last:", "--allowed-rules", "last"]
+    done = toy.run(*remote, *changed(last="other"))
+    assert done.returncode == 0 and toy.read("last.txt") == "first middle first side other ", done.stderr
+    assert toy.decide(changed(last="other"), []) == [[], ["last"]]
+
+
+def test_the_same_bytes_from_other_settings(toy: Toy) -> None:
+    """Everything runs, and what reads these bytes is restored; all say what they are made from now."""
+    assert toy.run("--config", "first=first#2").returncode == 0
+    assert not toy.record("first").restored and toy.record("middle").restored and toy.record("last").restored
+    assert toy.decide(changed(first="first#2"), []) == [[], EVERYTHING]
+
+
+def test_results_are_set_aside_before_others_replace_them(toy: Toy) -> None:
+    """Also results that were not kept when they were made; and if what replaces them fails."""
+    shutil.rmtree(toy.folder / "kept")
+    done = toy.run("--config", "first=fail")
+    assert done.returncode != 0 and not (toy.folder / "first.txt").exists()
+    toy.remove("middle.txt", "last.txt")
+    assert toy.run("--forcerun", "listing").returncode == 0
+    assert toy.read("last.txt") == "first middle first side last "
+    assert toy.record("first").restored and toy.record("last").restored
+
+
+def test_sources_that_do_not_fit_end_it_before_anything_is_removed(toy: Toy) -> None:
+    source = toy.folder / "src"
+    shared = source.readlink()
+    source.unlink()
+    program = Path(shutil.copytree(shared, source)) / "segunc/stages/toy.py"
+    for old, new, said in (
+        (
+            "reads: list",
+            "read: list",
+            "toy.py, line 11 main() has no argument reads, which the rule ",
+        ),
+        ("runtime.files", "runtime.file", "toy.py, line 6 imports segunc.runtime.file, which does not exist; finish"),
+        ("def main(", "def main((", "toy.py, line 11 is not valid Python"),
+    ):
+        program.write_text(PROGRAM.replace(old, new))
+        done = toy.run()
+        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+        assert all((toy.folder / name).exists() for name in ("first.txt", "middle.txt", "last.txt"))
+    program.unlink()
+    done = toy.run()
+    assert "segunc: a rule runs segunc.stages.toy, which does not exist; finish or undo the edit." in done.stderr
+    program.write_text(PROGRAM)
+    assert toy.decide([]) == [[]]
+
+
+def test_unfinished_names_the_culprit_of_each_job(toy: Toy) -> None:
+    toy.run("--keep-going", "--config", "middle=fail")
+    jobs, failed, snakefile = json.loads(toy.read("unfinished.json"))
+    assert jobs == dict.fromkeys(["all", "last", "listing", "middle"], "middle") and failed == ["middle"]
+    assert Path(snakefile) == toy.folder / "Snakefile"
+    toy.run("--config", "middle=fail")
+    assert json.loads(toy.read("unfinished.json")) is None, "only with --keep-going"
 
 
 @pytest.fixture(scope="module")
@@ -88,39 +406,35 @@ def test_rules_are_walked(parsed: Parsed) -> None:
     assert rules.benchmarked("results/benchmarks/other/phantom_lung/unet/seed0.tsv") is None
 
 
-def test_pending_jobs_are_those_of_a_dry_run(tmp_path: Path) -> None:
-    jobs = pending_jobs(["samples", *where(tmp_path, {**TINY, "grid": {"datasets": ["phantom_skin"], "seeds": [3]}})])
+def test_outputs_have_labels_and_inputs_their_records(parsed: Parsed) -> None:
+    rules = parsed.rules
+    assert rules.labels("train") == ["weights.pt", "history.csv", "record"]
+    assert rules.labels("tabulate")[:3] == ["summary.csv", "summary.md", "uncertainty_by_outcome.csv"]
+    for rule in rules.names:
+        assert len(set(rules.labels(rule))) == len(rules.labels(rule)), "a label names one file"
+    source = rules.source("results/models/phantom_lung/unet/seed0/weights.pt")
+    assert source is not None and source.label == "weights.pt"
+    assert source.record == "results/records/train/phantom_lung/unet/seed0.json"
+    assert rules.source("raw/LIDC-IDRI-slices.zip") is None
+    assert rules.param("prepare", "cell", {"dataset": "phantom_lung"}) == ""
+
+
+def test_planned_jobs_are_those_of_a_dry_run(tmp_path: Path) -> None:
+    overlay = {**TINY, "grid": {"datasets": ["phantom_skin"], "seeds": [3]}}
+    jobs, folder = planned_jobs(["samples", *where(tmp_path, overlay)])
     assert sorted({job.rule for job in jobs}) == ["prepare", "sample", "train"] and len(jobs) == 9
+    assert folder == tmp_path and all(job.runs and job.state is None and not job.forced for job in jobs)
     (job,) = (job for job in jobs if job.rule == "sample" and job.wildcards["model"] == "unet")
     assert job.wildcards == {"dataset": "phantom_skin", "model": "unet", "seed": "3"}
-    assert job.outputs[0] == "results/samples/phantom_skin/unet/seed3.h5" and job.folder == tmp_path
-    assert job.record == tmp_path / "results/records/sample/phantom_skin/unet/seed3.json"
-    assert job.reason.startswith("Missing output files") and json.loads(job.spec) == {"draws": 16, "seed": 3}
-    assert job.code.startswith("segunc.stages.sample segunc.models.unet ")
-
-
-def test_unfinished_names_the_culprit_of_each_job(tmp_path: Path) -> None:
-    small(tmp_path, "--keep-going", command="exit 1")
-    jobs, failed, snakefile = json.loads((tmp_path / "unfinished.json").read_text())
-    assert jobs == {"all": "first", "last": "first", "first": "first"} and failed == ["first"]
-    assert Path(snakefile) == tmp_path / "Snakefile"
-    small(tmp_path, command="exit 1")
-    assert json.loads((tmp_path / "unfinished.json").read_text()) is None, "only with --keep-going"
-
-
-def test_outdated_results_are_forced_where_snakemake_does_not_know(tmp_path: Path) -> None:
-    small(tmp_path)
-    record = tmp_path / "records/first.json"
-    record.parent.mkdir(exist_ok=True)
-    # Snakemake's metadata is gone, and the record has today's settings, or others.
-    for directory in (tmp_path / ".snakemake/metadata", tmp_path / ".snakemake/incomplete"):
-        subprocess.run(["rm", "-rf", directory], check=True)
-    records.write(record, {"a": 1}, code_of("segunc.cells 0"))
-    (tmp_path / "last.txt").touch()
-    assert "Nothing to be done" in small(tmp_path, "--dry-run")
-    said = small(tmp_path, "--dry-run", value=2)
-    assert "Nothing to be done" not in said and "rule first" in said and "rule last" in said
-    assert "rule other" not in said
+    facts = job.facts
+    assert facts.outputs == {"seed{seed}.h5": "results/samples/phantom_skin/unet/seed3.h5"}
+    assert facts.record == "results/records/sample/phantom_skin/unet/seed3.json"
+    assert json.loads(facts.spec) == {"draws": 16, "seed": 3}
+    assert facts.code.startswith("segunc.stages.sample segunc.models.unet ")
+    (train,) = (job for job in jobs if job.rule == "train" and job.wildcards["model"] == "unet")
+    assert facts.inputs[1] == ("results/models/phantom_skin/unet/seed3/weights.pt", "weights.pt", train.identity)
+    assert job.identity == facts.identity
+    assert [job.forced for job in planned_jobs(["samples", "--forceall", *where(tmp_path, overlay)])[0]] == [True] * 9
 
 
 def test_signatures_are_cached(parsed: Parsed) -> None:

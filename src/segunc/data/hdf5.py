@@ -1,7 +1,6 @@
 """Opening HDF5 files: stores and samples, which may come from elsewhere or be open in another program."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,18 +56,12 @@ def _is_own_dataset(file: h5py.File, name: str) -> bool:
 
 def _is_open_for_writing(path: Path) -> bool:
     """Whether another program holds the lock with which HDF5 opens a file for writing."""
-    if not path.is_file():
-        return False
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # A file system without locks.
-        return False
-    finally:
-        os.close(file)
+    if path.is_file():
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass  # it may not be read, or the file system has no locks
     return False

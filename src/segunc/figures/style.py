@@ -133,7 +133,7 @@ def hide_axis(axes: Axes) -> None:
 
 @cache
 def width_of(line: str, size: float, bold: bool = False) -> float:
-    """Width of a line of text in inches, as wide as hinting makes it at any resolution; size: of the font, in points."""
+    """Width of a line of text in inches, at least that of any resolution (hinting); size: of the font, in points."""
     renderer = FigureCanvasAgg(Figure(dpi=300)).get_renderer()
     font = FontProperties(size=size, weight="bold" if bold else "normal")
     with warnings.catch_warnings():
@@ -142,23 +142,24 @@ def width_of(line: str, size: float, bold: bool = False) -> float:
 
 
 def wrapped(text: str, width: float, size: float, *, bold: bool = False, lines: int = sys.maxsize) -> str:
-    """The text in lines of at most `width` inches, with an ellipsis in place of what does not fit into `lines` lines.
+    """The text in lines of at most `width` inches, with an ellipsis in the last of `lines` lines if that is too few.
 
     Lines end at spaces; words that are wider than a line are broken, at a hyphen if there is one. size: of the font, in
     points.
     """
     rows: list[str] = []
     rest = text.strip()
-    while rest and len(rows) < lines:
+    while rest:
         fits = max(1, bisect_right(range(1, len(rest) + 1), width, key=lambda n: width_of(rest[:n], size, bold)))
+        if fits < len(rest) and len(rows) == lines - 1:
+            # Labels often differ at the end alone.
+            ends = [f"{rest[:n].rstrip()}…{rest[-n:].lstrip()}" for n in range(1, len(rest) // 2)]
+            fits = bisect_right(ends, width, key=lambda both: width_of(both, size, bold))
+            return "\n".join([*rows, ends[fits - 1] if fits else "…"])
         at_break = re.match(r".*\s|.*-(?=.)", rest[: fits + 1])
         end = at_break.end() if at_break and fits < len(rest) else fits
         rows.append(rest[:end].rstrip())
         rest = rest[end:]
-    if rest:
-        while rows[-1] and width_of(f"{rows[-1]}…", size, bold) > width:
-            rows[-1] = rows[-1][:-1].rstrip()
-        rows[-1] += "…"
     return "\n".join(rows)
 
 
@@ -224,6 +225,7 @@ def save(figure: Figure, png: Path, pdf: Path) -> None:
     Characters that no font has become boxes; one line on stderr names the texts.
     """
     with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         with write_atomically(png) as path:
             figure.savefig(path, dpi=300, metadata={"Software": None})
         with write_atomically(pdf) as path:

@@ -14,7 +14,7 @@ from segunc.config import specs
 from segunc.config.schema import Config
 from segunc.runtime import records
 from segunc.runtime.errors import UserError
-from segunc.workflow.snakemake_internals import Rules
+from segunc.workflow.snakemake_internals import RECORD, Rules
 
 FROM_RAW = "prepare"
 """The rule that reads raw data. The walk ends there, so that the data may be missing, and is not read."""
@@ -25,10 +25,14 @@ class Job(NamedTuple):
 
     rule: str
     cell: Cell
+    reads: Sequence[str]
+    """Files of other jobs that it reads, in the order of the rule."""
     needs: Sequence[int]
-    """Positions of the jobs whose results it reads."""
+    """Positions of these jobs."""
     outputs: Sequence[str]
     """Files that it writes, without its record."""
+    targets: Sequence[str]
+    """Those of them that are targets."""
     record: str
 
 
@@ -60,11 +64,13 @@ def jobs_of(rules: Rules, targets: Sequence[str]) -> list[Job]:
                     continue
             stack.pop()
             cell, outputs = Cell.of(wildcards), rules.outputs(rule, wildcards)
-            record = cell.fill(rules.pattern(rule, "record"))
-            needs = list(dict.fromkeys(position[file] for file in inputs[path] if file in position))
+            record = cell.fill(rules.pattern(rule, RECORD))
+            reads = [file for file in inputs[path] if file in position]
+            needs = list(dict.fromkeys(position[file] for file in reads))
             position.update(dict.fromkeys(outputs, len(jobs)))
-            jobs.append(Job(rule, cell, needs, [file for file in outputs if file != record], record))
+            jobs.append(Job(rule, cell, reads, needs, [file for file in outputs if file != record], [], record))
 
+    asked: set[str] = set()
     for target in targets or [rules.default_target]:
         if target in rules.targets:
             files = rules.inputs(target, {})
@@ -75,35 +81,36 @@ def jobs_of(rules: Rules, targets: Sequence[str]) -> list[Job]:
                 f"target {target} is not a file of the configured grid and not one of "
                 f"{', '.join(sorted(rules.targets))}; give one of these, or add its cell to the grid."
             )
+        asked.update(files)
         for file in files:
             visit(file)
-    return jobs
+    return [job._replace(targets=[file for file in job.outputs if file in asked]) for job in jobs]
 
 
 def done(rules: Rules, config: Config, jobs: Sequence[Job], folder: Path) -> list[bool]:
-    """For each job: whether its results exist and were made from the current settings and code, like those it reads.
+    """For each job: whether it would not run, by the same rules as in `snakemake_internals._update_needrun`.
 
     Whether raw data or the bytes of a result changed is not checked, because that may take minutes: Snakemake does.
     """
-    result: list[bool] = []
-    identities: list[str] = []
-    producers = {path: position for position, job in enumerate(jobs) for path in job.outputs}
+    made: dict[str, tuple[str, str]] = {}
+    """Label and identity of each file."""
+    missing = {path for job in jobs for path in job.outputs if not (folder / path).exists()}
+    stale = []
     for job in jobs:
-        current = all(result[need] for need in job.needs)
-        record = records.read(folder / job.record) if current else None
-        identity = ""
-        if record is not None:
-            wildcards = job.cell.wildcards
-            if job.rule == FROM_RAW:
-                spec = specs.prepare(config, job.cell, record.spec.get("raw", {}))
-            else:
-                spec = rules.param(job.rule, "spec", wildcards)
-            files = [] if job.rule == FROM_RAW else rules.inputs(job.rule, wildcards)
-            sources = [(path, rules.source(path)) for path in files if path in producers]
-            inputs = [(source.label, identities[producers[path]]) for path, source in sources if source]
-            code, cell = rules.param(job.rule, "code", wildcards), rules.param(job.rule, "cell", wildcards)
-            identity = records.identity(json.loads(spec), code, cell, inputs)
-            current = record.identity == identity and all((folder / path).exists() for path in job.outputs)
-        identities.append(identity)
-        result.append(record is not None and current)
-    return result
+        record, wildcards = records.read(folder / job.record), job.cell.wildcards
+        if job.rule == FROM_RAW:
+            spec = specs.prepare(config, job.cell, record.spec.get("raw", {}) if record else {})
+        else:
+            spec = rules.param(job.rule, "spec", wildcards)
+        code, cell = rules.param(job.rule, "code", wildcards), rules.param(job.rule, "cell", wildcards)
+        identity = records.identity(json.loads(spec), code, cell, [made[path] for path in job.reads])
+        labels = [label for label in rules.labels(job.rule) if label != RECORD]
+        made.update((path, (label, identity)) for path, label in zip(job.outputs, labels, strict=True))
+        exists = not missing.issuperset(job.outputs)
+        stale.append(exists and (record is None or record.identity != identity))
+    runs: list[bool] = []
+    needed: set[str] = set()
+    for job, is_stale in reversed(list(zip(jobs, stale, strict=True))):
+        runs.append(is_stale or not missing.isdisjoint(job.targets) or not needed.isdisjoint(job.outputs))
+        needed |= missing.intersection(job.reads) if runs[-1] else set()
+    return [not it for it in reversed(runs)]

@@ -91,9 +91,8 @@ def restore(job: Started) -> bool:
     record = None if job.task.anew else kept.restore(Path(job.task.keep), job.key, files)
     if record is None:
         return False
-    made = {"identity": job.identity, "code": job.code, "inputs": job.inputs, "accepted": [], "restored": _now()}
-    made["job"] = _name(job.task)
-    records.write(Path(job.task.record), record._replace(**made))
+    record = record._replace(identity=job.identity, code=job.code, inputs=job.inputs, accepted=[], restored=_now())
+    records.write(Path(job.task.record), record._replace(job=_name(job.task)))
     _remove_partial_files(job.task)
     return True
 

@@ -79,7 +79,7 @@ def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:
     comments = _comments(main)
     for name, parameter in inspect.signature(main).parameters.items():
         if parameter.kind == parameter.KEYWORD_ONLY:
-            empty = {dict: {}, list: []}.get(get_origin(parameter.annotation))
+            empty: Any = {dict: {}, list: []}.get(get_origin(parameter.annotation))
             required = parameter.default is parameter.empty and empty is None
             default = parameter.default if parameter.default is not parameter.empty else empty
             words = _words_of(parameter.annotation)

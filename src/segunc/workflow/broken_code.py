@@ -140,8 +140,8 @@ def _names_in(module: str) -> frozenset[str]:
 def _check_attributes(module: str) -> None:
     """Raises UserError for `name.attribute` if `name` is an imported module of segunc without that attribute."""
     modules: dict[str, str] = {}
-    for node, origin, names in import_statements(module):
-        for alias in node.names:
+    for statement, origin, names in import_statements(module):
+        for alias in statement.names:
             full = f"{origin}.{alias.name}" if names else alias.name
             if full.startswith("segunc.") and source_of(full):
                 modules[alias.asname or alias.name] = full

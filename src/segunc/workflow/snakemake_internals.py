@@ -22,7 +22,7 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Any
 
-from segunc.runtime import kept
+from segunc.runtime import kept, records
 from segunc.runtime.digests import Memory
 from segunc.runtime.errors import UserError
 from segunc.runtime.job import Source
@@ -111,15 +111,20 @@ class _Judge:
         self._dag, self.memory = dag, memory
         self._identities: dict[Any, str] = {}
         self._states: dict[Any, State | None] = {}
-        self._labels = Rules(dag.workflow).labels
+        self._rules = Rules(dag.workflow)
 
     def facts(self, job: Any) -> Facts:
         """What is known about a job with a record; the identities of its inputs' jobs are known already."""
         sources = {}
         for other, files in self._dag.dependencies[job].items():
-            labels = dict(zip(map(str, other.output), self._labels(other.rule.name), strict=True))
+            labels = dict(zip(map(str, other.output), self._rules.labels(other.rule.name), strict=True))
             sources.update({str(file): (labels[str(file)], self.identity(other)) for file in files})
-        outputs = dict(zip(self._labels(job.rule.name), map(str, job.output), strict=True))
+        for path in map(str, job.input):
+            # The rule that makes it may be left out (--allowed-rules).
+            if path not in sources and (source := self._rules.source(path)):
+                record = records.read(source.record)
+                sources[path] = source.label, record.identity if record else ""
+        outputs = dict(zip(self._rules.labels(job.rule.name), map(str, job.output), strict=True))
         rule, wildcards = job.rule, job.wildcards
         return Facts(
             _value(rule.params.spec, wildcards),
@@ -206,9 +211,10 @@ async def _update_needrun(dag: Any, create_inventory: bool = False) -> None:
             # What a user forces runs with everything after it, as in Snakemake.
             forced = dag.reason(job).forced or dag.reason(job).follows_forced
             if other in among and (forced or other.rule.norun or not _has_record(other)):
-                dag.reason(other).updated_input_run.update(files)
-                dag.reason(other).follows_forced = forced
-                if other not in seen:
+                reason = dag.reason(other)
+                reason.updated_input_run.update(files)
+                if other not in seen or (forced and not reason.follows_forced):
+                    reason.follows_forced |= forced
                     seen.add(other)
                     waiting.append(other)
     for job in dag._needrun:
@@ -268,7 +274,7 @@ def _reason_class() -> Any:
 
 def _check_code(dag: Any) -> None:
     """Ends Snakemake with a sentence if the program of a job that would run cannot start."""
-    seen = set()
+    seen: set[tuple[str, tuple[str, ...]]] = set()
     dag.update_jobids()  # Snakemake needs them to format a command.
     for job in dag._needrun:
         if not _has_record(job):
