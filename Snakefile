@@ -3,9 +3,19 @@
 #   snakemake --cores 8                                                    the default grid: phantoms
 #   snakemake --cores 8 --configfile workflow/presets/real-small.yaml      real data, small networks
 #   snakemake --cores 8 tables                                             one target: data models samples tables figures active
+import os
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.24")
+
+# This checkout's segunc, even if another one is installed.
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+
+from segunc.workflow import snakemake_internals
+
+snakemake_internals.check_files(workflow)
 
 
 report: "workflow/report/workflow.rst"
@@ -46,18 +56,14 @@ rule all:
         rules.active.input,
 
 
-# Finished results are set aside here before others replace them.
-KEPT = Path(experiment.keep or f"{results_folder(rules.prepare.output.record)}/.kept")
-
-
 onsuccess:
-    kept.prune(KEPT, experiment.keep_gb * 1e9)
+    prune_kept_results()
 
 
 # With --keep-going, tables and figures are built from the available results and list the missing ones.
 onerror:
     partial_outputs.build(workflow, config)
-    kept.prune(KEPT, experiment.keep_gb * 1e9)
+    prune_kept_results()
 
 
-snakemake_internals.finish_rules(workflow, KEPT)
+snakemake_internals.finish_rules(workflow, experiment.keep)

@@ -20,7 +20,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import yaml
 
 from helpers.raw_data import write_lidc_slices, zipped
 from helpers.workflow import ROOT, TINY, command, merged, segunc, snakemake
@@ -124,7 +123,8 @@ class History:
         for name in ("Snakefile", "config.yaml"):
             shutil.copy(ROOT / name, self.checkout)
         for name in ("src", "workflow", "profiles", "envs"):
-            shutil.copytree(ROOT / name, self.checkout / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            built = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(ROOT / name, self.checkout / name, ignore=built)
         for path in (self.checkout / "src/segunc/stages").glob("[a-z]*.py"):
             path.write_text(_toy(path))
         slices = self.raw_folder / "LIDC-IDRI-slices"
@@ -388,8 +388,8 @@ def main() -> None:
         history = History(folder / str(seed), seed)
         history.live(steps)
         history.conclude()
-        trained = len(history.trainings.read_text().split())
-        print(f"{seed}: {trained} trainings, {history.repeated_trainings()} repeated, {history.lost} may be lost", flush=True)
+        trained, again = len(history.trainings.read_text().split()), history.repeated_trainings()
+        print(f"{seed}: {trained} trainings, {again} repeated, {history.lost} may be lost", flush=True)
         shutil.rmtree(folder / str(seed))
 
 

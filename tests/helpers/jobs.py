@@ -37,7 +37,7 @@ def task(folder: Path, name: str, inputs: Mapping[str, str], **changes: Any) -> 
         record=f"{folder}/records/{name}.json",
         spec={"draws": 16},
         code=CODE,
-        cell="",
+        command="",
         inputs=sources,
         outputs={"cell.h5": f"{folder}/{name}/cell.h5"},
         keep=f"{folder}/.kept",

@@ -55,9 +55,9 @@ def test_a_record_says_what_the_results_were_made_from(made: Task, tmp_path: Pat
     assert record is not None
     pairs = [("lidc.h5", "identity of prepare"), ("weights.pt", "identity of train")]
     code = code_param("segunc.runtime")
-    assert record.identity == records.identity(made.spec, code, made.cell, pairs)
+    assert record.identity == records.identity(made.spec, code, made.command, pairs)
     bytes_of = [(label, record.inputs[f"{tmp_path}/{of}/{label}"]["sha256"]) for of, label in INPUTS.items()]
-    assert record.key == records.key(made.spec, code, made.cell, bytes_of)
+    assert record.key == records.key(made.spec, code, made.command, bytes_of)
     assert (record.spec, record.accepted, record.restored) == ({"draws": 16}, [], "")
     assert record.outputs["cell.h5"]["bytes"] == len("samples") and list(record.outputs) == ["cell.h5"]
     assert record.finished.endswith("+00:00") and record.versions["python"]
@@ -162,7 +162,8 @@ def test_results_move_with_their_job(made: Task, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"spec": {"draws": 8}}, {"cell": "--model unet"}, {"outputs": {"other.h5": "other.h5"}}, {"inputs": []}]
+    "change",
+    [{"spec": {"draws": 8}}, {"command": "--model unet"}, {"outputs": {"other.h5": "other.h5"}}, {"inputs": []}],
 )
 def test_results_of_another_job_are_not_restored(made: Task, tmp_path: Path, change: dict[str, Any]) -> None:
     compute(made)

@@ -13,7 +13,7 @@ from segunc.runtime.records import Record
 FACTS: dict[str, Any] = {
     "spec": {"draws": 16, "options": {"rate": 0.1}},
     "code": "segunc.stages.sample 0123456789ab",
-    "cell": "--model unet",
+    "command": "--model unet",
     "inputs": [("lidc.h5", "a" * 32), ("weights.pt", "b" * 32)],
 }
 OTHERS = {
@@ -23,8 +23,8 @@ OTHERS = {
     "the order of settings": {"spec": {"options": {"rate": 0.1}, "draws": 16}},
     "the code": {"code": "segunc.stages.sample 0123456789ac"},
     "the entry modules": {"code": "segunc.stages.evaluate 0123456789ab"},
-    "the cell": {"cell": "--model ensemble"},
-    "no cell": {"cell": ""},
+    "the command": {"command": "--model ensemble"},
+    "no command": {"command": ""},
     "the identity of an input": {"inputs": [("lidc.h5", "a" * 32), ("weights.pt", "c" * 32)]},
     "the label of an input": {"inputs": [("lidc.h5", "a" * 32), ("history.csv", "b" * 32)]},
     "the order of inputs": {"inputs": FACTS["inputs"][::-1]},

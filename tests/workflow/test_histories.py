@@ -81,7 +81,6 @@ def test_an_edit_that_is_undone_costs_nothing(history: History) -> None:
     interrupt_in_training(history)
     history.settings[RATE] = 0.001
     history.conclude()
-    assert history.trainings.read_text().count("\n") <= TRAININGS + 1
     assert history.repeated_trainings() == 0
 
 
@@ -126,7 +125,7 @@ def test_half_a_refactoring_starts_nothing(history: History) -> None:
 
 
 def test_results_of_a_failed_model_are_missing_whatever_was_there(history: History) -> None:
-    """A model that diverges at new settings has no scores in the tables, not even after its old ones are found again."""
+    """A model that diverges at new settings has no scores in the tables, not even after its old ones are found."""
     history.settings["models", "mc_dropout", "training", "learning_rate"] = 0.5
     for _ in range(3):
         assert history.run("--keep-going").returncode != 0
@@ -208,5 +207,3 @@ def test_what_the_user_forces_is_computed_anew(history: History, way: tuple[str,
     done = history.run(*way)
     assert done.returncode == 0, done.stdout + done.stderr
     assert history.repeated_trainings() == (4 if way[0] == "-R" else TRAININGS)
-
-

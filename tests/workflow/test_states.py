@@ -59,7 +59,7 @@ def test_where_nothing_exists_there_is_no_state(tmp_path: Path) -> None:
 def test_paths_are_no_part_of_an_identity(tmp_path: Path) -> None:
     here, there = facts_of(tmp_path / "here"), facts_of(tmp_path / "there")
     assert here.identity == there.identity
-    assert here.identity != here._replace(cell="--model unet").identity
+    assert here.identity != here._replace(command="--model unet").identity
 
 
 @pytest.mark.parametrize(

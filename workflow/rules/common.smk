@@ -1,13 +1,9 @@
 # What all rules share: the validated config, paths, specs and code digests, resources, input functions.
 import gc
 import os
-import sys
 from functools import cache
 from pathlib import Path
 from shlex import quote
-
-# This checkout's segunc, even if another one is installed.
-sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
 from segunc import cells
 from segunc.cells import Cell
@@ -17,7 +13,7 @@ from segunc.config.load import load_with_device
 from segunc.config.raw_data import raw_data, raw_digests
 from segunc.runtime import kept
 from segunc.runtime.code_digest import code_param
-from segunc.workflow import argument_files, partial_outputs, scheduler_resources, snakemake_internals
+from segunc.workflow import partial_outputs, scheduler_resources
 from segunc.workflow.environment import gpus, job_environment
 from segunc.workflow.rule_functions import (
     cell_options,
@@ -26,7 +22,6 @@ from segunc.workflow.rule_functions import (
     exit_on_user_error,
     input_options,
     job_name,
-    results_folder,
 )
 
 # Large DAGs create millions of long-lived objects; the default thresholds of garbage collection cost 20 % of a dry run.
@@ -131,6 +126,11 @@ def network_memory(wildcards, attempt):
 
 def training_minutes(wildcards, attempt, threads):
     return min(scheduler_resources.DAY, demand(wildcards).minutes(threads) * 2 ** (attempt - 1))
+
+
+def prune_kept_results():
+    """Keeps the folder of kept results within its budget."""
+    kept.prune(snakemake_internals.kept_folder(), experiment.keep_gb * 1e9)
 
 
 def figure(path, category, label):

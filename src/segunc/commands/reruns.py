@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from segunc.cells import Cell
 from segunc.runtime import kept, records
@@ -84,7 +83,10 @@ def accept(arguments: Sequence[str]) -> int:
     keep = folder / kept_folder()
     producers = {path: job for job in jobs for path in job.facts.outputs.values()}
     accepted: dict[str, Record] = {}
-    edited, following, others, files = [], [], [], set()
+    edited: list[PlannedJob] = []
+    following: list[PlannedJob] = []
+    others: list[PlannedJob] = []
+    files: set[str] = set()
     for job in jobs:
         if not job.runs:
             continue
@@ -120,9 +122,7 @@ def _outputs(jobs: Iterable[PlannedJob], record: str) -> dict[str, str]:
     return next(dict(job.facts.outputs) for job in jobs if job.facts.record == record)
 
 
-def _accepted(
-    job: PlannedJob, producers: dict[str, PlannedJob], accepted: dict[str, Record]
-) -> Record | None:
+def _accepted(job: PlannedJob, producers: dict[str, PlannedJob], accepted: dict[str, Record]) -> Record | None:
     """The record of a job with its edited code accepted; None if more than code differs."""
     state, facts = job.state, job.facts
     if state is None or state.record is None or state.damage or state.missing or not state.record.outputs:
@@ -142,7 +142,7 @@ def _accepted(
         inputs[path] = {"identity": identity, "sha256": read["sha256"]}
     code = code_of(facts.code)
     labels = [(label, inputs[path]["sha256"]) for path, label, _ in facts.inputs]
-    key = records.key(record.spec, facts.code, facts.cell, labels)
+    key = records.key(record.spec, facts.code, facts.command, labels)
     edits = [accepted_edit(record.code, code, datetime.now(UTC))] if code != record.code else []
     return record._replace(
         code=code, identity=job.identity, key=key, inputs=inputs, accepted=[*record.accepted, *edits]

@@ -225,7 +225,9 @@ class Config(Strict):
     strategies: dict[Identifier, Strategy]
     active: Active
     raw_folders: list[str] = Field(description="folders to search for raw data, in this order")
-    keep: str | None = Field(description="folder of finished results that are set aside; null: .kept in the results folder")
+    keep: str | None = Field(
+        description="folder of finished results that are set aside; null: .kept in the results folder"
+    )
     keep_gb: float = Field(ge=0, description="how much the results there may take that are nowhere else, in 10^9 bytes")
     missing: list[Missing] = Field(
         [], description="results that a run with --keep-going could not produce; set by the workflow itself"

@@ -102,12 +102,12 @@ def _missing(config: Config, step: cells.Step, names: tuple[str, ...]) -> dict[s
 
 def figure(config: Config, cell: Cell) -> str:
     """A figure of the main grid's tables: labels by id, in the grid's order."""
-    return json.dumps({"labels": {**_labels(config, "datasets"), **_labels(config, "models")}})
+    return _text({"labels": {**_labels(config, "datasets"), **_labels(config, "models")}})
 
 
 def contact_sheet(config: Config, cell: Cell) -> str:
     """A figure of one dataset's store: its label."""
-    return json.dumps({"labels": {cell.dataset: config.datasets[cell.dataset].label}})
+    return _text({"labels": {cell.dataset: config.datasets[cell.dataset].label}})
 
 
 def figure_of_samples(config: Config, cell: Cell) -> str:
@@ -116,13 +116,13 @@ def figure_of_samples(config: Config, cell: Cell) -> str:
     shown = {
         model: (cells.SAMPLES, cell._replace(model=model, seed=config.grid.seeds[0])) for model in config.grid.models
     }
-    return json.dumps({"labels": labels, **_present_and_missing(config, "models", shown)})
+    return _text({"labels": labels, **_present_and_missing(config, "models", shown)})
 
 
 def figure_of_active_learning(config: Config, cell: Cell) -> str:
     """A figure of active learning: labels of `datasets`, `models`, `strategies`; the `confidence` of bands."""
     labels = {family: _labels(config, family, "active") for family in ("datasets", "models", "strategies")}
-    return json.dumps({"labels": labels, "confidence": config.statistics.confidence})
+    return _text({"labels": labels, "confidence": config.statistics.confidence})
 
 
 def active_picks(config: Config, cell: Cell) -> str:
@@ -134,7 +134,7 @@ def active_picks(config: Config, cell: Cell) -> str:
     active = config.active
     shown = {name: acquisition(config, picked) for name, picked in cells.first_picks(active, cell.dataset).items()}
     present = _present_and_missing(config, "strategies", shown)
-    return json.dumps({"labels": labels, "model": active.models[0], "seed": active.seeds[0], **present})
+    return _text({"labels": labels, "model": active.models[0], "seed": active.seeds[0], **present})
 
 
 def _present_and_missing(config: Config, name: str, steps: Mapping[str, cells.Step]) -> dict[str, list[str]]:
@@ -149,4 +149,9 @@ def _labels(config: Config, family: str, owner: str = "grid") -> dict[str, str]:
 
 def _json(**values: Any) -> str:
     plain = {k: v.model_dump(mode="json") if isinstance(v, BaseModel) else v for k, v in values.items()}
-    return json.dumps(plain, sort_keys=True)
+    return _text(plain, sort_keys=True)
+
+
+def _text(values: Mapping[str, Any], sort_keys: bool = False) -> str:
+    # Snakemake's report puts params into a script, which `</script>` would end.
+    return json.dumps(values, sort_keys=sort_keys).replace("<", r"\u003c")

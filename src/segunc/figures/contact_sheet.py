@@ -52,6 +52,7 @@ def plot(
     height = top + sum(rows.values()) * (SIZE + CAPTION) + len(rows) * BETWEEN + bottom
     figure = Figure(figsize=(style.WIDTH, height))
     small: dict[str, Any] = {"color": style.GREY, "fontsize": style.SMALL, "va": "top"}
+    title = style.wrapped(title, style.WIDTH - LEFT - 0.1, 9, bold=True, lines=1)
     figure.text(LEFT / style.WIDTH, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
     order = "number of annotators who marked something, foreground share" if annotators > 1 else "foreground share"
     figure.text(LEFT / style.WIDTH, 1 - 0.23 / height, f"below each image, and in descending order: {order}", **small)

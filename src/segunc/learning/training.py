@@ -128,7 +128,7 @@ def train(
     `what` names the run in progress lines. Equal seeds give equal results on the same machine with the same threads.
 
     With a folder for `checkpoints`, the run resumes from the checkpoint that an equal run with equal `code` left there.
-    SIGTERM, SIGINT and SIGHUP then end the program after the current step and a checkpoint, with exit code 128 + signal.
+    SIGTERM, SIGINT and SIGHUP then end the program after the current step and a checkpoint, with code 128 + signal.
 
     Raises UserError if the loss is not finite, or if the training masks are all empty or all full.
     """

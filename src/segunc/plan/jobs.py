@@ -102,8 +102,8 @@ def done(rules: Rules, config: Config, jobs: Sequence[Job], folder: Path) -> lis
             spec = specs.prepare(config, job.cell, record.spec.get("raw", {}) if record else {})
         else:
             spec = rules.param(job.rule, "spec", wildcards)
-        code, cell = rules.param(job.rule, "code", wildcards), rules.param(job.rule, "cell", wildcards)
-        identity = records.identity(json.loads(spec), code, cell, [made[path] for path in job.reads])
+        code, command = rules.param(job.rule, "code", wildcards), rules.command(job.rule, wildcards)
+        identity = records.identity(json.loads(spec), code, command, [made[path] for path in job.reads])
         labels = [label for label in rules.labels(job.rule) if label != RECORD]
         made.update((path, (label, identity)) for path, label in zip(job.outputs, labels, strict=True))
         exists = not missing.issuperset(job.outputs)

@@ -36,8 +36,8 @@ class Task(NamedTuple):
     """The settings that the results depend on (`segunc.config.specs`)."""
     code: str
     """Entry modules and a digest of their sources (`code_param`)."""
-    cell: str
-    """Ids that stand in the results; empty if none do."""
+    command: str
+    """What else the rule says that the results depend on: the options that it passes, and the ids of the cell."""
     inputs: list[Source]
     outputs: dict[str, str]
     """Paths by label."""
@@ -62,7 +62,7 @@ def start(task: Task) -> Started:
     """Checks the inputs of a job. Raises UserError if one has no record or is damaged; then its record is removed."""
     inputs = {source.path: _checked(source) for source in task.inputs}
     code = code_param(*task.code.split()[:-1])
-    facts = task.spec, code, task.cell
+    facts = task.spec, code, task.command
     labels = [(source.label, inputs[source.path]) for source in task.inputs]
     identity = records.identity(*facts, ((label, read["identity"]) for label, read in labels))
     key = records.key(*facts, ((label, read["sha256"]) for label, read in labels))

@@ -100,8 +100,8 @@ def extra_bytes(folder: Path, record: Record) -> int:
 def prune(folder: Path, limit: float, older_than: float | None = None) -> int:
     """Removes entries, least recently used first, until those that are in no results folder take at most `limit` bytes.
 
-    older_than: seconds since 1970; only entries last used before it are removed. Objects that no entry names are removed
-    as well, unless they are also in a results folder. Returns the bytes that were freed.
+    older_than: seconds since 1970; only entries last used before it are removed. Objects that no entry names are
+    removed as well, unless they are also in a results folder. Returns the bytes that were freed.
     """
     if not folder.is_dir():
         return 0

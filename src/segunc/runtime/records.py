@@ -1,7 +1,8 @@
 """The record of a job: what its results were made from, and which bytes were written.
 
 Each job writes one, `results/records/<step>/<cell>.json`. It alone decides whether the results are up to date: they are
-if its identity is the one that the current config, sources and raw data give, and if its files are as they were written.
+if its identity is the one that the current config, sources and raw data give, and if its files are as they were
+written.
 """
 
 import hashlib
@@ -53,22 +54,22 @@ class Record(NamedTuple):
     """Step and cell: `train/lidc/unet/seed0`."""
 
 
-def identity(spec: Any, code: str, cell: str, inputs: Iterable[tuple[str, str]]) -> str:
+def identity(spec: Any, code: str, command: str, inputs: Iterable[tuple[str, str]]) -> str:
     """The identity of a result, 32 hex digits: equal if and only if settings, code and identities of inputs are.
 
-    spec: the settings; code: entry modules and digest (`code_param`); cell: ids that stand in the results; inputs: label
-    and identity of each, in the order of the rule. Nothing in it depends on the machine, on paths or on time.
+    spec: the settings; code: entry modules and digest (`code_param`); command: the options that the rule passes;
+    inputs: label and identity of each, in the order of the rule. Nothing in it depends on machine, paths or time.
     """
-    return _digest("identity", spec, code, cell, inputs)
+    return _digest("identity", spec, code, command, inputs)
 
 
-def key(spec: Any, code: str, cell: str, inputs: Iterable[tuple[str, str]]) -> str:
+def key(spec: Any, code: str, command: str, inputs: Iterable[tuple[str, str]]) -> str:
     """The key of a result among those that are kept: like `identity`, but with the SHA-256 of each input."""
-    return _digest("key", spec, code, cell, inputs)
+    return _digest("key", spec, code, command, inputs)
 
 
-def _digest(kind: str, spec: Any, code: str, cell: str, inputs: Iterable[tuple[str, str]]) -> str:
-    facts = json.dumps([kind, spec, code, cell, [list(pair) for pair in inputs]])
+def _digest(kind: str, spec: Any, code: str, command: str, inputs: Iterable[tuple[str, str]]) -> str:
+    facts = json.dumps([kind, spec, code, command, [list(pair) for pair in inputs]])
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 

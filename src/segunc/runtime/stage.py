@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, get_args, get_origin
 
-from segunc.runtime.errors import UserError
+from segunc.runtime.errors import UserError, printable
 
 
 class Job(NamedTuple):
@@ -52,9 +52,9 @@ def stage(main: Callable[..., None]) -> Callable[..., None]:
 def ends_in_words() -> Iterator[None]:
     """How a program of a job ends.
 
-    A UserError ends it with exit code 1 and `segunc: <sentence>`. Any other exception keeps its traceback, because it is
-    a defect of segunc. SIGTERM, with which schedulers stop a job, and SIGHUP, which a closed terminal sends, unwind the
-    stack like Ctrl-C, so that half-written files are removed.
+    A UserError ends it with exit code 1 and `segunc: <sentence>`. Any other exception keeps its traceback, because it
+    is a defect of segunc. SIGTERM, with which schedulers stop a job, and SIGHUP, which a closed terminal sends, unwind
+    the stack like Ctrl-C, so that half-written files are removed.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -62,7 +62,7 @@ def ends_in_words() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        sys.exit(f"segunc: {error}")
+        sys.exit(f"segunc: {printable(str(error))}")
 
 
 def _parser(main: Callable[..., None]) -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segunc.cells import Cell, is_figure, is_table
+from segunc.runtime.errors import printable
 from segunc.workflow import snakemake_internals
 
 
@@ -37,7 +38,7 @@ def build(workflow: Any, config: Mapping[str, Any]) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as overlay:
         json.dump({**config, "missing": missing}, overlay)
         overlay.flush()
-        command = [sys.executable, "-m", "snakemake", "--snakefile", run.snakefile, "--nolock", "--keep-going"]
+        command = [sys.executable, "-P", "-m", "snakemake", "--snakefile", run.snakefile, "--nolock", "--keep-going"]
         command += ["--cores", "1", "--allowed-rules", *sorted({job.rule.name for job in waiting})]
         command += ["--configfile", overlay.name, "--", *(str(job.output[0]) for job in waiting)]
         done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
@@ -72,4 +73,4 @@ def _last_message(log: Path) -> str:
         return f"{log} is missing"
     lines = [line.strip() for line in lines if line.strip()]
     messages = [line.removeprefix("segunc: ") for line in lines if line.startswith("segunc: ")]
-    return [f"{log} is empty", *lines, *messages][-1]
+    return printable([f"{log} is empty", *lines, *messages][-1])

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any
 
 from segunc.cells import Cell
-from segunc.runtime.errors import UserError
+from segunc.runtime.errors import UserError, printable
 from segunc.workflow.argument_files import option
 
 
@@ -21,7 +21,7 @@ def exit_on_user_error(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*args)
         except UserError as error:
-            sys.exit(f"segunc: {error}")
+            sys.exit(f"segunc: {printable(str(error))}")
 
     return call
 

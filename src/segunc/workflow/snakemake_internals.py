@@ -22,21 +22,42 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Any
 
+from segunc.config import yaml_files
 from segunc.runtime import kept, records
 from segunc.runtime.digests import Memory
-from segunc.runtime.errors import UserError
+from segunc.runtime.errors import UserError, printable
 from segunc.runtime.job import Source
 from segunc.workflow.argument_files import command_words, expanded
 from segunc.workflow.broken_code import STARTER, check_command, check_imports
 from segunc.workflow.causes import phrases
+from segunc.workflow.rule_functions import exit_on_user_error, results_folder
 from segunc.workflow.states import Facts, State, state_of
 
 _workflow: Any = None
 """The workflow whose Snakefile this process read last."""
 
 
-def finish_rules(workflow: Any, keep: Path) -> None:
-    """Called by the Snakefile after its last rule; `keep` is the folder of kept results.
+def check_files(workflow: Any) -> None:
+    """Called by the Snakefile before it reads the config; ends Snakemake with a sentence if a file is not usable.
+
+    - Snakemake takes braces in the path of the checkout for wildcards.
+    - When Snakemake has merged config files, a key that was given twice cannot be seen any more.
+      https://github.com/snakemake/snakemake/blob/main/src/snakemake/settings/types.py (ConfigSettings)
+    """
+    files = [Path(workflow.basedir, "config.yaml"), *map(Path, workflow.configfiles)]
+
+    def check() -> None:
+        if {"{", "}"} & set(workflow.basedir):
+            raise UserError(f"{workflow.basedir} has braces in its path, which Snakemake replaces; rename the folder.")
+        yaml_files.check(files, workflow.config_settings.config_args)
+
+    exit_on_user_error(check)()
+
+
+def finish_rules(workflow: Any, keep: str | None) -> None:
+    """Called by the Snakefile after its last rule.
+
+    `keep` is the folder of kept results; None for `.kept` in the results folder.
 
     - Each rule with a record gets the param `job`: its module and task, the first words of its program.
     - Records decide which jobs run, instead of Snakemake (`_update_needrun`).
@@ -53,14 +74,16 @@ def finish_rules(workflow: Any, keep: Path) -> None:
     global _workflow
     _workflow = workflow
     rules = Rules(workflow)
+    recorded = [rule for rule in workflow.rules if hasattr(rule.output, RECORD)]
+    folder = Path(keep or f"{results_folder(str(recorded[0].output.record))}/.kept")
     for rule in workflow.rules:
-        if hasattr(rule.output, "record"):
-            rule.set_params(job=_job_words(rules, rule, keep))
+        if rule in recorded:
+            rule.set_params(job=_job_words(rules, rule, folder))
         for function in filter(callable, [*rule.input, *rule.params, *rule.resources.values()]):
             function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     DAG.update_needrun = _update_needrun
     DAG.check_incomplete = _without_markers
-    workflow.globals["kept_results"] = keep
+    workflow.globals["kept_results"] = folder
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
@@ -84,20 +107,17 @@ def _job_words(rules: "Rules", rule: Any, keep: Path) -> Callable[..., str]:
             "record": record,
             "spec": json.loads(_value(rule.params.spec, wildcards)),
             "code": _value(rule.params.code, wildcards),
-            "cell": _cell(rule, wildcards),
+            "command": rules.command(rule.name, named),
             "inputs": [source for path in input if (source := rules.source(str(path)))],
             "outputs": dict(zip(rules.labels(rule.name), rules.outputs(rule.name, named), strict=True)),
             "keep": str(keep),
             "anew": rule.name in forced or not set(forced).isdisjoint(map(str, output)),
         }
         del task["outputs"]["record"]
-        return command_words([task["code"].split()[0], json.dumps(task)])
+        # Snakemake's report puts params into a script, which `</script>` would end.
+        return command_words([task["code"].split()[0], json.dumps(task).replace("<", r"\u003c")])
 
     return job
-
-
-def _cell(rule: Any, wildcards: Any) -> str:
-    return _value(rule.params.cell, wildcards) if hasattr(rule.params, "cell") else ""
 
 
 def _value(param: Any, wildcards: Any) -> Any:
@@ -129,7 +149,7 @@ class _Judge:
         return Facts(
             _value(rule.params.spec, wildcards),
             _value(rule.params.code, wildcards),
-            _cell(rule, wildcards),
+            self._rules.command(rule.name, wildcards),
             [(str(file), *sources[str(file)]) for file in job.input if str(file) in sources],
             {label: path for label, path in outputs.items() if label != RECORD},
             outputs[RECORD],
@@ -165,10 +185,10 @@ def _has_record(job: Any) -> bool:
 async def _update_needrun(dag: Any, create_inventory: bool = False) -> None:
     """Decides which jobs run, in place of Snakemake's method of this name.
 
-    Snakemake decides by time stamps, of which no trigger can be free, and by metadata in `.snakemake`. Here a job runs if
-    some of its results exist but are not up to date; if the user forces it; and if a result is missing that is a target
-    or that a job needs which runs. A job whose results are up to date does not run because those of another job are
-    made again: its record says that they would be the same.
+    Snakemake decides by time stamps, of which no trigger can be free, and by metadata in `.snakemake`. Here a job runs
+    if some of its results exist but are not up to date; if the user forces it; and if a result is missing that is a
+    target or that a job needs which runs. A job whose results are up to date does not run because those of another job
+    are made again: its record says that they would be the same.
     https://github.com/snakemake/snakemake/blob/main/src/snakemake/dag.py (DAG.update_needrun)
     """
     is_main = dag.workflow.is_main_process
@@ -288,7 +308,7 @@ def _check_code(dag: Any) -> None:
             if job.rule.name not in {rule for rule, _ in seen}:
                 check_command(job.rule.name, _words_of_program(job))
         except UserError as error:
-            sys.exit(f"segunc: {error}")
+            sys.exit(f"segunc: {printable(str(error))}")
         seen.add((job.rule.name, entries))
 
 
@@ -410,6 +430,7 @@ class Rules:
         ]
         # `rules.X.output` as in a Snakefile: without the constraints that Snakemake writes into the braces.
         self._outputs = {rule.name: getattr(workflow.globals["rules"], rule.name).output for rule in workflow.rules}
+        self._options = {rule.name: _options_in(rule.shellcmd or "") for rule in workflow.rules}
         self._labels = {
             name: [RECORD if path == getattr(output, RECORD, None) else PurePath(path).name for path in output]
             for name, output in self._outputs.items()
@@ -473,9 +494,18 @@ class Rules:
         """A param of a job, of those that need nothing but its wildcards; "" if its rule does not have it."""
         return _value(getattr(self._rules[rule].params, name, ""), _Wildcards(wildcards))
 
+    def command(self, rule: str, wildcards: Mapping[str, str]) -> str:
+        """The options of a rule's program as the rule spells them, and the ids of the cell, if it passes them."""
+        return f"{self._options[rule]} {self.param(rule, 'cell', wildcards)}".strip()
+
     def threads(self, rule: str) -> int:
         """CPU cores of a job, with --set-threads applied."""
         return int(self._rules[rule].resources["_cores"].value)
+
+
+def _options_in(shell: str) -> str:
+    """The options of the program in the shell command of a rule, without where its output goes."""
+    return " ".join(re.split(r" (?:>|2>&1|\|)", shell.partition("{params.job}")[2])[0].split())
 
 
 class _Wildcards(dict[str, str]):
@@ -537,6 +567,7 @@ def _parse_arguments(arguments: Sequence[str]) -> tuple[list[str], Path]:
         raise
     except Exception as error:
         raise UserError(f"snakemake does not accept these arguments ({error}); see snakemake --help.") from error
+    yaml_files.check([Path(file) for file in args.configfile or []], args.config or [])
     folder = Path(args.directory or ".")
     if not folder.is_dir():
         raise UserError(f"--directory {folder} is not a folder; name the one in which snakemake runs, or create it.")

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-
 from segunc.runtime import records
 from segunc.runtime.digests import Memory
 from segunc.runtime.records import Record
@@ -24,8 +23,8 @@ class Facts(NamedTuple):
     """Its settings, as JSON."""
     code: str
     """Entry modules and a digest of their sources."""
-    cell: str
-    """Ids that stand in its results."""
+    command: str
+    """The options that its rule passes, and the ids of the cell."""
     inputs: Sequence[tuple[str, str, str]]
     """Path, label and identity of each file that another job writes, in the order of the rule."""
     outputs: Mapping[str, str]
@@ -37,7 +36,7 @@ class Facts(NamedTuple):
     def identity(self) -> str:
         """The identity of the results that the job would write."""
         inputs = ((label, identity) for _, label, identity in self.inputs)
-        return records.identity(_parsed(self.spec), self.code, self.cell, inputs)
+        return records.identity(_parsed(self.spec), self.code, self.command, inputs)
 
 
 @cache
