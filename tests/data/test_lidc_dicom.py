@@ -23,7 +23,7 @@ from segunc.data.dicom import ct_series, find, image
 from segunc.data.formats import lidc_dicom, lidc_slices
 from segunc.data.intensity import to_bytes
 from segunc.data.preparation import prepare
-from segunc.data.store import Dropped, ImageRecord, read_attributes
+from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
 SIDE = 64
@@ -867,11 +867,6 @@ def test_stores_of_folder_and_zip_are_identical(collection, tmp_path):
         np.testing.assert_array_equal(values, stores[1][name])
     assert stores[0]["images"].shape == (7, 1, 32, 32) and stores[0]["masks"].shape == (7, 4, 32, 32)
     assert stores[0]["annotated"].sum() == 3 * 4 + 4 * 2
-
-
-def test_the_version_of_pydicom_is_recorded(collection, tmp_path):
-    prepare(SPEC, {"scans": collection}, tmp_path / "lidc.h5")
-    assert read_attributes(tmp_path / "lidc.h5")["versions"]["pydicom"] == pydicom.__version__
 
 
 def test_a_late_error_leaves_nothing(collection, tmp_path):

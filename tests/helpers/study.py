@@ -39,7 +39,7 @@ def write_dataset(path, annotators=4, images=6, truth=False, missing=(), exclusi
             image = np.full((1, *SHAPE), i, np.uint8)
             names = ("NA" if i == 1 else f"{i:03}", f"{i // 2:02}", f"{split}{i // 2}")
             records.append(ImageRecord(image, masks, *names, split, probability))
-    attributes = {"spec": {}, "raw": {}, "exclusions": exclusions or {}, "versions": {}}
+    attributes = {"spec": {}, "raw": {}, "exclusions": exclusions or {}}
     write_store(path, records, lambda patients, published: published, attributes)
     return [record for record in records if record.split == "test"]
 

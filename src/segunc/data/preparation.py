@@ -1,15 +1,11 @@
 """From raw images of any format to one HDF5 store: images of one size, and a split by patient."""
 
 import importlib
-import platform
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -205,12 +201,6 @@ def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
         "raw": digests,
         "exclusions": found.exclusions,
         "remarks": found.remarks,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "pillow")},
-            **{name: version(name) for name in ("pydicom",) if name in sys.modules},  # imported by some formats
-            "h5py": h5py.__version__,
-        },
     }
     write_store(output, unchanged(records, raw, spec.get("raw", {}), digests), assign, attributes)
 

@@ -167,7 +167,7 @@ def _strings(dataset: h5py.Dataset) -> NDArray[np.str_]:
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
-    """The attributes of a store (`spec`, `raw`, `exclusions`, `remarks`, `versions`), decoded from JSON.
+    """The attributes of a store (`spec`, `raw`, `exclusions`, `remarks`), decoded from JSON.
 
     Raises UserError as `open_hdf5` does.
     """

@@ -1,7 +1,6 @@
 """Samples from a trained network, and the file that contains them."""
 
 import json
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,4 +79,3 @@ def write_samples(
         file.attrs["height"], file.attrs["width"] = images.images.shape[-2:]
         file.attrs["draws"] = draws
         file.attrs["spec"] = json.dumps(specs, sort_keys=True)
-        file.attrs["versions"] = json.dumps({"python": platform.python_version(), "torch": torch.__version__})
