@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.workflow import NO_ACTIVE_LEARNING, Study, merged
+from helpers.workflow import NO_ACTIVE_LEARNING, TINY, Study, merged, snakemake
 
 ONE_STRATEGY = {"active": {"strategies": ["random"]}}
 FAILS = {"models": {"unet": {"training": {"learning_rate": 1e30}}}}
@@ -104,3 +104,26 @@ def test_a_dataset_that_cannot_be_prepared(study: Study, tmp_path: Path) -> None
     figures = study.folder / "results/figures"
     assert (figures / "sampled_masks_phantom_lung.png").exists()
     assert not (figures / "sampled_masks_lidc.png").exists()
+
+
+def test_any_number_may_be_missing(tmp_path: Path) -> None:
+    """The list of what is missing is longer than Linux allows a command line to be."""
+    seeds = list(range(1200))
+    steps = [("evaluate", {"model": "unet"}), ("baseline_threshold", {})]
+    cells = [{"dataset": "phantom_lung", "seed": str(seed)} for seed in seeds]
+    missing = [
+        {"step": step, "cell": {**cell, **more}, "why": f"train phantom_lung unet {cell['seed']} failed: " + 60 * "x"}
+        for step, more in steps
+        for cell in cells
+    ]
+    grid = {"datasets": ["phantom_lung"], "models": ["unet"], "seeds": seeds}
+    assert len(json.dumps(missing)) > 2**18
+    done = snakemake(tmp_path / "run", "tables", overlay={**merged(TINY, grid=grid), "missing": missing})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(read(tmp_path / "run", "missing")) == 2 * len(seeds)
+    assert set(read(tmp_path / "run", "summary").dropna(subset="mean")["model"]) == {
+        "baseline_annotator",
+        "baseline_blind",
+        "baseline_oracle",
+        "baseline_empty",
+    }
