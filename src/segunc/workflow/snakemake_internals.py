@@ -82,14 +82,17 @@ def finish_rules(workflow: Any, keep: str | None) -> None:
         for function in filter(callable, [*rule.input, *rule.params, *rule.resources.values()]):
             function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     DAG.update_needrun = _update_needrun
-    DAG.check_incomplete = _without_markers
+    DAG.check_incomplete = DAG.check_output_mtime = _no_check
     workflow.globals["kept_results"] = folder
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
 
-async def _without_markers(dag: Any) -> None:
-    """Snakemake marks outputs of jobs that did not finish. They have no record, so the marks are not needed."""
+async def _no_check(*_: Any) -> None:
+    """In place of two checks of Snakemake: for its marks of jobs that did not finish, which have no record; and for
+    inputs that are newer than what was made from them, which fails a job if a file has a time stamp in the future.
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/dag.py (check_incomplete, check_output_mtime)
+    """
 
 
 FORCED = "SEGUNC_FORCED"
