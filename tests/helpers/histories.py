@@ -188,9 +188,8 @@ class History:
         self.edits[name] = value
 
     def accept_what_changes_nothing(self) -> None:
-        """An edit of code that nobody runs, accepted; and undone, so that accepting is undone too."""
-        if not (self.run_folder / "results/tables/summary.csv").exists():
-            return
+        """An edit of code that nobody runs, accepted, and perhaps undone. First a run, so that no other is accepted."""
+        self.finish()
         path = self.checkout / "src/segunc/stages/sample.py"
         path.write_text(path.read_text() + "\nUNUSED = 1\n")
         self.segunc("accept")
