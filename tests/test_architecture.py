@@ -138,7 +138,7 @@ def test_rule_module_and_record_have_one_name() -> None:
         assert f'code=code("{folder}.{module}"' in body, name
         assert set(re.findall(r"(?:stage|figure)=\"(\w+)\"", body)) <= {module}, name
         # The param `job` names the program by the param `code`.
-        assert set(re.findall(r"python -m (.*)\"", body)) <= {"segunc.runtime.start {params.job}"}, name
+        assert set(re.findall(r"python -m (\S+ [^ \"]+)", body)) <= {"segunc.runtime.start {params.job}"}, name
 
 
 def test_the_results_folder_is_spelled_once() -> None:

@@ -26,4 +26,4 @@ rule prepare:
     message:
         "Preparing {wildcards}"
     shell:
-        "python -m segunc.runtime.start {params.job}" " {params.raw}" " --store {output.store}" " 2>&1 | tee {log}"
+        "python -m segunc.runtime.start {params.job} {params.raw} --store {output.store} 2>&1 | tee {log}"

@@ -14,7 +14,7 @@ from segunc.config import specs
 from segunc.config.schema import Config
 from segunc.runtime import records
 from segunc.runtime.errors import UserError
-from segunc.workflow.snakemake_internals import RECORD, Rules
+from segunc.workflow.parsed_rules import RECORD, Rules
 
 FROM_RAW = "prepare"
 """The rule that reads raw data. The walk ends there, so that the data may be missing, and is not read."""
@@ -88,7 +88,7 @@ def jobs_of(rules: Rules, targets: Sequence[str]) -> list[Job]:
 
 
 def done(rules: Rules, config: Config, jobs: Sequence[Job], folder: Path) -> list[bool]:
-    """For each job: whether it would not run, by the same rules as in `snakemake_internals._update_needrun`.
+    """For each job: whether it would not run, by the same rules as in `segunc.workflow.needrun`.
 
     Whether raw data or the bytes of a result changed is not checked, because that may take minutes: Snakemake does.
     """
