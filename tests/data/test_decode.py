@@ -284,7 +284,7 @@ def test_a_pickle_is_not_run(tmp_path):
             return (tmp_path.joinpath("ran").touch, ())
 
     for data in (npy(np.array([Touch()]), allow_pickle=True), __import__("pickle").dumps(Touch())):
-        with pytest.raises(UserError):
+        with pytest.raises(UserError, match="cannot be read as a NumPy array"):
             decode.image(data, "x.npy", 1)
     assert not list(tmp_path.iterdir())
 

@@ -82,7 +82,7 @@ def test_damage_is_one_sentence(tmp_path, damage, reader):
     if (damage, reader) == ("no datasets", "read_attributes"):
         assert read_attributes(path) == {}
         return
-    with pytest.raises(UserError, match=rf"^{path} is damaged \(.+\); run the same command again, which makes it anew"):
+    with pytest.raises(UserError, match=rf"^{path} is damaged \(.+\); run snakemake, which makes it anew"):
         READERS[reader](path)
 
 

@@ -51,8 +51,8 @@ def test_as_a_program(lidc_folder, tmp_path):
     output = tmp_path / "results" / "data" / "lidc.h5"
     done = run(SPEC, output, slices=lidc_folder)
     assert done.returncode == 0, done.stderr
-    splits = r"lidc: train \d+ images of 1 patients; val \d+ images of 1 patients; test \d+ images of 1 patients"
-    rest = r"; 4 annotator\(s\), \d+% of masks empty; 1 dropped \(nobody marked anything\)\n"
+    splits = r"lidc: train \d+ images of 1 patient; val \d+ images of 1 patient; test \d+ images of 1 patient"
+    rest = r"; 4 annotators, \d+% of masks empty; 1 dropped \(nobody marked anything\)\n"
     assert re.fullmatch(splits + rest, done.stdout)
     assert [file.name for file in output.parent.iterdir()] == ["lidc.h5"]
     attributes = read_attributes(output)
@@ -175,9 +175,9 @@ def test_a_published_split_without_validation_images_is_noted(monkeypatch, tmp_p
     records = [record("a", "p", split="train"), record("b", "q", split="test"), record("c", "r", split="test")]
     prepare_records(monkeypatch, tmp_path / "data.h5", records)
     assert preparation.summary(tmp_path / "data.h5") == (
-        "data: train 1 images of 1 patients; val 0 images of 0 patients; test 2 images of 2 patients; "
+        "data: train 1 image of 1 patient; val 0 images of 0 patients; test 2 images of 2 patients; "
         "without val images, only active learning can train; "
-        "1 annotator(s), 0% of masks empty; none dropped"
+        "1 annotator, 0% of masks empty; none dropped"
     )
 
 
@@ -198,7 +198,7 @@ def test_the_summary_counts_existing_masks_and_holds_few(monkeypatch, tmp_path):
     monkeypatch.setattr(h5py.Dataset, "__getitem__", watched)
     assert preparation.summary(tmp_path / "data.h5") == (
         "data: train 20 images of 10 patients; val 20 images of 10 patients; test 20 images of 10 patients; "
-        "3 annotator(s), 50% of masks empty; none dropped"
+        "3 annotators, 50% of masks empty; none dropped"
     )
     assert sum(sizes) == 60 and max(sizes) <= CHUNK
 

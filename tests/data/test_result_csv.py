@@ -50,7 +50,7 @@ def test_damage_is_one_sentence(tmp_path, name, damage):
     if (name, damage) == ("summary.csv", "other columns"):
         assert list(read_table(path)) == ["x", "y"]
         return
-    with pytest.raises(UserError, match=rf"^{path} is damaged \(.+\); run the same command again, which makes it anew"):
+    with pytest.raises(UserError, match=rf"^{path} is damaged \(.+\); run snakemake, which makes it anew"):
         READERS[name](path)
 
 

@@ -52,7 +52,7 @@ def test_damage_is_one_sentence(tmp_path, damage):
         }
         content[at[damage]] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(UserError, match=rf"^{path} is damaged \(.+\); run the same command again, which makes it anew"):
+    with pytest.raises(UserError, match=rf"^{path} is damaged \(.+\); run snakemake, which makes it anew"):
         load_weights(path)
 
 

@@ -15,12 +15,12 @@ from segunc.runtime.reading import reading
     [
         (
             ValueError("line 1\nline 2"),
-            r"is damaged \(line 1 line 2\); run the same command again, which makes it anew",
+            r"is damaged \(line 1 line 2\); run snakemake, which makes it anew",
         ),
-        (KeyError("masks"), r"is damaged \('masks'\); run the same"),
-        (EOFError(), r"is damaged \(EOFError\); run the same"),
-        (OSError("no signature"), r"is damaged \(no signature\); run the same"),
-        (RuntimeError("a " * 1000), r"is damaged \([a ]{,160}\.\.\.\); run the same"),
+        (KeyError("masks"), r"is damaged \('masks'\); run snakemake"),
+        (EOFError(), r"is damaged \(EOFError\); run snakemake"),
+        (OSError("no signature"), r"is damaged \(no signature\); run snakemake"),
+        (RuntimeError("a " * 1000), r"is damaged \([a ]{,160}\.\.\.\); run snakemake"),
         (
             OSError(errno.EIO, "reading failed"),
             r"cannot be read \(Input/output error\); make it readable and run again",

@@ -187,7 +187,7 @@ def test_raw_data_with_an_older_time_stamp(study: Study) -> None:
         os.utime(study.raw, ns=(status.st_atime_ns, status.st_mtime_ns - 10**15))
         jobs = study.scheduled()
         assert jobs["prepare"] == 1 and jobs["train"] == 2
-        assert "setting raw.slices changed from" in study.segunc("why").stdout
+        assert "the raw data 'slices' changed" in study.segunc("why").stdout
         with study.without_snakemakes_metadata():
             assert study.scheduled() == jobs
     finally:

@@ -25,10 +25,8 @@ def why(arguments: Sequence[str]) -> int:
 def check(arguments: Sequence[str]) -> int:
     """Reads all results of `snakemake <arguments>`, and names those that are damaged, missing or not up to date."""
     jobs, _ = planned_jobs(arguments, read_everything=True)
-    damaged = {path: words for job in jobs if job.state for path, words in job.state.damage.items()}
+    damaged = [path for job in jobs if job.state for path in job.state.damage]
     files = sum(len(job.facts.outputs) - len(job.state.missing) for job in jobs if job.state)
-    for path, words in damaged.items():
-        print(f"{path} is damaged: {words}")
     print(f"{files:,} files were read; {len(damaged) or 'none'} {'is' if len(damaged) == 1 else 'are'} damaged.")
     complete = _explain(jobs)
     return 0 if complete and not damaged else 1
@@ -46,7 +44,7 @@ def _explain(jobs: Sequence[PlannedJob]) -> bool:
         print(f"{words}:")
         _print_jobs(group)
     if following:
-        print("downstream of the above:")
+        print("downstream of the above:" if groups else "made from other inputs:")
         _print_jobs(following)
     absent = [job for job in jobs if not job.runs and (job.state is None or job.state.missing)]
     if not pending:
@@ -100,22 +98,22 @@ def accept(arguments: Sequence[str]) -> int:
         changed = changed_code(job.state.record.code, record.code)
         files |= set(changed)
         (edited if changed else following).append(job)
+    for path, record in accepted.items():
+        outputs = {label: folder / file for label, file in _outputs(jobs, path).items()}
+        kept.remember(keep, record, outputs)
+        records.write(folder / path, record)
     if edited:
-        for path, record in accepted.items():
-            outputs = {label: folder / file for label, file in _outputs(jobs, path).items()}
-            kept.remember(keep, record, outputs)
-            records.write(folder / path, record)
         print(f"accepted, although {', '.join(sorted(files))}:")
         _print_jobs(edited)
-        if following:
-            print("accepted, since they were made from the above:")
-            _print_jobs(following)
-    else:
+    if following:
+        print("accepted, since they were made from accepted results:")
+        _print_jobs(following)
+    if not accepted:
         print("Nothing to accept: no job would run because of edited code alone.")
     if others:
         print("not accepted, because more than code differs (see segunc why):")
         _print_jobs(others)
-    return 0 if edited else 1
+    return 0 if accepted else 1
 
 
 def _outputs(jobs: Iterable[PlannedJob], record: str) -> dict[str, str]:
@@ -128,7 +126,7 @@ def _accepted(job: PlannedJob, producers: dict[str, PlannedJob], accepted: dict[
     if state is None or state.record is None or state.damage or state.missing or not state.record.outputs:
         return None
     record = state.record
-    if not records.same_settings(record, facts.spec):
+    if not records.same_settings(record, facts.spec) or record.command != facts.command:
         return None
     inputs: dict[str, records.Input] = {}
     for path, label, identity in facts.inputs:

@@ -7,7 +7,7 @@ itself. Snakemake merges files without a word about any of these.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ MISREAD = re.compile(r"[-+]?0[0-7_]+|.*:.*")
 TOO_DEEP = "{} has values within values within values, too many to read; remove what is not config."
 
 
-def check(files: Iterable[Path], arguments: Iterable[str] = ()) -> None:
+def check(files: Iterable[Path], arguments: Sequence[str] = ()) -> None:
     """Checks config files (YAML or JSON) and the `key=value` arguments of --config, whose values may be YAML.
 
     Raises ConfigError, one sentence per fault: a file that cannot be read as UTF-8 or parsed, a key that is given twice
     or is no text, a number that is not decimal, a value that contains itself.
     """
     faults = [fault for file in files for fault in _in_file(file)]
+    keys = Counter(argument.partition("=")[0] for argument in arguments)
+    faults += [f"--config has {key} twice; remove one." for key, count in keys.items() if count > 1]
     for argument in arguments:
         # Snakemake reads these numbers and keys as text, so only their structure can be wrong.
         _, _, value = argument.partition("=")

@@ -218,12 +218,18 @@ def summary(path: Path) -> str:
         parts = (masks[start : start + CHUNK] for start in range(0, len(masks), CHUNK))
         marked = np.concatenate([part.any(axis=(2, 3)) for part in parts])
     splits = [
-        f"{split} {(split_of == split).sum()} images of {len(set(patients[split_of == split]))} patients"
+        f"{split} {_count((split_of == split).sum(), 'image')} of "
+        f"{_count(len(set(patients[split_of == split])), 'patient')}"
         for split in SPLITS
     ]
     if "val" not in split_of:
         splits.append("without val images, only active learning can train")
     dropped = [f"{count} dropped ({reason})" for reason, count in read_attributes(path)["exclusions"].items()]
     empty = 1 - marked[annotated].mean()
-    facts = [*splits, f"{annotated.shape[1]} annotator(s), {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
+    annotators = _count(annotated.shape[1], "annotator")
+    facts = [*splits, f"{annotators}, {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
     return "\n  ".join([f"{path.stem}: {'; '.join(facts)}", *read_remarks(path)])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -40,5 +40,5 @@ def load_archive(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch's message is an advice to execute what the file contains.
+        # torch's message advises executing the file.
         raise ValueError("it contains more than plain values and tensors") from error

@@ -1,7 +1,7 @@
 """Digests of source code: which modules a stage imports, and whether one of them changed.
 
-Snakemake compares the params of a job with those of the last run, and does not see imported modules. So every rule has
-a param `code`: the modules that its stage starts from, and a digest of everything they import within segunc.
+A digest of sources is a part of the identity of each result. So every rule has a param `code`: the modules that its
+stage starts from, and a digest of everything they import within segunc.
 
 The digest covers what computes results. These do not count: comments, docstrings, formatting; statements that only
 report (REPORTING); constants for estimates (ESTIMATES); imports for type checkers; and the package `segunc.runtime`,
@@ -11,7 +11,7 @@ which runs stages and computes nothing.
 import ast
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,15 +83,30 @@ def source_of(module: str) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
+def source_states(entries: Iterable[str]) -> dict[str, object]:
+    """What changes when a source file is touched, by module, for the entries and everything they import in segunc."""
+    states: dict[str, object] = {}
+    for module in sorted({module for entry in entries for module in closure(entry)}):
+        path = source_of(module)
+        status = path.stat() if path else None
+        states[module] = status and (status.st_size, status.st_mtime_ns, status.st_ino)
+    return states
+
+
 @cache
 def tree(path: Path) -> ast.Module:
     """The syntax tree of a file; UserError if it is not valid Python."""
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
-        raise UserError(
-            f"{path}, line {error.lineno} is not valid Python ({error.msg}); fix the syntax error."
-        ) from None
+        raise invalid(path, error) from None
+    except (ValueError, RecursionError) as error:  # Not UTF-8, a null byte, or nested too deeply.
+        raise UserError(f"{path} is not valid Python ({error}); correct it.") from None
+
+
+def invalid(path: Path, error: SyntaxError) -> UserError:
+    """The sentence on a file that is not valid Python."""
+    return UserError(f"{path}, line {error.lineno} is not valid Python ({error.msg}); fix the syntax error.")
 
 
 def imported_modules(module: str) -> Iterator[str]:

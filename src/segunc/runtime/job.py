@@ -3,6 +3,7 @@
 A rule describes its job as JSON (`Task`). The program is imported only if the results have to be computed.
 """
 
+import importlib
 import platform
 import re
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segunc.runtime import digests, kept, records
-from segunc.runtime.code_digest import code_of, code_param
+from segunc.runtime.code_digest import code_of, code_param, source_of, source_states
+from segunc.runtime.digests import Content
 from segunc.runtime.errors import UserError
 from segunc.runtime.records import Input, Record
 
@@ -56,28 +58,46 @@ class Started(NamedTuple):
     identity: str
     key: str
     inputs: dict[str, Input]
+    sources: dict[str, object]
+    """States of the source files (`source_states`) before they were read."""
 
 
 def start(task: Task) -> Started:
     """Checks the inputs of a job. Raises UserError if one has no record or is damaged; then its record is removed."""
     inputs = {source.path: _checked(source) for source in task.inputs}
-    code = code_param(*task.code.split()[:-1])
+    entries = task.code.split()[:-1]
+    sources = source_states(entries)
+    code = code_param(*entries)
     facts = task.spec, code, task.command
     labels = [(source.label, inputs[source.path]) for source in task.inputs]
     identity = records.identity(*facts, ((label, read["identity"]) for label, read in labels))
     key = records.key(*facts, ((label, read["sha256"]) for label, read in labels))
-    return Started(task, code_of(code), identity, key, inputs)
+    return Started(task, code_of(code), identity, key, inputs, sources)
+
+
+def import_program(job: Started, module: str) -> Any:
+    """Imports everything that the job may run, and returns the module of its program.
+
+    Raises UserError if a source file was touched since the job started: then it is not known which code was imported.
+    """
+    for name in job.code:
+        importlib.import_module(name)
+    for name, state in source_states(job.task.code.split()[:-1]).items():
+        if job.sources.get(name) != state:
+            raise UserError(f"{source_of(name)} was edited while this job was starting; run the same command again.")
+    return sys.modules[module]
 
 
 def _checked(source: Source) -> Input:
     record = records.read(source.record)
     expected = record.outputs.get(source.label) if record else None
     if record is None or expected is None:
+        Path(source.record).unlink(missing_ok=True)
         raise UserError(f"{source.path} has no record of what it was made from; run the same command again.")
     try:
         damage = digests.difference(Path(source.path), expected)
     except OSError as error:
-        raise UserError(f"{source.path} cannot be read ({error.strerror}); run the same command again.") from None
+        raise UserError(f"{source.path} cannot be read ({error.strerror}); make it readable and run again.") from None
     if damage:
         # Without its record, the next run makes it anew.
         Path(source.record).unlink(missing_ok=True)
@@ -91,8 +111,8 @@ def restore(job: Started) -> bool:
     record = None if job.task.anew else kept.restore(Path(job.task.keep), job.key, files)
     if record is None:
         return False
-    record = record._replace(identity=job.identity, code=job.code, inputs=job.inputs, accepted=[], restored=_now())
-    records.write(Path(job.task.record), record._replace(job=_name(job.task)))
+    made = _record(job, record.versions, record.finished, record.outputs)
+    records.write(Path(job.task.record), made._replace(restored=_now()))
     _remove_partial_files(job.task)
     return True
 
@@ -109,24 +129,32 @@ def finish(job: Started) -> None:
     files = {label: Path(path) for label, path in job.task.outputs.items()}
     loaded = [name for name in records.LIBRARIES if name in sys.modules]
     versions = {name: version("pillow" if name == "PIL" else name) for name in loaded}
-    record = Record(
-        job.task.spec,
-        job.code,
-        {"python": platform.python_version(), **versions},
-        _now(),
-        accepted=[],
-        identity=job.identity,
-        key=job.key,
-        inputs=job.inputs,
-        outputs={label: digests.content(path) for label, path in files.items()},
-        job=_name(job.task),
-    )
-    kept.remember(Path(job.task.keep), record, files)
+    outputs = {label: digests.content(path) for label, path in files.items()}
+    record = _record(job, {"python": platform.python_version(), **versions}, _now(), outputs)
+    if problem := kept.remember(Path(job.task.keep), record, files):
+        print(f"these results are complete, but not kept: {problem}", flush=True)
     records.write(Path(job.task.record), record)
     _remove_partial_files(job.task)
 
 
-def _name(task: Task) -> str:
+def _record(job: Started, versions: dict[str, str], finished: str, outputs: dict[str, Content]) -> Record:
+    return Record(
+        spec=job.task.spec,
+        code=job.code,
+        versions=versions,
+        finished=finished,
+        accepted=[],
+        identity=job.identity,
+        key=job.key,
+        inputs=job.inputs,
+        outputs=outputs,
+        job=name_of(job.task),
+        command=job.task.command,
+    )
+
+
+def name_of(task: Task) -> str:
+    """Step and cell: `train/lidc/unet/seed0`."""
     return task.record.rpartition("/records/")[2].removesuffix(".json")
 
 

@@ -8,7 +8,8 @@ folder may be shared, and no kill damages it. An object that was changed in plac
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,8 @@ from segunc.runtime.records import Record
 
 ABANDONED = 24 * 3600
 """Seconds after which a temporary file counts as left by a killed process."""
+RECENT = 3600
+"""Seconds for which an object without an entry stays."""
 
 
 class Entry(NamedTuple):
@@ -31,23 +34,31 @@ class Entry(NamedTuple):
     used: float
     """When it was last stored or restored, in seconds since 1970."""
 
+    @property
+    def objects(self) -> set[str]:
+        """SHA-256 of its files."""
+        return {content["sha256"] for content in self.record.outputs.values()}
 
-def remember(folder: Path, record: Record, files: Mapping[str, Path]) -> None:
-    """Keeps the files of a finished job, by label. A failure is reported on stdout, and nothing else happens."""
+
+def remember(folder: Path, record: Record, files: Mapping[str, Path]) -> str | None:
+    """Keeps the files of a finished job, by label. Returns why that is not possible, None if they are kept."""
     try:
         for label, path in files.items():
             _store(path, _object(folder, record.outputs[label]["sha256"]))
         with write_atomically(_entry(folder, record.key)) as beside:
             beside.write_text(records.to_text(record), encoding="utf-8")
-    except (OSError, UserError) as error:
-        print(f"{folder} does not keep these results ({error}); they are complete", flush=True)
+    except OSError as error:
+        return f"{folder} cannot be written to ({error.strerror})"
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def restore(folder: Path, key: str, files: Mapping[str, Path]) -> Record | None:
     """Puts kept files in place, by label, and returns their record; None if they are not kept or damaged."""
     path = _entry(folder, key)
     record = records.read(path)
-    if record is None or set(record.outputs) != set(files):
+    if record is None or record.key != key or set(record.outputs) != set(files):
         return None
     sources = {label: _object(folder, content["sha256"]) for label, content in record.outputs.items()}
     for label, source in sources.items():
@@ -65,15 +76,21 @@ def restore(folder: Path, key: str, files: Mapping[str, Path]) -> Record | None:
         for label, target in files.items():
             with write_atomically(target) as beside:
                 _link(sources[label], beside)
-        os.utime(path)
     except FileNotFoundError:  # Somebody who shares the folder removed it meanwhile.
         return None
+    with suppress(OSError):  # It may belong to somebody else.
+        os.utime(path)
     return record
 
 
-def has(folder: Path, key: str) -> bool:
-    """Whether an entry with this key is kept."""
-    return bool(key) and _entry(folder, key).exists()
+def has(folder: Path, record: Record) -> bool:
+    """Whether an entry with the key of a record is kept, and its objects seem to be complete."""
+    kept = records.read(_entry(folder, record.key))
+    if kept is None or kept.outputs != record.outputs:
+        return False
+    with suppress(OSError):
+        return all(_object(folder, c["sha256"]).stat().st_size == c["bytes"] for c in kept.outputs.values())
+    return False
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -87,10 +104,10 @@ def entries(folder: Path) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.used)
 
 
-def extra_bytes(folder: Path, record: Record) -> int:
-    """Bytes of an entry's objects that exist only here: removing the entry would free them."""
+def extra_bytes(folder: Path, *kept: Record) -> int:
+    """Bytes of the objects of entries that exist only here, each object once: removing all of them would free these."""
     total = 0
-    for digest in {content["sha256"] for content in record.outputs.values()}:
+    for digest in {content["sha256"] for record in kept for content in record.outputs.values()}:
         with suppress(OSError):
             status = _object(folder, digest).stat()
             total += status.st_size if status.st_nlink == 1 else 0
@@ -112,47 +129,42 @@ def prune(folder: Path, limit: float, older_than: float | None = None) -> int:
     if total <= limit and older_than is None:
         return 0
     found = entries(folder)
-    names: dict[str, int] = {}
-    for entry in found:
-        for digest in {content["sha256"] for content in entry.record.outputs.values()}:
-            names[digest] = names.get(digest, 0) + 1
+    names = Counter(digest for entry in found for digest in entry.objects)
     for digest, status in objects.items():
-        if digest not in names and status.st_nlink == 1:
-            total -= _remove(_object(folder, digest), status.st_size)
+        # A new object may wait for its entry.
+        if digest not in names and status.st_nlink == 1 and status.st_ctime < time.time() - RECENT:
+            total -= status.st_size * _remove(_object(folder, digest))
     for entry in found:
         if total <= limit or (older_than is not None and entry.used >= older_than):
             break
-        own = {content["sha256"] for content in entry.record.outputs.values()}
-        if all(digest in objects and objects[digest].st_nlink > 1 for digest in own):
+        if all(digest in objects and objects[digest].st_nlink > 1 for digest in entry.objects):
             continue
-        _remove(entry.path, 0)
-        for digest in own:
+        if not _remove(entry.path):
+            continue
+        for digest in entry.objects:
             names[digest] -= 1
             if not names[digest] and digest in objects and objects[digest].st_nlink == 1:
-                total -= _remove(_object(folder, digest), objects[digest].st_size)
+                total -= objects[digest].st_size * _remove(_object(folder, digest))
     return before - total
 
 
-def _remove(path: Path, size: int) -> int:
-    with suppress(OSError):
+def _remove(path: Path) -> bool:
+    try:
         path.unlink()
-        return size
-    return 0
+    except OSError:
+        return False
+    return True
 
 
 def _remove_abandoned(folder: Path) -> None:
-    for path in _partial_files(folder):
+    for path in [*folder.glob("objects/*/.*.partial*"), *folder.glob("entries/*/.*.partial*")]:
         with suppress(OSError):
             if path.stat().st_mtime < time.time() - ABANDONED:
                 path.unlink()
 
 
-def _partial_files(folder: Path) -> Iterator[Path]:
-    for kind in ("objects", "entries"):
-        yield from folder.glob(f"{kind}/*/.*.partial*")
-
-
 def _store(path: Path, target: Path) -> None:
+    path = path.resolve()  # A link to a link would be kept without its content.
     with suppress(OSError):
         # An object that is in no results folder any more makes room for the link to this file.
         if target.samefile(path) or (target.stat().st_nlink > 1 and sha256(target) == target.name):

@@ -35,4 +35,4 @@ def reading(path: Path) -> Iterator[None]:
                 f"{path} cannot be read ({os.strerror(error.errno)}); make it readable and run again."
             ) from error
         reason = shorten(str(error), LONGEST, placeholder=" ...") or type(error).__name__
-        raise UserError(f"{path} is damaged ({reason}); run the same command again, which makes it anew.") from error
+        raise UserError(f"{path} is damaged ({reason}); run snakemake, which makes it anew.") from error

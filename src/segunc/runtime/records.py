@@ -52,6 +52,8 @@ class Record(NamedTuple):
     """When the results were restored instead of computed, in UTC; else empty."""
     job: str = ""
     """Step and cell: `train/lidc/unet/seed0`."""
+    command: str = ""
+    """The options that the rule passed, and the ids of the cell if they stand in the results."""
 
 
 def identity(spec: Any, code: str, command: str, inputs: Iterable[tuple[str, str]]) -> str:
@@ -85,7 +87,7 @@ def read(path: Path | str) -> Record | None:
     return record if fits and _have(record.inputs, INPUT) and _have(record.outputs, OUTPUT) else None
 
 
-KINDS = (dict, dict, dict, str, list, str, str, dict, dict, str, str)
+KINDS = (dict, dict, dict, str, list, str, str, dict, dict, str, str, str)
 """Types of the fields of Record."""
 INPUT = {"identity": str, "sha256": str}
 OUTPUT = {"bytes": int, "sha256": str, "rows": int}

@@ -9,21 +9,29 @@ import sys
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from types import NoneType
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from segunc.runtime.errors import UserError, printable
 
 
-class Job(NamedTuple):
+@dataclass(frozen=True)
+class Job:
     """What every stage receives about its job."""
 
     spec: Any
     """The settings that the results depend on (`segunc.config.specs`)."""
     code: dict[str, str]
     """Digest by module, as the sources were when the program started."""
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+    """What to do when the results are recorded: until then, a kill must lose nothing."""
+
+    def run_afterwards(self) -> None:
+        for call in self.afterwards:
+            call()
 
 
 def stage(main: Callable[..., None]) -> Callable[..., None]:
@@ -43,7 +51,10 @@ def stage(main: Callable[..., None]) -> Callable[..., None]:
         with ends_in_words():
             options = vars(_parser(main).parse_args(words))
             spec = options.pop("spec")
-            main(job or Job(spec, {}), **options)
+            of_stage = job or Job(spec, {})
+            main(of_stage, **options)
+            if job is None:
+                of_stage.run_afterwards()
 
     return run
 

@@ -4,7 +4,6 @@ The task is JSON (`segunc.runtime.job.Task`), or `@FILE` with it. Results that a
 is imported, which takes a tenth of a second.
 """
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -25,10 +24,13 @@ def main() -> None:
     with ends_in_words():
         started = job.start(read_task(text))
         if job.restore(started):
-            print("restored: these results were computed before from the same settings, code and inputs", flush=True)
+            what = job.name_of(started.task)
+            print(f"{what}: restored, as computed before from the same settings, code and inputs", flush=True)
             return
-        importlib.import_module(module).main(words, Job(started.task.spec, started.code))
+        of_stage = Job(started.task.spec, started.code)
+        job.import_program(started, module).main(words, of_stage)
         job.finish(started)
+        of_stage.run_afterwards()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ strategies of a seed start from the same initial weights, except for the output 
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def main(
         raise divergence(what, "the weights contain NaN or infinity", job.spec["training"])
     write_weights(weights, trained)
     if checkpoints is not None:
-        checkpoint.remove(checkpoints)
+        job.afterwards.append(partial(checkpoint.remove, checkpoints))
 
 
 if __name__ == "__main__":

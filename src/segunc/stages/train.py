@@ -1,6 +1,7 @@
 """Stage `train`: trains one network on a dataset and keeps the weights with the lowest validation loss."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 from segunc.data.store import read_split
@@ -38,7 +39,7 @@ def main(
         path.write_text("\n".join(lines) + "\n")
     write_weights(weights, trained)
     if checkpoints is not None:
-        checkpoint.remove(checkpoints)
+        job.afterwards.append(partial(checkpoint.remove, checkpoints))
 
 
 if __name__ == "__main__":

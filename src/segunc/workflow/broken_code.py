@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 
-from segunc.runtime.code_digest import import_statements, imported_modules, source_of, tree
+from segunc.runtime.code_digest import import_statements, imported_modules, invalid, source_of, tree
 from segunc.runtime.errors import UserError
 
 STARTER = "segunc.runtime.start"
@@ -19,8 +19,6 @@ STARTER = "segunc.runtime.start"
 
 def check_imports(module: str) -> None:
     """Raises UserError if the module, or one that it imports within segunc, imports what does not exist."""
-    if source_of(module) is None:
-        raise UserError(f"a rule runs {module}, which does not exist; finish or undo the edit.")
     waiting, seen = {module, STARTER}, set()
     while waiting:
         module = waiting.pop()
@@ -30,13 +28,20 @@ def check_imports(module: str) -> None:
 
 @cache
 def _checked(module: str) -> frozenset[str]:
-    """The modules of segunc that a module imports. Raises UserError if it imports what does not exist."""
+    """The modules of segunc that a module imports. Raises UserError if one does not exist, or if it cannot run."""
+    path = source_of(module)
+    assert path is not None
+    try:
+        compile(tree(path), path, "exec", dont_inherit=True)  # It finds a `return` outside a function, and the like.
+    except SyntaxError as error:
+        raise invalid(path, error) from None
     optional = _optional_imports(module)
     for node, origin, names in import_statements(module):
         problem = _problem(origin, names)
         if problem and node not in optional:
             raise _broken(module, node, problem)
     _check_attributes(module)
+    _check_names(module)
     return frozenset(imported_modules(module))
 
 
@@ -56,19 +61,16 @@ def check_command(rule: str, words: Sequence[str]) -> None:
     words: the command line from the name of the program's module on.
     """
     module, *rest = words
-    path = source_of(module)
-    if path is None:
-        raise UserError(f"the rule {rule} runs {module}, which does not exist; finish or undo the edit.")
     if "main" not in _names_in(module):
-        raise UserError(f"{path} has no function main(), which the rule {rule} runs; define it.")
+        raise UserError(f"{source_of(module)} has no function main(), which the rule {rule} runs; define it.")
     module, main = _main_of(module)
     passed = {word.removeprefix("--") for word in rest if word.startswith("--")}
     options = {argument.arg for argument in main.args.kwonlyargs}
     if unknown := sorted(passed - options):
-        raise _broken(module, main, f"main() has no argument {unknown[0]}, which the rule {rule} passes; add it")
+        raise _broken(module, main, f"defines main() without the argument {unknown[0]} of the rule {rule}; add it")
     for argument, default in zip(main.args.kwonlyargs, main.args.kw_defaults, strict=True):
         if default is None and argument.arg not in passed and not _may_be_empty(argument):
-            problem = f"main() needs the argument {argument.arg}, which the rule {rule} does not pass; add it there"
+            problem = f"needs the argument {argument.arg} of main(), which the rule {rule} does not pass; add it there"
             raise _broken(module, argument, problem)
 
 
@@ -135,6 +137,31 @@ def _names_in(module: str) -> frozenset[str]:
                 names.add(node.id)
         waiting += ast.iter_child_nodes(node)
     return frozenset(names)
+
+
+def _check_names(module: str) -> None:
+    """Raises UserError if a module uses a name that it defines nowhere, as after half a renaming."""
+    nodes = list(ast.walk(_tree_of(module)))
+    defined = set(dir(builtins)) | _names_in(module) | {"__class__", "__spec__", "__annotations__"}
+    for node in nodes:
+        match node:
+            case ast.Name(ctx=ast.Store() | ast.Del()):
+                defined.add(node.id)
+            case ast.arg():
+                defined.add(node.arg)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                defined.add(node.name)
+            case ast.Import() | ast.ImportFrom():
+                defined |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+            case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar():
+                defined.add(node.name or "")
+            case ast.MatchMapping():
+                defined.add(node.rest or "")
+    if "*" in defined:
+        return
+    for node in nodes:
+        if isinstance(node, ast.Name) and node.id not in defined:
+            raise _broken(module, node, f"uses {node.id}, which is not defined; finish or undo the edit")
 
 
 def _check_attributes(module: str) -> None:

@@ -23,7 +23,12 @@ def phrases(state: State) -> list[str]:
     if not found and not records.same_settings(record, facts.spec):
         found = ["the order of its settings changed"]
     found += changed_code(record.code, code_of(facts.code))
+    if record.identity and record.command != facts.command:
+        found.append("the options that its rule passes changed")
     found += [f"{path} is damaged: {words}" for path, words in state.damage.items()]
+    found += [f"{path} was made again, with other content" for path in state.remade]
+    if record.identity and set(record.outputs) != set(facts.outputs):
+        found.append("its record lists other files")
     return found or ([EARLIER] if not record.identity else [])
 
 

@@ -79,8 +79,24 @@ class _Judge:
         if job not in self._states:
             # Most jobs of a new grid have no results, and need no identity.
             exists = has_record(job) and any(os.path.exists(file) for file in job.output)  # noqa: PTH110
-            self._states[job] = state_of(self.facts(job), self.memory) if exists else None
+            self._states[job] = state = state_of(self.facts(job), self.memory) if exists else None
+            if state is not None and state.current:
+                state.remade = self._remade(job, state)
         return self._states[job]
+
+    def _remade(self, job: Any, state: State) -> list[str]:
+        """Inputs that stand with other bytes than those that the results of a job were made from."""
+        found = []
+        assert state.record is not None
+        labels = {path: label for path, label, _ in state.facts.inputs}
+        for other, files in self._dag.dependencies[job].items():
+            producer = self.state(other)
+            for path in map(str, files):
+                if producer and producer.record and producer.current and path in labels:
+                    read = state.record.inputs.get(path)
+                    if read is None or read["sha256"] != producer.record.outputs[labels[path]]["sha256"]:
+                        found.append(path)
+        return found
 
 
 def has_record(job: Any) -> bool:
@@ -91,9 +107,9 @@ def has_record(job: Any) -> bool:
 async def update_needrun(dag: Any, create_inventory: bool = False) -> None:
     """Decides which jobs run, in place of Snakemake's method of this name.
 
-    Snakemake decides by time stamps, of which no trigger can be free, and by metadata in `.snakemake`. Here a job runs
+    Snakemake decides by time stamps, which no setting turns off, and by metadata in `.snakemake`. Here a job runs
     if some of its results exist but are not up to date; if the user forces it; and if a result is missing that is a
-    target or that a job needs which runs. A job whose results are up to date does not run because those of another job
+    target or is read by a job that runs. A job whose results are up to date does not run because those of another job
     are made again: its record says that they would be the same.
     https://github.com/snakemake/snakemake/blob/main/src/snakemake/dag.py (DAG.update_needrun)
     """
@@ -184,30 +200,28 @@ def _reason_class() -> Any:
 
         def __str__(self) -> str:
             # Snakemake's text is empty if the state is the only reason.
-            said = [super().__str__(), *(phrases(self.state) if self.state else [])]
-            return "; ".join(filter(None, said))
+            words = (phrases(self.state) or ["its inputs were made from other settings or code"]) if self.state else []
+            return "; ".join(filter(None, [super().__str__(), *words]))
 
     return StaleReason
 
 
 def _check_code(dag: Any) -> None:
     """Ends Snakemake with a sentence if the program of a job that would run cannot start."""
-    seen: set[tuple[str, tuple[str, ...]]] = set()
+    rules: set[str] = set()
+    modules: set[str] = set()
     dag.update_jobids()  # Snakemake needs them to format a command.
-    for job in dag._needrun:
-        if not has_record(job):
-            continue
-        entries = tuple(value_of(job.rule.params.code, job.wildcards).split()[:-1])
-        if (job.rule.name, entries) in seen:
-            continue
-        try:
-            for module in entries:
+    try:
+        for job in filter(has_record, dag._needrun):
+            entries = value_of(job.rule.params.code, job.wildcards).split()[:-1]
+            for module in {*entries} - modules:
                 check_imports(module)
-            if job.rule.name not in {rule for rule, _ in seen}:
+            modules.update(entries)
+            if job.rule.name not in rules:
                 check_command(job.rule.name, _words_of_program(job))
-        except UserError as error:
-            sys.exit(f"segunc: {printable(str(error))}")
-        seen.add((job.rule.name, entries))
+            rules.add(job.rule.name)
+    except UserError as error:
+        sys.exit(f"segunc: {printable(str(error))}")
 
 
 def _words_of_program(job: Any) -> list[str]:
@@ -221,11 +235,13 @@ def _words_of_program(job: Any) -> list[str]:
 
 
 def _set_aside(dag: Any) -> None:
-    """Keeps finished results that jobs are about to replace, in case they are not kept yet."""
+    """Keeps finished results that jobs are about to replace; ends Snakemake if that is not possible."""
     folder = dag.workflow.globals["kept_results"]
     for job in dag._needrun:
         state = dag.segunc_judge.state(job)
-        if state and state.record and not (state.damage or state.missing or kept.has(folder, state.record.key)):
-            files = {label: Path(path) for label, path in state.facts.outputs.items()}
-            if state.record.key and set(files) == set(state.record.outputs):
-                kept.remember(folder, state.record, files)
+        if not (state and state.record and state.record.key) or state.damage or kept.has(folder, state.record):
+            continue
+        files = {label: Path(path) for label, path in state.facts.outputs.items()}
+        complete = not state.missing and set(files) == set(state.record.outputs)
+        if complete and (problem := kept.remember(folder, state.record, files)):
+            sys.exit(f"segunc: finished results would be replaced without being kept: {problem.rstrip('.')}.")

@@ -68,7 +68,7 @@ def finish_rules(workflow: Any, keep: str | None) -> None:
     _workflow = workflow
     rules = Rules(workflow)
     recorded = [rule for rule in workflow.rules if hasattr(rule.output, RECORD)]
-    folder = Path(keep or f"{results_folder(str(recorded[0].output.record))}/.kept")
+    folder = Path(keep).expanduser() if keep else Path(f"{results_folder(str(recorded[0].output.record))}/.kept")
     for rule in workflow.rules:
         if rule in recorded:
             rule.set_params(job=_job_words(rules, rule, folder))

@@ -56,11 +56,16 @@ class State:
     """How files differ from what was written, in words, by path."""
     missing: list[str] = field(default_factory=list)
     """Files that do not exist."""
+    remade: list[str] = field(default_factory=list)
+    """Inputs that were made again since, with other bytes: training on a GPU is not deterministic."""
 
     @property
     def current(self) -> bool:
         """Whether the files that exist are up to date."""
-        return self.record is not None and self.record.identity == self.identity and not self.damage
+        record = self.record
+        if record is None or record.identity != self.identity or set(record.outputs) != set(self.facts.outputs):
+            return False
+        return not (self.damage or self.remade)
 
 
 def state_of(facts: Facts, memory: Memory | None) -> State | None:
