@@ -45,11 +45,11 @@ def test_snakemakes_own_errors_are_shown(monkeypatch: pytest.MonkeyPatch, capsys
     assert "nosuch" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", command.WITH_SNAKEMAKE)
+@pytest.mark.parametrize("name", [*command.WITH_SNAKEMAKE, "tidy"])
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--configfile", "gone.yaml"], "snakemake cannot work here (FileNotFoundError: "),
+        (["--configfile", "gone.yaml"], "config file gone.yaml cannot be read (No such file or directory)"),
         (
             ["--directory", "typo"],
             "--directory typo is not a folder; name the one in which snakemake runs, or create it.",

@@ -62,8 +62,7 @@ def test_what_is_kept_is_listed_with_what_it_was_made_with(tmp_path: Path) -> No
     said = tidied(tmp_path)
     folder = tmp_path / "results/.kept"
     assert said.startswith(
-        f"{folder} holds 5 results that take space of their own: 2.0 MB.\n"
-        "The limit is 20.0 GB (config key keep_gb).\n"
+        f"{folder} holds 5 results that take space of their own: 2.0 MB.\nThe limit is 20.0 GB (config key keep_gb).\n"
     )
     assert re.findall(r"^    (\w+) +(\d) +(.*)$", said, re.MULTILINE) == [
         ("train", "4", "2.0 MB"),
@@ -124,6 +123,7 @@ def test_nothing_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("days", ["nan", "inf", "-inf", "-1", "-0.5", "week", "", "1e999"])
 def test_days_out_of_range(days: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is read."""
     with pytest.raises(SystemExit) as end:
         tidy.main([f"--older-than={days}"])
     assert end.value.code == 2

@@ -131,10 +131,13 @@ def test_a_key_twice_among_the_arguments() -> None:
     arguments = ["draws=16", "device=cpu", "draws=32", "grid={seeds: [0]}", "grid={models: [unet]}", "draws="]
     with pytest.raises(ConfigError) as error:
         check([], arguments)
-    assert str(error.value).splitlines() == ["--config has draws twice; remove one.", "--config has grid twice; remove one."]
+    assert str(error.value).splitlines() == [
+        "--config has draws twice; remove one.",
+        "--config has grid twice; remove one.",
+    ]
     check([], ["draws=16", "label=draws=16"])
 
 
 def test_arguments_are_text_for_snakemake() -> None:
     """It reads 010 as 10 there, and 1:30 and true within braces as text."""
-    check([], ["draws=010", "x=1:30", "grid={seeds: [010, 1:30], true: 1}", "x=", "label=[", "x='a: b: c'"])
+    check([], ["draws=010", "x=1:30", "grid={seeds: [010, 1:30], true: 1}", "y=", "label=[", "z='a: b: c'"])

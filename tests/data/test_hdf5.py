@@ -94,9 +94,7 @@ def test_damaged_pixels(tmp_path):
     content = bytearray(path.read_bytes())
     content[chunk.byte_offset : chunk.byte_offset + 8] = bytes(8)
     path.write_bytes(content)
-    with pytest.raises(
-        UserError, match=r"a\.h5 is damaged \(.*filter returned failure.*\); run the same command again"
-    ):
+    with pytest.raises(UserError, match=r"a\.h5 is damaged \(.*filter returned failure.*\); run snakemake"):
         for split in ("train", "val", "test"):
             read_split(path, split)
 

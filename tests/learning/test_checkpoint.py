@@ -432,6 +432,8 @@ class Stage:
         study.write_dataset(folder / "data.h5", annotators=2)
         self.folder, self.checkpoints = folder, folder / "checkpoints/seed0"
         self.settings = settings_of("unet", steps=steps, validate_every=20)
+        self.left: list[Path] = []
+        """Checkpoints that were there until the results of the last run were recorded."""
 
     def arguments(self, checkpoints: bool = True) -> list[str]:
         outputs = {"weights": "weights.pt", "history": "history.csv"}
@@ -461,7 +463,10 @@ class Stage:
 
     def run(self, code: dict[str, str] | None = None, checkpoints: bool = True) -> tuple[bytes, list[str]]:
         """In this process; code: digest by module."""
-        train.main(self.arguments(checkpoints), Job(self.settings, code or {}))
+        job = Job(self.settings, code or {})
+        train.main(self.arguments(checkpoints), job)
+        self.left = files(self.checkpoints)
+        job.run_afterwards()
         return self.result()
 
     def result(self) -> tuple[bytes, list[str]]:
@@ -500,7 +505,7 @@ def test_stopped_by_sigterm_as_a_program(tmp_path, capsys) -> None:
     capsys.readouterr()
     assert stage.run() == undisturbed
     assert f": resuming at step {step}/400\n" in capsys.readouterr().err
-    assert not stage.checkpoints.exists()
+    assert stage.left == [path] and not stage.checkpoints.exists()
 
     # What is deleted afterwards is trained from the start.
     assert stage.run() == undisturbed
@@ -555,9 +560,11 @@ def test_active_train_resumes_and_removes_its_checkpoints(tmp_path, monkeypatch,
         where = {"data": data, "labelled": labelled, "weights": tmp_path / weights, "device": "cpu", "threads": 1}
         job = Job(settings, {"segunc.stages.active_train": code})
         study.run(active_train, monkeypatch, job, name="test", **where, **options)
-        return (tmp_path / weights).read_bytes()
+        left = files(folder)
+        job.run_afterwards()
+        return (tmp_path / weights).read_bytes(), len(left)
 
-    undisturbed = main("undisturbed.pt")
+    undisturbed, _ = main("undisturbed.pt")
     stop_in_every_step(in_step)
     for _ in range(STEPS):
         with pytest.raises(SystemExit) as exit_:
@@ -573,6 +580,6 @@ def test_active_train_resumes_and_removes_its_checkpoints(tmp_path, monkeypatch,
     assert len(files(folder)) == 3
 
     capsys.readouterr()
-    assert main("weights.pt", checkpoints=folder, code="0") == undisturbed
+    assert main("weights.pt", checkpoints=folder, code="0") == (undisturbed, 3)
     assert capsys.readouterr().err.endswith(f"\ntrain test: resuming at step {STEPS}/{STEPS}\n")
     assert not folder.exists()

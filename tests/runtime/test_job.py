@@ -61,7 +61,8 @@ def test_a_record_says_what_the_results_were_made_from(made: Task, tmp_path: Pat
     assert (record.spec, record.accepted, record.restored) == ({"draws": 16}, [], "")
     assert record.outputs["cell.h5"]["bytes"] == len("samples") and list(record.outputs) == ["cell.h5"]
     assert record.finished.endswith("+00:00") and record.versions["python"]
-    assert kept.has(Path(made.keep), record.key)
+    assert (record.job, record.command) == ("sample", "")
+    assert kept.has(Path(made.keep), record)
 
 
 def flipped(path: Path) -> None:
@@ -116,11 +117,12 @@ def test_an_input_without_a_record(made: Task, tmp_path: Path, text: str | None,
         UserError, match=rf"/train/{label} has no record of what it was made from; run the same command"
     ):
         job.start(of_label)
+    assert not record.exists(), "so that the next run makes it anew"
 
 
 def test_an_input_that_is_gone(made: Task, tmp_path: Path) -> None:
     (tmp_path / "train/weights.pt").unlink()
-    with pytest.raises(UserError, match=r"weights\.pt cannot be read \(No such file or directory\); run the same"):
+    with pytest.raises(UserError, match=r"weights\.pt cannot be read \(No such file or directory\); make it readable"):
         job.start(made)
     assert (tmp_path / "records/train.json").exists()
 
@@ -194,7 +196,8 @@ def test_results_that_cannot_be_kept_are_complete(made: Task, capsys: pytest.Cap
     Path(made.keep).write_text("a file in place of the folder")
     compute(made)
     assert records.read(made.record) is not None
-    assert f"{made.keep} does not keep these results" in capsys.readouterr().out
+    said = f"these results are complete, but not kept: {made.keep} cannot be written to (Not a directory)\n"
+    assert capsys.readouterr().out == said
 
 
 @pytest.fixture
@@ -230,6 +233,53 @@ def test_code_that_is_edited_while_the_job_runs(made: Task, package: Path) -> No
     job.finish(started)
     record = records.read(made.record)
     assert record is not None and (record.identity, record.code) == (started.identity, started.code)
+
+
+def undone(path: Path) -> None:
+    before = path.read_text()
+    path.write_text("START = 2\n")
+    path.write_text(before)
+
+
+def replaced(path: Path) -> None:
+    """By another file of the same size and time stamp, as version control may do."""
+    other = path.with_name("other.py")
+    other.write_text("START = 2\n")
+    os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("touch", [lambda path: path.write_text("START = 20\n"), undone, replaced])
+@pytest.mark.parametrize("moment", ["digest", "import"])
+def test_code_that_is_edited_while_the_job_starts(
+    made: Task, package: Path, monkeypatch: pytest.MonkeyPatch, moment: str, touch: Callable[[Path], Any]
+) -> None:
+    """Nobody knows which code was imported, even if the edit was undone."""
+    source = package / "cells.py"
+    source.write_text("START = 1\n")
+    os.utime(source, (1000, 1000))
+    planned = made._replace(code=code_param("segunc.cells"))
+
+    def touched(*entries: str) -> str:
+        touch(source)
+        forget()
+        return code_param(*entries)
+
+    if moment == "digest":
+        monkeypatch.setattr(job, "code_param", touched)
+    started = job.start(planned)
+    if moment == "import":
+        touch(source)
+    with pytest.raises(UserError) as error:
+        job.import_program(started, "segunc.cells")
+    assert str(error.value) == f"{source} was edited while this job was starting; run the same command again."
+
+
+def test_other_code_may_be_edited_while_the_job_starts(made: Task, package: Path) -> None:
+    (package / "cells.py").write_text("START = 1\n")
+    started = job.start(made._replace(code=code_param("segunc.cells")))
+    (package / "stages/sample.py").write_text("DRAWS = 2\n")
+    assert job.import_program(started, "segunc.cells").__name__ == "segunc.cells"
 
 
 @pytest.mark.parametrize("restored", [False, True])

@@ -1,7 +1,6 @@
 """Kept results: stored, restored, damaged, shared, and removed again."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -39,7 +38,7 @@ def results(folder: Path, weights: str = "weights") -> dict[str, Path]:
 
 def remembered(folder: Path, files: dict[str, Path], key: str = KEY, **changes: Any) -> Record:
     record = record_of(files, key=key, **changes)
-    kept.remember(folder, record, files)
+    assert kept.remember(folder, record, files) is None
     return record
 
 
@@ -59,9 +58,11 @@ def test_what_is_remembered_is_restored(tmp_path: Path, keep: Path, monkeypatch:
     if not links:
         without_links(monkeypatch)
     files = results(tmp_path)
-    assert not kept.has(keep, KEY) and kept.restore(keep, KEY, files) is None
-    record = remembered(keep, files)
-    assert kept.has(keep, KEY) and not kept.has(keep, OTHER) and not kept.has(keep, "")
+    record = record_of(files, key=KEY)
+    assert not kept.has(keep, record) and kept.restore(keep, KEY, files) is None
+    assert remembered(keep, files) == record
+    assert kept.has(keep, record)
+    assert not any(kept.has(keep, record._replace(**change)) for change in ({"key": OTHER}, {"key": ""}))
     assert {path.stat().st_nlink for path in files.values()} == {2 if links else 1}
     shutil.rmtree(tmp_path / "results/models")
     assert kept.restore(keep, KEY, files) == record
@@ -87,6 +88,57 @@ def test_results_of_another_key_or_other_labels_are_not_restored(tmp_path: Path,
     assert kept.restore(keep, KEY, files) is not None, "and nothing was dropped for it"
 
 
+def test_an_entry_of_another_key_is_not_restored(tmp_path: Path, keep: Path) -> None:
+    """Copied by hand, say."""
+    files = results(tmp_path)
+    record = remembered(keep, files)
+    entry = keep / f"entries/{OTHER[:2]}/{OTHER}.json"
+    records.write(entry, record)
+    assert kept.restore(keep, OTHER, files) is None
+    assert kept.restore(keep, KEY, files) == record
+
+
+@pytest.mark.parametrize("lost", ["object", "bytes", "entry", "outputs"])
+def test_what_is_not_complete_is_kept_again(tmp_path: Path, keep: Path, lost: str) -> None:
+    files = results(tmp_path)
+    record = remembered(keep, files)
+    weights = objects(keep)[record.outputs["weights.pt"]["sha256"]]
+    (entry,) = keep.glob("entries/*/*.json")
+    if lost == "outputs":
+        records.write(entry, record._replace(outputs={}))
+        assert kept.restore(keep, KEY, files) is None
+    elif lost == "bytes":
+        weights.unlink()
+        weights.write_text("half")
+    else:
+        (entry if lost == "entry" else weights).unlink()
+    assert not kept.has(keep, record)
+    remembered(keep, files)
+    assert kept.has(keep, record) and kept.restore(keep, KEY, files) == record
+
+
+def test_a_result_that_is_a_link_is_kept_by_its_content(tmp_path: Path, keep: Path) -> None:
+    files = results(tmp_path)
+    elsewhere = files["weights.pt"].rename(tmp_path / "elsewhere.pt")
+    files["weights.pt"].symlink_to(elsewhere)
+    record = remembered(keep, files)
+    assert not objects(keep)[record.outputs["weights.pt"]["sha256"]].is_symlink()
+    elsewhere.unlink()
+    assert kept.restore(keep, KEY, files) == record and files["weights.pt"].read_text() == "weights"
+
+
+def test_an_entry_of_somebody_else_is_restored(tmp_path: Path, keep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its owner may set its time stamp."""
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    files = results(tmp_path)
+    record = remembered(keep, files)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert kept.restore(keep, KEY, files) == record
+
+
 def damaged(path: Path) -> None:
     # In place, as a notebook that opens a result for writing does: the kept object is the same file.
     with path.open("r+b") as file:
@@ -104,7 +156,7 @@ def test_a_damaged_object_is_not_restored_and_dropped(
     shutil.rmtree(tmp_path / "results/models")
     assert kept.restore(keep, KEY, files) is None
     assert not any(path.exists() for path in files.values()), "not even the intact one"
-    assert not kept.has(keep, KEY) and record.outputs[label]["sha256"] not in objects(keep)
+    assert not kept.has(keep, record) and record.outputs[label]["sha256"] not in objects(keep)
     # The job computes it again, and it is kept again.
     files = results(tmp_path)
     remembered(keep, files)
@@ -149,7 +201,7 @@ def test_somebody_removes_an_entry_while_it_is_restored(
     tmp_path: Path, keep: Path, monkeypatch: pytest.MonkeyPatch, removed: str
 ) -> None:
     files = results(tmp_path)
-    remembered(keep, files)
+    record = remembered(keep, files)
     shutil.rmtree(tmp_path / "results/models")
     link = kept._link
 
@@ -158,23 +210,31 @@ def test_somebody_removes_an_entry_while_it_is_restored(
         link(source, target)
 
     monkeypatch.setattr(kept, "_link", and_remove)
-    assert kept.restore(keep, KEY, files) is None
+    # Without the entry, the objects that it named are still what was looked for.
+    assert kept.restore(keep, KEY, files) == (record if removed == "entries" else None)
     assert not list(tmp_path.rglob(".*.partial*"))
 
 
 @pytest.mark.parametrize("blocked", ["results/.kept", "results/.kept/objects", "results/.kept/entries"])
-def test_a_folder_that_cannot_be_written_is_reported(
-    tmp_path: Path, keep: Path, capsys: pytest.CaptureFixture[str], blocked: str
-) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, keep: Path, blocked: str) -> None:
     """By a file in its place, because root may write everywhere."""
     files = results(tmp_path)
     (tmp_path / blocked).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / blocked).write_text("")
-    remembered(keep, files)
-    said = capsys.readouterr().out
-    assert re.fullmatch(rf"{keep} does not keep these results \(.*\); they are complete\n", said)
+    said = kept.remember(keep, record_of(files, key=KEY), files)
+    assert said in {f"{keep} cannot be written to ({reason})" for reason in ("Not a directory", "File exists")}
     assert files["weights.pt"].read_text() == "weights"
     assert kept.restore(keep, KEY, files) is None and kept.prune(keep, 0) == 0
+
+
+def test_a_folder_in_place_of_an_object_is_reported(tmp_path: Path, keep: Path) -> None:
+    files = results(tmp_path)
+    record = record_of(files, key=KEY)
+    digest = record.outputs["weights.pt"]["sha256"]
+    (keep / f"objects/{digest[:2]}/{digest}").mkdir(parents=True)
+    said = kept.remember(keep, record, files)
+    assert said and said.endswith(f"{digest} is a folder, where a file has to be written; move it away and run again.")
+    assert not kept.has(keep, record)
 
 
 SHARE = """
@@ -189,7 +249,7 @@ for path in files.values():
 outputs = {label: digests.content(path) for label, path in files.items()}
 record = records.Record({}, {}, {}, "", [], "i" * 32, "k" * 32, {}, outputs)
 for turn in range(60):
-    kept.remember(folder / "kept", record, files)
+    assert kept.remember(folder / "kept", record, files) is None
     restored = kept.restore(folder / "kept", "k" * 32, files)
     assert restored in (record, None), restored
     assert [path.read_text() for path in files.values()] == ["the same weights.pt", "the same history.csv"]
@@ -308,13 +368,32 @@ def test_entries_older_than_a_time(tmp_path: Path) -> None:
     assert kept.prune(shelf.keep, 100, older_than=2000) == 0 and shelf.names == "cd", "they fit"
 
 
-def test_objects_that_no_entry_names(tmp_path: Path) -> None:
-    """Of an entry that somebody removed: they go first, unless they are results as well."""
+def test_objects_that_no_entry_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an entry that somebody removed: they go first, unless they are results as well, or wait for their entry."""
     shelf = Shelf(tmp_path, {"a": 1, "b": 2, "c": 3}, alive="b")
     for name in "ab":
         shelf.entry(name).unlink()
+    for path in objects(shelf.keep).values():
+        os.utime(path, (1000, 1000))  # The time of the results; the objects are of today.
+    assert kept.prune(shelf.keep, 3) == 0 and len(objects(shelf.keep)) == 3
+    monkeypatch.setattr(kept, "RECENT", -1)
     assert kept.prune(shelf.keep, 3) == 1 and shelf.names == "c"
     assert len(objects(shelf.keep)) == 2
+
+
+def test_an_entry_that_cannot_be_removed_keeps_its_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may belong to somebody else."""
+    shelf = Shelf(tmp_path, {"a": 1, "b": 2})
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self == shelf.entry("a"):
+            raise PermissionError(1, "Operation not permitted")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert kept.prune(shelf.keep, 0) == 2 and shelf.names == "a"
+    assert kept.restore(shelf.keep, "a" * 32, shelf.files["a"]) == shelf.records["a"]
 
 
 def test_an_object_of_two_entries_goes_with_the_last(tmp_path: Path) -> None:

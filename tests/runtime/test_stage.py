@@ -27,6 +27,7 @@ def example(
 ) -> None:
     RECEIVED.clear()
     RECEIVED.update(locals())
+    job.afterwards.append(lambda: RECEIVED.update(finished=True))
     print("computing")
 
 
@@ -62,7 +63,9 @@ def call(program: object, *words: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_have_the_types_and_defaults_of_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     images = ["--images", "evaluate=s/{model}.csv", "--images", "baselines=b=1.csv"]
     call(example, *REQUIRED, *images, "--spec", '{"draws": 16}', monkeypatch=monkeypatch)
-    assert RECEIVED.pop("job") == Job({"draws": 16}, {})
+    job = RECEIVED.pop("job")
+    assert isinstance(job, Job) and (job.spec, job.code) == ({"draws": 16}, {})
+    assert RECEIVED.pop("finished"), "nobody writes a record"
     assert {
         "data": Path("lidc.h5"),
         "seed": 3,
@@ -123,7 +126,10 @@ def test_words_may_be_the_lines_of_a_file(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_workflow_passes_words_and_job() -> None:
     job = Job({"draws": 8}, {"segunc.stages.sample": "0123"})
     example([*REQUIRED, "--name", "lidc"], job)
-    assert (RECEIVED["job"], RECEIVED["name"]) == (job, "lidc")
+    assert RECEIVED["job"] is job and RECEIVED["name"] == "lidc"
+    assert "finished" not in RECEIVED, "the record is not written yet"
+    job.run_afterwards()
+    assert RECEIVED["finished"]
 
 
 def test_settings_that_are_no_json_are_refused(

@@ -29,8 +29,17 @@ def main(
     *,
     samples: Path,  # file to write
     wait: int = 0,
+    checkpoints: Path | None = None,
+    killed: str = "",  # the module and function in which the process is killed
 ) -> None:
-    import time
+    import importlib, os, signal, time
+    if checkpoints:
+        checkpoints.touch()
+        job.afterwards.append(checkpoints.unlink)
+    if killed:
+        module, name = killed.split(".")
+        kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        setattr(importlib.import_module(f"segunc.runtime.{module}"), name, kill)
     with write_atomically(samples) as path:
         path.write_text(str(job.spec["draws"]))
         print("writing", flush=True)
@@ -73,7 +82,7 @@ def test_results_are_restored_before_the_program_is_imported(made: Task, tmp_pat
     Path(made.record).unlink()
     done = start(tmp_path, made, "--none-of-these")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "restored: these results were computed before from the same settings, code and inputs\n"
+    assert done.stdout == "sample: restored, as computed before from the same settings, code and inputs\n"
     record = records.read(made.record)
     assert record is not None and samples.read_text() == "16"
     assert record.restored and record._replace(restored="") == before
@@ -115,6 +124,15 @@ def test_a_stopped_job_leaves_nothing_that_counts(made: Task, tmp_path: Path, se
     # The next run is as if nothing had been.
     assert start(tmp_path, made, "--samples", made.outputs["cell.h5"]).returncode == 0
     assert [path.name for path in folder.iterdir()] == ["cell.h5"]
+
+
+@pytest.mark.parametrize("killed", ["kept.remember", "records.write", ""])
+def test_checkpoints_stay_until_the_results_are_recorded(made: Task, tmp_path: Path, killed: str) -> None:
+    options = ("--samples", made.outputs["cell.h5"], "--checkpoints", str(tmp_path / "checkpoint"))
+    done = start(tmp_path, made, *options, "--killed", killed)
+    assert done.returncode == (-signal.SIGKILL if killed else 0), done.stderr
+    assert (tmp_path / "checkpoint").exists() == bool(killed)
+    assert Path(made.record).exists() == (not killed)
 
 
 def test_it_imports_nothing_that_takes_time() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.sources import edit, forget, write_package
 
-from segunc.runtime.code_digest import PACKAGE
+from segunc.runtime.code_digest import PACKAGE, code_param
 from segunc.runtime.errors import UserError
 from segunc.workflow.broken_code import check_command, check_imports
 
@@ -168,6 +168,19 @@ def test_sources_that_fit_pass(package: Path) -> None:
         ),
         # Invalid Python.
         ("models/unet.py", "def build()", "def build(", "models/unet.py, line 3 is not valid Python ("),
+        # Python that has a syntax tree and does not compile.
+        ("models/unet.py", "", "return 1\n", "models/unet.py, line 1 is not valid Python ('return' outside function"),
+        ("models/unet.py", "", "x = 1\nbreak\n", "models/unet.py, line 2 is not valid Python ('break' outside loop"),
+        ("models/unet.py", "def build()", "def build(a, a)", "models/unet.py, line 3 is not valid Python (duplicate"),
+        ("cells.py", "", "def f():\n    nonlocal x\n", "cells.py, line 2 is not valid Python (no binding for"),
+        # A name that is defined nowhere.
+        ("models/unet.py", "return ged", "return gde", "models/unet.py, line 4 uses gde, which is not defined; finish"),
+        ("cells.py", '"start"', "BEGIN", "cells.py, line 1 uses BEGIN, which is not defined; finish or undo the edit"),
+        ("cells.py", "", "def f(a, b=c):\n    return a\n", "cells.py, line 1 uses c, which is not defined; finish"),
+        ("cells.py", "", "@cache\ndef f():\n    return 1\n", "cells.py, line 1 uses cache, which is not defined; fin"),
+        ("cells.py", "", "class A(B):\n    pass\n", "cells.py, line 1 uses B, which is not defined; finish or undo"),
+        ("cells.py", "", "[n for m in ()]\n", "cells.py, line 1 uses n, which is not defined; finish or undo the"),
+        ("cells.py", "", "f'{word}'\n", "cells.py, line 1 uses word, which is not defined; finish or undo the edit"),
     ],
 )
 def test_sources_that_do_not_fit_are_refused(package: Path, file: str, old: str, new: str, said: str) -> None:
@@ -188,7 +201,9 @@ def test_a_program_that_is_gone(package: Path, module: str) -> None:
         (package / "models/__init__.py").unlink()
         (package / "models/unet.py").unlink()
         forget()
-    assert refusal(module) == f"a rule runs {module}, which does not exist; finish or undo the edit."
+    with pytest.raises(UserError) as error:
+        code_param(module)
+    assert str(error.value) == f"a rule runs {module}, which does not exist; finish or undo the edit."
 
 
 @pytest.mark.parametrize(
@@ -207,6 +222,12 @@ def test_a_program_that_is_gone(package: Path, module: str) -> None:
         # Names by other statements than assignments.
         ("stages/train.py", "from segunc.other import a, b, c, d, e, f, g, h, i\n"),
         ("stages/train.py", "from segunc import other\nother.a, other.i, other.__name__, other.__doc__\n"),
+        # Names in every scope, and those that every module has.
+        ("cells.py", "def f(a, /, b, *c, d=1, **e):\n    return a, b, c, d, e, (lambda x: x), __name__, __file__\n"),
+        ("cells.py", "[(m, n := m) for m in ()]\ntry:\n    pass\nexcept OSError as error:\n    print(error)\n"),
+        ("cells.py", "match {}:\n    case {'a': x, **rest} if rest:\n        x\n    case [y, *z] as all_:\n        y, z, all_\n"),
+        ("cells.py", "def later():\n    global LATE\n    LATE = after()\n\ndef after():\n    return LATE\n"),
+        ("cells.py", "class A:\n    b = 1\n    c = b\n    def d(self):\n        return __class__, super().d()\n"),
         # A local variable that is called like a module.
         ("stages/train.py", "def pick(cells):\n    return cells.anything\n"),
         ("stages/train.py", "def pick(names):\n    return [cells.lower() for cells in names]\n"),
@@ -217,7 +238,7 @@ def test_a_program_that_is_gone(package: Path, module: str) -> None:
 def test_sources_that_run_are_not_refused(package: Path, file: str, text: str) -> None:
     (package / "other.py").write_text(
         "import math as a\nfrom math import pi as b\nfor c in ():\n    pass\nwith open(a) as d:\n    pass\n"
-        "try:\n    e = 1\nexcept E:\n    f = 1\nif a:\n    g: int = 1\nelse:\n    (h, *i), g = 1\n"
+        "try:\n    e = 1\nexcept OSError:\n    f = 1\nif a:\n    g: int = 1\nelse:\n    (h, *i), g = 1\n"
     )
     edit(package, file, lambda before: before + text)
     check_imports(TRAIN)
@@ -233,11 +254,11 @@ def test_names_of_a_star_import_are_those_of_its_module(package: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("stages/train.py", "data: Path", "store: Path", "main() has no argument data, which the rule train passes"),
-        ("stages/train.py", "weights:", "model: str,\n    weights:", "main() needs the argument model, which the rule"),
-        ("stages/train.py", "data: Path", "data: Path,\n    seed: int", "line 24 main() needs the argument seed"),
-        ("stages/train.py", "images: dict[str, Path],\n", "", "main() has no argument images, which the rule"),
-        ("stages/train.py", "    *,\n", "", "main() has no argument data, which the rule train passes"),
+        ("stages/train.py", "data: Path", "store: Path", "line 20 defines main() without the argument data of the rule"),
+        ("stages/train.py", "weights:", "model: str,\n    weights:", "needs the argument model of main(), which the"),
+        ("stages/train.py", "data: Path", "data: Path,\n    seed: int", "line 24 needs the argument seed of main()"),
+        ("stages/train.py", "images: dict[str, Path],\n", "", "without the argument images of the rule train; add"),
+        ("stages/train.py", "    *,\n", "", "defines main() without the argument data of the rule train; add it."),
         ("stages/train.py", "def main", "def run", "has no function main(), which the rule train runs; define it."),
     ],
 )
@@ -267,7 +288,7 @@ def test_programs_that_fit_their_rule_are_not_refused(package: Path, old: str, n
 
 def test_the_main_of_a_figure_is_that_of_its_function(package: Path) -> None:
     words = ["segunc.figures.agreement", "--means", "a.csv", "--png", "a.png"]
-    with pytest.raises(UserError, match=r"distributions\.py, line 2 main\(\) has no argument pdf, which the rule plot"):
+    with pytest.raises(UserError, match=r"distributions\.py, line 2 defines main\(\) without the argument pdf of"):
         check_command("plot_agreement", [*words, "--pdf", "a.pdf"])
     edit(package, "figures/distributions.py", lambda text: text.replace("def main", "def plot"))
     with pytest.raises(UserError, match=r"agreement\.py has no function main\(\) whose arguments can be read; define"):

@@ -44,6 +44,7 @@ def before(step: str, undisturbed: Path, folder: Path) -> Path:
         for later in steps[steps.index(step) :]:
             shutil.rmtree(folder / "results" / OUTPUTS[later])
             shutil.rmtree(folder / "results/records" / later)
+        shutil.rmtree(folder / "results/.kept")  # It would restore what is to be computed.
     return folder
 
 

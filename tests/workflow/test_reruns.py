@@ -77,7 +77,7 @@ def test_comments_docstrings_and_formatting(study: Study) -> None:
 
 REPORTING = {
     "runtime/progress.py": replaced(r" left\"", ' to go"'),
-    "runtime/stage.py": replaced(r"segunc: \{error\}", "segunc stops: {error}"),
+    "runtime/stage.py": replaced(r"segunc: \{printable", "segunc stops: {printable"),
     "runtime/records.py": replaced(r"indent=1", "indent=2"),
     "stages/train.py": replaced(r"# CPU cores", "# number of cores"),
     "learning/training.py": replaced(r"best validation loss|stopped after step", "reached"),

@@ -87,6 +87,8 @@ def main(job: Job, *, reads: list[Path], writes: list[Path]) -> None:
     if job.spec["text"] == "fail":
         raise UserError("it fails.")
     text = "".join(path.read_text() for path in reads) + job.spec["text"].partition("#")[0] + " "
+    if Path("chance.txt").exists():  # As on a GPU, where a training is not deterministic.
+        text += Path("chance.txt").read_text()
     for file in writes:
         with write_atomically(file) as path:
             path.write_text(text)
@@ -326,9 +328,10 @@ def test_the_same_bytes_from_other_settings(toy: Toy) -> None:
     assert toy.decide(changed(first="first#2"), []) == [[], EVERYTHING]
 
 
-def test_results_are_set_aside_before_others_replace_them(toy: Toy) -> None:
+@pytest.mark.parametrize("lost", ["kept", "kept/objects", "kept/entries"])
+def test_results_are_set_aside_before_others_replace_them(toy: Toy, lost: str) -> None:
     """Also results that were not kept when they were made; and if what replaces them fails."""
-    shutil.rmtree(toy.folder / "kept")
+    shutil.rmtree(toy.folder / lost)
     done = toy.run("--config", "first=fail")
     assert done.returncode != 0 and not (toy.folder / "first.txt").exists()
     toy.remove("middle.txt", "last.txt")
@@ -346,7 +349,7 @@ def test_sources_that_do_not_fit_end_it_before_anything_is_removed(toy: Toy) -> 
         (
             "reads: list",
             "read: list",
-            "toy.py, line 11 main() has no argument reads, which the rule ",
+            "toy.py, line 11 defines main() without the argument reads of the rule ",
         ),
         ("runtime.files", "runtime.file", "toy.py, line 6 imports segunc.runtime.file, which does not exist; finish"),
         ("def main(", "def main((", "toy.py, line 11 is not valid Python"),
@@ -360,6 +363,33 @@ def test_sources_that_do_not_fit_end_it_before_anything_is_removed(toy: Toy) -> 
     assert "segunc: a rule runs segunc.stages.toy, which does not exist; finish or undo the edit." in done.stderr
     program.write_text(PROGRAM)
     assert toy.decide([]) == [[]]
+
+
+def test_what_is_made_again_with_other_bytes_reaches_everything_after_it(toy: Toy) -> None:
+    """`first` is forced, its bytes differ, and the run is interrupted after it."""
+    (toy.folder / "chance.txt").write_text("chance ")
+    assert toy.run("--forcerun", "first", "--until", "first").returncode == 0
+    assert toy.read("first.txt") == "first chance "
+    assert toy.decide([]) == [["last", "listing", "middle", "side"]]
+    done = toy.run()
+    assert done.returncode == 0 and "first.txt was made again, with other content" in done.stdout + done.stderr
+    assert toy.read("middle.txt") == "first chance middle chance "
+    assert toy.read("last.txt") == f"{toy.read('middle.txt')}{toy.read('side.txt')}last chance "
+    assert toy.decide([]) == [[]]
+
+
+def test_other_options_of_a_rule_are_named_and_cannot_be_accepted(toy: Toy) -> None:
+    snakefile = toy.folder / "Snakefile"
+    rule = 'record="records/last.json"\n    params: spec=spec("last"), code=code\n    shell: START'
+    assert rule in snakefile.read_text()
+    twice = f'{rule}.replace("{{input}}", "{{input}} {{input}}")'
+    snakefile.write_text(snakefile.read_text().replace(rule, twice))
+    said = in_fork("segunc.commands.main", ["why"], toy.folder).stdout
+    assert said == "the options that its rule passes changed:\n    last\n"
+    done = in_fork("segunc.commands.main", ["accept"], toy.folder)
+    assert done.returncode == 1 and "Nothing to accept" in done.stdout
+    assert "not accepted, because more than code differs (see segunc why):\n    last\n" in done.stdout
+    assert toy.decide([]) == [["last"]]
 
 
 def test_unfinished_names_the_culprit_of_each_job(toy: Toy) -> None:

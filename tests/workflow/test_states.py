@@ -141,6 +141,25 @@ def test_damage(tmp_path: Path, damage: Callable[[Path], object], words: str, re
     assert phrases(state) == [f"{history} is damaged: {words}"]
 
 
+@pytest.mark.parametrize("labels", [[], ["weights.pt"], ["weights.pt", "history.csv", "summary.csv"], ["a", "b"]])
+def test_a_record_that_lists_other_files_is_not_current(tmp_path: Path, labels: list[str]) -> None:
+    facts = finished(tmp_path)
+    record = records.read(facts.record)
+    assert record is not None
+    content = record.outputs["weights.pt"]
+    outputs = {label: record.outputs.get(label, content) for label in labels}
+    records.write(Path(facts.record), record._replace(outputs=outputs))
+    state = found(facts)
+    assert not state.current and not state.damage and phrases(state) == ["its record lists other files"]
+
+
+def test_inputs_that_were_made_again_are_named(tmp_path: Path) -> None:
+    state = found(finished(tmp_path))
+    state.remade = ["results/data/lidc.h5"]
+    assert not state.current
+    assert phrases(state) == ["results/data/lidc.h5 was made again, with other content"]
+
+
 def test_missing_files_are_listed_and_the_rest_may_be_current(tmp_path: Path) -> None:
     facts = finished(tmp_path)
     Path(facts.outputs["history.csv"]).unlink()

@@ -80,12 +80,13 @@ def import_program(job: Started, module: str) -> Any:
 
     Raises UserError if a source file was touched since the job started: then it is not known which code was imported.
     """
+    program = importlib.import_module(module)
     for name in job.code:
         importlib.import_module(name)
     for name, state in source_states(job.task.code.split()[:-1]).items():
         if job.sources.get(name) != state:
             raise UserError(f"{source_of(name)} was edited while this job was starting; run the same command again.")
-    return sys.modules[module]
+    return program
 
 
 def _checked(source: Source) -> Input:
