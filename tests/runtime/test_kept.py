@@ -375,7 +375,7 @@ def test_objects_that_no_entry_names(tmp_path: Path, monkeypatch: pytest.MonkeyP
         shelf.entry(name).unlink()
     for path in objects(shelf.keep).values():
         os.utime(path, (1000, 1000))  # The time of the results; the objects are of today.
-    assert kept.prune(shelf.keep, 3) == 0 and len(objects(shelf.keep)) == 3
+    assert kept.prune(shelf.keep, 3, older_than=0) == 0 and len(objects(shelf.keep)) == 3
     monkeypatch.setattr(kept, "RECENT", -1)
     assert kept.prune(shelf.keep, 3) == 1 and shelf.names == "c"
     assert len(objects(shelf.keep)) == 2

@@ -347,8 +347,8 @@ def test_sources_that_do_not_fit_end_it_before_anything_is_removed(toy: Toy) -> 
     program = Path(shutil.copytree(shared, source)) / "segunc/stages/toy.py"
     for old, new, said in (
         (
-            "reads: list",
-            "read: list",
+            "reads: list[Path], writes: list[Path]) -> None:",
+            "writes: list[Path]) -> None:\n    reads = []",
             "toy.py, line 11 defines main() without the argument reads of the rule ",
         ),
         ("runtime.files", "runtime.file", "toy.py, line 6 imports segunc.runtime.file, which does not exist; finish"),
@@ -371,11 +371,22 @@ def test_what_is_made_again_with_other_bytes_reaches_everything_after_it(toy: To
     assert toy.run("--forcerun", "first", "--until", "first").returncode == 0
     assert toy.read("first.txt") == "first chance "
     assert toy.decide([]) == [["last", "listing", "middle", "side"]]
+    said = in_fork("segunc.commands.main", ["why"], toy.folder).stdout
+    assert said.startswith("first.txt was made again, with other content:\n    middle\n    side\n")
+    assert said.endswith("downstream of the above:\n    last\n")
     done = toy.run()
     assert done.returncode == 0 and "first.txt was made again, with other content" in done.stdout + done.stderr
     assert toy.read("middle.txt") == "first chance middle chance "
     assert toy.read("last.txt") == f"{toy.read('middle.txt')}{toy.read('side.txt')}last chance "
     assert toy.decide([]) == [[]]
+
+
+def test_what_is_made_again_with_other_bytes_and_read_by_a_damaged_result(toy: Toy) -> None:
+    (toy.folder / "chance.txt").write_text("chance ")
+    assert toy.run("--forcerun", "first", "--until", "first").returncode == 0
+    flip(toy.folder / "middle.txt")
+    toy.remove("side.txt")
+    assert toy.decide([]) == [["last", "listing", "middle", "side"]]
 
 
 def test_other_options_of_a_rule_are_named_and_cannot_be_accepted(toy: Toy) -> None:

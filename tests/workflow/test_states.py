@@ -160,6 +160,12 @@ def test_inputs_that_were_made_again_are_named(tmp_path: Path) -> None:
     assert phrases(state) == ["results/data/lidc.h5 was made again, with other content"]
 
 
+def test_inputs_that_are_about_to_be_made_again_are_no_cause_of_their_own(tmp_path: Path) -> None:
+    state = found(finished(tmp_path))
+    state.follows = True
+    assert not state.current and phrases(state) == []
+
+
 def test_missing_files_are_listed_and_the_rest_may_be_current(tmp_path: Path) -> None:
     facts = finished(tmp_path)
     Path(facts.outputs["history.csv"]).unlink()

@@ -80,8 +80,10 @@ class _Judge:
             # Most jobs of a new grid have no results, and need no identity.
             exists = has_record(job) and any(os.path.exists(file) for file in job.output)  # noqa: PTH110
             self._states[job] = state = state_of(self.facts(job), self.memory) if exists else None
-            if state is not None and state.current:
+            if state is not None and state.record is not None and state.record.identity == state.identity:
                 state.remade = self._remade(job, state)
+                before = map(self.state, self._dag.dependencies[job])
+                state.follows = any(other.remade or other.follows for other in before if other is not None)
         return self._states[job]
 
     def _remade(self, job: Any, state: State) -> list[str]:
@@ -116,13 +118,26 @@ async def update_needrun(dag: Any, create_inventory: bool = False) -> None:
     is_main = dag.workflow.is_main_process
     if create_inventory and is_main:
         await dag.workflow.iocache.mtime_inventory(dag.jobs)
-    # Snakemake calls this twice before the first job starts.
-    judge = getattr(dag, "segunc_judge", None) or _Judge(dag, None if reads_everything else Memory(MEMORY))
-    dag.segunc_judge = judge
     for jobs in (dag._needrun, dag._checkpoint_jobs, dag._n_until_ready, dag._ready_jobs):
         jobs.clear()
     candidates = [job for level in dag.toposorted() for job in level if not dag.finished(job)]
-    waiting = []
+    await _spread(dag, await _first_reasons(dag, candidates), set(candidates))
+    for job in dag._needrun:
+        dag._n_until_ready[job] = sum(other in dag._needrun for other in dag.dependencies[job])
+    dag._len = len(dag._finished | dag._needrun)
+    if is_main and create_inventory:
+        os.environ[FORCED] = json.dumps(sorted({rule.name for rule in dag.forcerules} | set(map(str, dag.forcefiles))))
+        _check_code(dag)
+        if not dag.workflow.dryrun:
+            _set_aside(dag)
+
+
+async def _first_reasons(dag: Any, candidates: list[Any]) -> list[Any]:
+    """The jobs that run for a reason of their own, which `dag.reason` gets to know."""
+    # Snakemake decides twice before the first job starts.
+    judge = getattr(dag, "segunc_judge", None) or _Judge(dag, None if reads_everything else Memory(MEMORY))
+    dag.segunc_judge = judge
+    found = []
     for job in candidates:
         reason = dag._reason[job] = _reason_class()()
         if dag.rules_allowed_for_needrun and job.rule.name not in dag.rules_allowed_for_needrun:
@@ -136,10 +151,15 @@ async def update_needrun(dag: Any, create_inventory: bool = False) -> None:
             missing = [file for file in wanted if not await file.exists()]
             (reason.updated_input_run if job.rule.norun else reason.missing_output).update(missing)
         if reason:
-            waiting.append(job)
+            found.append(job)
     if judge.memory is not None:
         judge.memory.save()
-    among, seen = set(candidates), set(waiting)
+    return found
+
+
+async def _spread(dag: Any, waiting: list[Any], among: set[Any]) -> None:
+    """Adds jobs, and those that have to run because of them, to the jobs that run."""
+    seen = set(waiting)
     while waiting:
         job = waiting.pop()
         dag._needrun.add(job)
@@ -159,14 +179,6 @@ async def update_needrun(dag: Any, create_inventory: bool = False) -> None:
                     reason.follows_forced |= forced
                     seen.add(other)
                     waiting.append(other)
-    for job in dag._needrun:
-        dag._n_until_ready[job] = sum(other in dag._needrun for other in dag.dependencies[job])
-    dag._len = len(dag._finished | dag._needrun)
-    if is_main and create_inventory:
-        os.environ[FORCED] = json.dumps(sorted({rule.name for rule in dag.forcerules} | set(map(str, dag.forcefiles))))
-        _check_code(dag)
-        if not dag.workflow.dryrun:
-            _set_aside(dag)
 
 
 def _is_forced(dag: Any, job: Any) -> bool:

@@ -58,6 +58,8 @@ class State:
     """Files that do not exist."""
     remade: list[str] = field(default_factory=list)
     """Inputs that were made again since, with other bytes: training on a GPU is not deterministic."""
+    follows: bool = False
+    """Whether an input is about to be made again for that reason."""
 
     @property
     def current(self) -> bool:
@@ -65,7 +67,7 @@ class State:
         record = self.record
         if record is None or record.identity != self.identity or set(record.outputs) != set(self.facts.outputs):
             return False
-        return not (self.damage or self.remade)
+        return not (self.damage or self.remade or self.follows)
 
 
 def state_of(facts: Facts, memory: Memory | None) -> State | None:
