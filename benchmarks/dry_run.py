@@ -8,6 +8,7 @@ all files are in a temporary folder.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -77,14 +78,15 @@ def make_everything(arguments: list[str]) -> None:
     command = [sys.executable, "-c", MAKE, *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
     folder = Path(arguments[arguments.index("--directory") + 1])
-    for spec, _, _, inputs, outputs, record, identity in json.loads(done.stdout):
+    empty = hashlib.sha256().hexdigest()
+    for spec, _, shell, inputs, outputs, record, identity in json.loads(done.stdout):
         contents = {}
         for label, path in outputs.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).touch()
             contents[label] = digests.content(folder / path)
-        read = {path: {"identity": of_input, "sha256": "0" * 64} for path, _, of_input in inputs}
-        made = Record(json.loads(spec), {}, {}, "", [], identity, "0" * 32, read, contents)
+        read = {path: {"identity": of_input, "sha256": empty} for path, _, of_input in inputs}
+        made = Record(json.loads(spec), {}, {}, "", [], identity, "0" * 32, read, contents, command=shell)
         records.write(folder / record, made)
 
 

@@ -5,6 +5,7 @@ paths: code that needs the files of many cells gets a pattern from the rule and 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,9 +33,7 @@ class Cell(NamedTuple):
     @classmethod
     def of(cls, wildcards: Mapping[str, Any]) -> "Cell":
         """The cell of a job's wildcards, in which seed and round may be text."""
-        values: dict[str, Any] = {name: str(value) for name, value in wildcards.items()}
-        values |= {name: int(values[name]) for name in ("seed", "round") if name in values}
-        return cls(**values)
+        return _cell(tuple(wildcards.items()))
 
     @property
     def wildcards(self) -> dict[str, str]:
@@ -55,6 +54,14 @@ class Cell(NamedTuple):
         """`phantom_lung unet seed 0`"""
         parts = self.wildcards.items()
         return " ".join(f"{name} {value}" if name in ("seed", "round") else value for name, value in parts)
+
+
+@cache
+def _cell(wildcards: tuple[tuple[str, Any], ...]) -> Cell:
+    """Cached, because each rule asks for the cell of a job several times."""
+    values: dict[str, Any] = {name: str(value) for name, value in wildcards}
+    values |= {name: int(values[name]) for name in ("seed", "round") if name in values}
+    return Cell(**values)
 
 
 Step = tuple[str, Cell]

@@ -11,7 +11,7 @@ from segunc.plan.jobs import Job, jobs_of
 from segunc.runtime import records
 from segunc.runtime.code_digest import code_of
 from segunc.runtime.digests import content
-from segunc.runtime.records import Record
+from segunc.runtime.records import Input, Record
 from segunc.workflow.snakemake_internals import Parsed, parse, planned_jobs
 
 ACTIVE = {
@@ -42,7 +42,11 @@ def make(folder: Path, overlay: dict) -> int:
             (folder / path).touch()
             outputs[label] = content(folder / path)
         spec, code = json.loads(job.facts.spec), code_of(job.facts.code)
-        record = Record(spec, code, {}, "2026-01-31T12:00:00+00:00", [], identity=job.identity, outputs=outputs)
+        inputs: dict[str, Input] = {
+            path: {"identity": identity, "sha256": content(folder / path)["sha256"]}
+            for path, _, identity in job.facts.inputs
+        }
+        record = Record(spec, code, {}, "2026-01-31T12:00:00+00:00", [], job.identity, inputs=inputs, outputs=outputs)
         records.write(folder / job.facts.record, record)
     return len(jobs)
 

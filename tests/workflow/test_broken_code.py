@@ -225,7 +225,7 @@ def test_a_program_that_is_gone(package: Path, module: str) -> None:
         # Names in every scope, and those that every module has.
         ("cells.py", "def f(a, /, b, *c, d=1, **e):\n    return a, b, c, d, e, (lambda x: x), __name__, __file__\n"),
         ("cells.py", "[(m, n := m) for m in ()]\ntry:\n    pass\nexcept OSError as error:\n    print(error)\n"),
-        ("cells.py", "match {}:\n    case {'a': x, **rest} if rest:\n        x\n    case [y, *z] as all_:\n        y, z, all_\n"),
+        ("cells.py", "match {}:\n  case {'a': x, **rest} if rest:\n    x\n  case [y, *z] as both:\n    y, z, both\n"),
         ("cells.py", "def later():\n    global LATE\n    LATE = after()\n\ndef after():\n    return LATE\n"),
         ("cells.py", "class A:\n    b = 1\n    c = b\n    def d(self):\n        return __class__, super().d()\n"),
         # A local variable that is called like a module.
@@ -254,7 +254,7 @@ def test_names_of_a_star_import_are_those_of_its_module(package: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("stages/train.py", "data: Path", "store: Path", "line 20 defines main() without the argument data of the rule"),
+        ("stages/train.py", "data: Path", "store: Path", "line 20 defines main() without the argument data of"),
         ("stages/train.py", "weights:", "model: str,\n    weights:", "needs the argument model of main(), which the"),
         ("stages/train.py", "data: Path", "data: Path,\n    seed: int", "line 24 needs the argument seed of main()"),
         ("stages/train.py", "images: dict[str, Path],\n", "", "without the argument images of the rule train; add"),
