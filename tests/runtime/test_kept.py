@@ -62,7 +62,7 @@ def test_what_is_remembered_is_restored(tmp_path: Path, keep: Path, monkeypatch:
     assert not kept.has(keep, record) and kept.restore(keep, KEY, files) is None
     assert remembered(keep, files) == record
     assert kept.has(keep, record)
-    assert not any(kept.has(keep, record._replace(**change)) for change in ({"key": OTHER}, {"key": ""}))
+    assert not any(kept.has(keep, record._replace(key=key)) for key in (OTHER, ""))
     assert {path.stat().st_nlink for path in files.values()} == {2 if links else 1}
     shutil.rmtree(tmp_path / "results/models")
     assert kept.restore(keep, KEY, files) == record

@@ -95,6 +95,8 @@ def done(rules: Rules, config: Config, jobs: Sequence[Job], folder: Path) -> lis
     made: dict[str, tuple[str, str]] = {}
     """Label and identity of each file."""
     missing = {path for job in jobs for path in job.outputs if not (folder / path).exists()}
+    if missing.issuperset(path for job in jobs for path in job.outputs):
+        return [False] * len(jobs)
     stale = []
     for job in jobs:
         record, wildcards = records.read(folder / job.record), job.cell.wildcards
