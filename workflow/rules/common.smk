@@ -128,11 +128,6 @@ def training_minutes(wildcards, attempt, threads):
     return min(scheduler_resources.DAY, demand(wildcards).minutes(threads) * 2 ** (attempt - 1))
 
 
-def prune_kept_results():
-    """Keeps the folder of kept results within its budget."""
-    kept.prune(snakemake_internals.kept_folder(), experiment.keep_gb * 1e9)
-
-
 def figure(path, category, label):
     """The output of a figure that the report shows, with the caption of the same name as its file."""
     name = Path(path).stem.partition("_<")[0]
@@ -156,3 +151,11 @@ def file_of(step, output):
 def present(steps, output):
     """One output of many jobs, without those whose results are missing after --keep-going."""
     return [file_of(step, output) for step in steps if step not in experiment.reasons]
+
+
+# After a run.
+
+
+def prune_kept_results():
+    """Keeps the folder of kept results within its budget."""
+    kept.prune(snakemake_internals.kept_folder(), experiment.keep_gb * 1e9)
