@@ -83,7 +83,8 @@ def out_of_time(cluster: Node, undisturbed: Path, tmp_path_factory: pytest.TempP
 def prepared(undisturbed: Path, folder: Path) -> Path:
     """A copy of the undisturbed run as it was before the training."""
     shutil.copytree(undisturbed, folder)
-    for name in ("models", "records/train", "logs/train", "benchmarks/train"):
+    # What is kept would be restored.
+    for name in (".kept", "models", "records/train", "logs/train", "benchmarks/train"):
         shutil.rmtree(folder / "results" / name)
     return folder
 
