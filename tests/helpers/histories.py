@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from helpers.raw_data import write_lidc_slices, zipped
-from helpers.workflow import ROOT, TINY, command, merged, segunc, snakemake
+from helpers.workflow import ROOT, STUDY, command, merged, segunc, snakemake
 
 TOY = '''
 {imports}
@@ -73,20 +73,7 @@ from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
 """
-GRID = merged(
-    TINY,
-    grid={"datasets": ["phantom_lung", "lidc"], "models": ["unet", "mc_dropout"]},
-    active={
-        "datasets": ["phantom_lung"],
-        "models": ["unet"],
-        "strategies": ["random", "entropy"],
-        "seeds": [0],
-        "start": 6,
-        "add": 2,
-        "rounds": 2,
-        "training": {"steps": 3, "epochs": None},
-    },
-)
+GRID = merged(STUDY, active={"models": ["unet"], "rounds": 2})
 TARGETS = ("tables", "results/tables/active_learning.csv")
 SETTINGS: dict[tuple[str, ...], list[object]] = {
     ("training", "learning_rate"): [0.001, 0.002, 0.003],

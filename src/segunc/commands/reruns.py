@@ -98,10 +98,10 @@ def accept(arguments: Sequence[str]) -> int:
         changed = changed_code(job.state.record.code, record.code)
         files |= set(changed)
         (edited if changed else following).append(job)
-    for path, record in accepted.items():
-        outputs = {label: folder / file for label, file in _outputs(jobs, path).items()}
-        kept.remember(keep, record, outputs)
-        records.write(folder / path, record)
+    for job in [*edited, *following]:
+        record = accepted[job.facts.record]
+        kept.remember(keep, record, {label: folder / file for label, file in job.facts.outputs.items()})
+        records.write(folder / job.facts.record, record)
     if edited:
         print(f"accepted, although {', '.join(sorted(files))}:")
         _print_jobs(edited)
@@ -114,10 +114,6 @@ def accept(arguments: Sequence[str]) -> int:
         print("not accepted, because more than code differs (see segunc why):")
         _print_jobs(others)
     return 0 if accepted else 1
-
-
-def _outputs(jobs: Iterable[PlannedJob], record: str) -> dict[str, str]:
-    return next(dict(job.facts.outputs) for job in jobs if job.facts.record == record)
 
 
 def _accepted(job: PlannedJob, producers: dict[str, PlannedJob], accepted: dict[str, Record]) -> Record | None:

@@ -77,16 +77,14 @@ class Memory:
 
     def differs(self, path: str, status: os.stat_result, expected: Content) -> str | None:
         """`difference`, without reading the file if it was read before; `status` is that of the file."""
-        if status.st_size == expected["bytes"]:
-            state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, expected["sha256"]]
-            if self._known.get(path) == state:
-                return None
-            found = difference(Path(path), expected)
-            if found is None:
-                self._known[path] = state
-                self._changed = True
-            return found
-        return difference(Path(path), expected)
+        state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, expected["sha256"]]
+        if status.st_size == expected["bytes"] and self._known.get(path) == state:
+            return None
+        found = difference(Path(path), expected)
+        if found is None:
+            self._known[path] = state
+            self._changed = True
+        return found
 
     def save(self) -> None:
         """Writes the file if anything was learnt."""

@@ -6,7 +6,6 @@ One of the modules that use undocumented parts of Snakemake (`snakemake_internal
 import json
 import os
 import shlex
-import sys
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import Any
 
 from segunc.runtime import kept, records
 from segunc.runtime.digests import Memory
-from segunc.runtime.errors import UserError, printable
+from segunc.runtime.errors import UserError
 from segunc.workflow.argument_files import expanded
 from segunc.workflow.broken_code import STARTER, check_command, check_imports
 from segunc.workflow.causes import phrases
 from segunc.workflow.parsed_rules import RECORD, Rules, value_of
+from segunc.workflow.rule_functions import exit_on_user_error
 from segunc.workflow.states import Facts, State, state_of
 
 MEMORY = Path(".snakemake/segunc/outputs.json")
@@ -218,22 +218,20 @@ def _reason_class() -> Any:
     return StaleReason
 
 
+@exit_on_user_error
 def _check_code(dag: Any) -> None:
     """Ends Snakemake with a sentence if the program of a job that would run cannot start."""
     rules: set[str] = set()
     modules: set[str] = set()
     dag.update_jobids()  # Snakemake needs them to format a command.
-    try:
-        for job in filter(has_record, dag._needrun):
-            entries = value_of(job.rule.params.code, job.wildcards).split()[:-1]
-            for module in {*entries} - modules:
-                check_imports(module)
-            modules.update(entries)
-            if job.rule.name not in rules:
-                check_command(job.rule.name, _words_of_program(job))
-            rules.add(job.rule.name)
-    except UserError as error:
-        sys.exit(f"segunc: {printable(str(error))}")
+    for job in filter(has_record, dag._needrun):
+        entries = value_of(job.rule.params.code, job.wildcards).split()[:-1]
+        for module in {*entries} - modules:
+            check_imports(module)
+        modules.update(entries)
+        if job.rule.name not in rules:
+            check_command(job.rule.name, _words_of_program(job))
+        rules.add(job.rule.name)
 
 
 def _words_of_program(job: Any) -> list[str]:
@@ -246,6 +244,7 @@ def _words_of_program(job: Any) -> list[str]:
     return [module, *expanded(options)]
 
 
+@exit_on_user_error
 def _set_aside(dag: Any) -> None:
     """Keeps finished results that jobs are about to replace; ends Snakemake if that is not possible."""
     folder = dag.workflow.globals["kept_results"]
@@ -256,4 +255,4 @@ def _set_aside(dag: Any) -> None:
         files = {label: Path(path) for label, path in state.facts.outputs.items()}
         complete = not state.missing and set(files) == set(state.record.outputs)
         if complete and (problem := kept.remember(folder, state.record, files)):
-            sys.exit(f"segunc: finished results would be replaced without being kept: {problem.rstrip('.')}.")
+            raise UserError(f"finished results would be replaced without being kept: {problem.rstrip('.')}.")

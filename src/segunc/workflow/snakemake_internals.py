@@ -30,6 +30,7 @@ _workflow: Any = None
 """The workflow whose Snakefile this process read last."""
 
 
+@exit_on_user_error
 def check_files(workflow: Any) -> None:
     """Called by the Snakefile before it reads the config; ends Snakemake with a sentence if a file is not usable.
 
@@ -37,14 +38,10 @@ def check_files(workflow: Any) -> None:
     - When Snakemake has merged config files, a key that was given twice cannot be seen any more.
       https://github.com/snakemake/snakemake/blob/main/src/snakemake/settings/types.py (ConfigSettings)
     """
+    if {"{", "}"} & set(workflow.basedir):
+        raise UserError(f"{workflow.basedir} has braces in its path, which Snakemake replaces; rename the folder.")
     files = [Path(workflow.basedir, "config.yaml"), *map(Path, workflow.configfiles)]
-
-    def check() -> None:
-        if {"{", "}"} & set(workflow.basedir):
-            raise UserError(f"{workflow.basedir} has braces in its path, which Snakemake replaces; rename the folder.")
-        yaml_files.check(files, workflow.config_settings.config_args)
-
-    exit_on_user_error(check)()
+    yaml_files.check(files, workflow.config_settings.config_args)
 
 
 def finish_rules(workflow: Any, keep: str | None) -> None:

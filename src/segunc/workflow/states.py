@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segunc.runtime import records
-from segunc.runtime.digests import Memory
+from segunc.runtime.digests import Memory, difference
 from segunc.runtime.records import Record
 
 
@@ -98,6 +98,6 @@ def _damage(record: Record, label: str, path: str, status: os.stat_result, memor
     if expected is None:
         return None  # A record of another rule or of an earlier version: its identity differs too.
     try:
-        return (memory or Memory(Path(os.devnull))).differs(path, status, expected)
+        return memory.differs(path, status, expected) if memory else difference(Path(path), expected)
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
