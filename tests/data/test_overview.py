@@ -106,7 +106,7 @@ def test_what_is_not_a_store(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["masks"] = np.zeros(3)
     for name in ("text.h5", "other.h5"):
-        with pytest.raises(UserError, match=rf"{name} is damaged \(.*\); run the same command again, .*$") as error:
+        with pytest.raises(UserError, match=rf"{name} is damaged \(.*\); run snakemake, which makes it anew.$") as error:
             read_images(tmp_path / name)
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=r".*gone.h5 does not exist; run snakemake, which makes it."):

@@ -349,8 +349,8 @@ WILDCARD = [
     Edit("Snakefile", '    model="|".join(', '    network="|".join('),
     Edit(
         "src/segunc/cells.py",
-        "{name: str(value) for name, value in wildcards.items()",
-        '{{"network": "model"}.get(name, name): str(value) for name, value in wildcards.items()',
+        "{name: str(value) for name, value in wildcards}",
+        '{{"network": "model"}.get(name, name): str(value) for name, value in wildcards}',
     ),
     Edit(
         "src/segunc/cells.py",
