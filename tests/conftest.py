@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +11,10 @@ from helpers.workflow import Study
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("segunc", deadline=None)
 hypothesis.settings.load_profile("segunc")
+
+# `nohup` and a shell's `&` make programs ignore these signals, which the programs under test would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).parent.parent
 
