@@ -2,7 +2,7 @@
 #
 #   snakemake --cores 8                                                    the default grid: phantoms
 #   snakemake --cores 8 --configfile workflow/presets/real-small.yaml      real data, small networks
-#   snakemake --cores 8 tables                                             one target: data models samples tables figures active
+#   snakemake --cores 8 tables                                             one target: data models samples tables figures active claims
 import os
 import sys
 
@@ -33,6 +33,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/active.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/active_figures.smk"
 include: "workflow/rules/targets.smk"
 
@@ -54,6 +55,7 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         rules.active.input,
+        rules.claims.input,
 
 
 onsuccess:

@@ -4,7 +4,7 @@ Rules, specs, tables and the plan take their cells from here, so the grid is def
 paths: code that needs the files of many cells gets a pattern from the rule and fills it in (`Cell.fill`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +16,7 @@ START = "start"
 """Stands for the strategy in round 0, which all strategies of a seed share."""
 SAMPLES = "sample"
 """The rule whose samples are scored and shown in figures."""
-LEARNING_CURVES = ("cross_entropy", "dice")
+LEARNING_CURVES = ("cross_entropy", "dice_cut")
 """Metrics whose learning curves are plotted."""
 
 
@@ -73,30 +73,28 @@ def main_grid(datasets: Iterable[str], models: Iterable[str], seeds: Iterable[in
     return [Cell(dataset, model, seed=seed) for dataset, model, seed in product(datasets, models, seeds)]
 
 
-def scored(datasets: Iterable[str], models: Iterable[str], seeds: Sequence[int], threshold: bool) -> list[Step]:
+def scored(config: "Config") -> list[Step]:
     """Every job that scores test images in the main grid: models, then baselines.
 
-    threshold: whether there is a plain U-Net, whose probability map `baseline_threshold` thresholds.
+    `baseline_threshold` needs a plain U-Net, whose probability map it thresholds.
     """
-    datasets = list(datasets)
+    grid = config.grid
+    baselines = ["baselines", *(["baseline_threshold"] if plain_unet(config) else [])]
     return [
-        *(("evaluate", cell) for cell in main_grid(datasets, models, seeds)),
-        *(("baselines", Cell(dataset)) for dataset in datasets),
-        *(("baseline_threshold", Cell(d, seed=s)) for d, s in product(datasets, seeds if threshold else [])),
+        *(("evaluate", cell) for cell in main_grid(grid.datasets, grid.models, grid.seeds)),
+        *((step, Cell(dataset, seed=seed)) for step, dataset, seed in product(baselines, grid.datasets, grid.seeds)),
     ]
 
 
-def rounds(
-    datasets: Iterable[str], models: Iterable[str], strategies: Iterable[str], seeds: Iterable[int], last: int
-) -> list[Cell]:
-    """Every round of active learning that is trained and tested, up to the round `last`.
+def rounds(active: "Active") -> list[Cell]:
+    """Every round of active learning that is trained and tested.
 
     Round 0 of a seed is one training per model, shared by all strategies; its strategy is START.
     """
-    chain = [(START, 0), *product(strategies, range(1, last + 1))]
+    chain = [(START, 0), *product(active.strategies, range(1, active.rounds + 1))]
     return [
         Cell(dataset, model, strategy, seed, round_)
-        for dataset, model, seed, (strategy, round_) in product(datasets, models, seeds, chain)
+        for dataset, model, seed, (strategy, round_) in product(active.datasets, active.models, active.seeds, chain)
     ]
 
 
@@ -113,17 +111,6 @@ def is_table(rule: str) -> bool:
 def plain_unet(config: "Config") -> str | None:
     """The first model of the main grid that is a plain U-Net; None if there is none."""
     return next((name for name in config.grid.models if config.models[name].method == "unet"), None)
-
-
-def scored_in(config: "Config") -> list[Step]:
-    """`scored` with the current config."""
-    grid = config.grid
-    return scored(grid.datasets, grid.models, grid.seeds, plain_unet(config) is not None)
-
-
-def rounds_in(active: "Active") -> list[Cell]:
-    """`rounds` with the current config."""
-    return rounds(active.datasets, active.models, active.strategies, active.seeds, active.rounds)
 
 
 def has_rounds(active: "Active") -> bool:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from helpers.study import blob, run, write_dataset
 
-from segunc.data.store import Images, read_split, take
-from segunc.evaluation.annotation_stats import composition, disagreement, foreground
+from segunc.data.store import Images, read_split
+from segunc.evaluation.annotation_stats import disagreement, disputed_pixels, foreground
 from segunc.stages import active_acquire, active_start
 
 TRAIN = 12
@@ -54,11 +54,11 @@ def test_initial_set_depends_on_data_and_seed(study):
     assert first != rows(study.start(seed=1))
     assert [round_ for _, round_ in first] == [0] * 4
     assert len(dict(first)) == 4
-    assert set(dict(first)) <= set(read_split(study.data, "train").image_id)
+    assert set(dict(first)) <= set(read_split(study.data, "train", 0).image_id)
     assert rows(study.start(6))[:4] == first
 
 
-@pytest.mark.parametrize("method", ["random", "patient_random", "foreground_random", "disagreement"])
+@pytest.mark.parametrize("method", ["random", "patient_random", "foreground_random", "disagreement", "disputed"])
 def test_rounds_add_new_training_images_until_none_is_left(study, method):
     """The study samples with replacement, labelled images included (defect B25, B26)."""
     before = study.start(3)
@@ -67,7 +67,7 @@ def test_rounds_add_new_training_images_until_none_is_left(study, method):
         assert rows(after)[: len(rows(before))] == rows(before)
         assert [r for _, r in rows(after)] == [r for _, r in rows(before)] + [round_] * 3
         before = after
-    assert sorted(dict(rows(before))) == sorted(read_split(study.data, "train").image_id)
+    assert sorted(dict(rows(before))) == sorted(read_split(study.data, "train", 0).image_id)
 
 
 def test_picks_depend_on_seed_round_and_strategy(study):
@@ -82,13 +82,14 @@ def test_picks_depend_on_seed_round_and_strategy(study):
     assert len(set(map(tuple, picks.values()))) == len(picks)
 
 
-def test_disagreement_is_read_from_the_annotations(study):
+@pytest.mark.parametrize(("method", "measure"), [("disagreement", disagreement), ("disputed", disputed_pixels)])
+def test_oracles_read_the_annotations(study, method, measure):
     """In this dataset annotators disagree more on images that some of them marked than on those that all marked."""
     start = study.start(1)
-    train = read_split(study.data, "train")
+    train = read_split(study.data, "train", 0)
     free = train.image_id != rows(start)[0][0]
-    disputed = train.image_id[free][np.argsort(-disagreement(train)[free])]
-    assert [i for i, r in rows(study.round(start, 1, method="disagreement")) if r] == disputed[:3].tolist()
+    disputed = train.image_id[free][np.argsort(-measure(train)[free])]
+    assert [i for i, r in rows(study.round(start, 1, method=method)) if r] == disputed[:3].tolist()
 
 
 def test_too_small_a_pool_is_reported_before_anything_is_picked(study):
@@ -124,7 +125,7 @@ def test_no_torch_without_a_model(study):
     subprocess.run([sys.executable, "-c", command, *arguments, *output], check=True)
 
 
-def test_composition_of_images():
+def test_statistics_of_annotated_images():
     small, large, nothing = blob(1), blob(2), blob(0)
     images = Images(
         images=np.zeros((3, 1, *small.shape), np.uint8),
@@ -139,13 +140,5 @@ def test_composition_of_images():
     pixels = small.size
     assert foreground(images) == pytest.approx([4 / pixels, (4 + 12) / 3 / pixels, 12 / pixels])
     assert disagreement(images) == pytest.approx([0, (2 / 3 + 1 + 1) / 3, np.nan], nan_ok=True)
-    assert composition(images) == pytest.approx(
-        {
-            "foreground": foreground(images).mean(),
-            "disagreement": (2 / 3 + 1 + 1) / 6,
-            "patients": 1,
-            "groups": 2,
-        }
-    )
-    alone = composition(take(images, np.array([2])))
-    assert np.isnan(alone["disagreement"]) and alone["groups"] == 1
+    # The large one has 12 pixels, of which the small one has 4.
+    assert disputed_pixels(images) == pytest.approx([0, 12, np.nan], nan_ok=True)

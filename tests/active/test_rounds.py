@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from itertools import combinations, pairwise
 
 import h5py
@@ -11,24 +13,26 @@ import torch
 from helpers.study import run, write_dataset
 
 from segunc.active import pool_predictions
+from segunc.active.round_scores import COLUMNS, ROUND
 from segunc.catalogue.options import constant_of
 from segunc.data.store import read_split, take
-from segunc.evaluation.annotation_stats import composition
-from segunc.evaluation.predictions import Prediction, unpack
-from segunc.evaluation.scores import annotations_of, score
 from segunc.learning import training
 from segunc.learning.build import restore
-from segunc.learning.sampling import sample
+from segunc.metrics.registry import ROUND_SCORES
 from segunc.networks.shape import DataStatistics
-from segunc.stages import active_acquire_with_model, active_evaluate, active_start, active_train
+from segunc.stages import (
+    active_acquire_with_model,
+    active_evaluate,
+    active_sample,
+    active_start,
+    active_train,
+    evaluate,
+    sample,
+)
 
 CPU = torch.device("cpu")
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
 STEPS = 5
-COLUMNS = (
-    "dataset,model,strategy,seed,round,images,cross_entropy,dice,ged_16,ged_u_16,foreground,disagreement,patients,groups,"
-    "picked_foreground,picked_disagreement,picked_patients,picked_groups"
-)
 
 
 def train_spec(method="unet", seed=0, **changes):
@@ -86,12 +90,10 @@ class Study:
         self.stage(active_acquire_with_model, spec=json.dumps(spec), labelled=output, **where)
         return output
 
-    def test(self, labelled, weights, round_=0):
-        output = weights.with_name("scores.csv")
-        cell = {"dataset": "lung", "model": "unet", "strategy": "entropy", "seed": 0, "round": round_}
-        where = {"labelled": labelled, "weights": weights, "device": "cpu", "threads": 1}
-        self.stage(active_evaluate, spec=json.dumps({"draws": 16, "seed": 0}), scores=output, **cell, **where)
-        return output
+    def sample(self, module, weights, name):
+        where = {"weights": weights, "device": "cpu", "threads": 1, "samples": self.folder / name}
+        self.stage(module, spec=json.dumps({"draws": 16, "seed": 0}), name="lung", **where)
+        return self.folder / name
 
 
 @pytest.fixture
@@ -124,13 +126,13 @@ def test_rounds_with_a_model(study, method):
     for before, after in pairwise(chain):
         assert ids(after)[: len(ids(before))] == ids(before)
     assert len(set(ids(chain[-1]))) == len(ids(chain[-1])) == 6 + 2 * 4
-    assert set(ids(chain[-1])) <= set(read_split(study.data, "train").image_id)
+    assert set(ids(chain[-1])) <= set(read_split(study.data, "train", 0).image_id)
 
 
 def test_entropy_picks_the_most_uncertain_images(study):
     start = study.start()
     weights = study.train(start)
-    train = read_split(study.data, "train")
+    train = read_split(study.data, "train", 0)
     maps = pool_predictions.uncertainty(load(weights), train.images, 16, 0, CPU, "test")["predictive_entropy"]
     free = ~np.isin(train.image_id, ids(start))
     order = np.argsort(-maps.sum(axis=(1, 2), dtype=float)[free])
@@ -141,7 +143,7 @@ def test_bald_is_random_for_a_model_whose_samples_are_equal(study):
     """The U-Net's equal samples leave rounding errors, which grow with the entropy and must not rank the images."""
     start = study.start()
     weights = study.train(start)
-    train = read_split(study.data, "train")
+    train = read_split(study.data, "train", 0)
     maps = pool_predictions.uncertainty(load(weights), train.images, 16, 0, CPU, "test")
     assert maps["predictive_entropy"].any(axis=(1, 2)).all()
     assert not maps["mutual_information"].any()
@@ -151,7 +153,7 @@ def test_bald_is_random_for_a_model_whose_samples_are_equal(study):
 
 def test_models_see_the_pool_differently(study):
     start = study.start()
-    images = read_split(study.data, "train").images
+    images = read_split(study.data, "train", 0).images
     maps = [
         pool_predictions.uncertainty(load(study.train(start, train_spec(method))), images, 16, 0, CPU, "test")
         for method in ("unet", "ensemble", "mc_dropout")
@@ -165,7 +167,7 @@ def test_models_see_the_pool_differently(study):
 def test_features_are_those_of_one_image_in_evaluation(study, method):
     """One row per image, whatever else is in the batch; the study predicts in training mode (defect B29)."""
     weights = load(study.train(study.start(), train_spec(method)))
-    images = read_split(study.data, "train").images
+    images = read_split(study.data, "train", 0).images
     together = pool_predictions.features(weights, images, CPU)
     assert together.shape == (20, 6)
     assert np.allclose(together[3:4], pool_predictions.features(weights, images[3:4], CPU), atol=1e-5)
@@ -187,7 +189,7 @@ def test_training_sees_the_labelled_images_alone_in_any_order(study):
     backwards.write_text("\n".join([header, *lines[::-1]]) + "\n")
     assert equal(first, load(study.train(backwards)))
 
-    train = read_split(study.data, "train")
+    train = read_split(study.data, "train", 0)
     labelled = np.isin(train.image_id, ids(start))
     assert DataStatistics(**first["data"]) == training.statistics_of(take(train, labelled))
 
@@ -216,11 +218,11 @@ def test_exactly_so_many_steps_and_the_last_weights(study, monkeypatch):
     """Batch normalisation counts the batches that it has seen, and every one of them is a gradient step."""
     state = load(study.train(study.start(), train_spec(steps=11)))["state"]
     assert {int(value) for name, value in state.items() if name.endswith("num_batches_tracked")} == {11}
-    images = read_split(study.data, "train")
-    monkeypatch.setattr(training, "validation_loss", lambda *_: pytest.fail("nothing is to be validated"))
+    images = read_split(study.data, "train", 0)
+    monkeypatch.setattr(training, "validate", lambda *_: pytest.fail("nothing is to be validated"))
     _, history = training.train(train_spec(steps=11, patience=1), images, None, CPU, "test")
-    assert history[-1][0] == 11
-    assert all(np.isnan(row[3]) for row in history)
+    assert history[-1]["step"] == 11
+    assert all(np.isnan(row["val_cross_entropy"]) for row in history)
 
 
 def test_divergence_is_reported_and_nothing_is_written(study):
@@ -230,34 +232,41 @@ def test_divergence_is_reported_and_nothing_is_written(study):
 
 
 @pytest.mark.parametrize("method", ["unet", "prob_unet"])
-def test_scores_are_those_of_the_main_study(study, method):
-    start = study.start()
-    weights = study.train(start, train_spec(method))
-    labelled = study.pick(start, weights, 1)
-    text = study.test(labelled, weights, round_=1).read_text()
-    assert text.splitlines()[0] == COLUMNS
-    (row,) = csv.DictReader(text.splitlines())
-    assert [row[name] for name in ("dataset", "model", "strategy", "seed", "round", "images")] == [
-        "lung", "unet", "entropy", "0", "1", "10"
-    ]  # fmt: skip
-
-    test = read_split(study.data, "test")
-    arrays, draws = sample(load(weights), test.images, 16, 0, CPU, "test")
-    expected = []
-    for i, (packed, mean) in enumerate(zip(arrays["samples"], arrays["mean_probability"], strict=True)):
-        prediction = Prediction(unpack(packed, mean.shape), mean, arrays["predictive_entropy"][i], draws == "exact")
-        expected.append(score(prediction, annotations_of(test, i), None))
-    for name in ("cross_entropy", "dice", "ged_16", "ged_u_16"):
-        assert float(row[name]) == pytest.approx(np.mean([one[name] for one in expected]), rel=1e-7)
-
-    train = read_split(study.data, "train")
-    for prefix, some in (("", ids(labelled)), ("picked_", ids(labelled)[6:])):
-        for name, value in composition(take(train, np.isin(train.image_id, some))).items():
-            assert float(row[prefix + name]) == pytest.approx(value, rel=1e-7)
+def test_samples_and_scores_are_those_of_the_main_study(study, method):
+    """The same network gets the same samples, and each test image the same scores, at the validation cut too."""
+    weights = study.train(study.start(), train_spec(method))
+    samples = study.sample(active_sample, weights, "round.h5")
+    assert samples.read_bytes() == study.sample(sample, weights, "main.h5").read_bytes()
+    cell = {"dataset": "lung", "model": "unet", "seed": 0}
+    scores = [study.folder / name for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")]
+    study.stage(evaluate, samples=samples, scores=scores, **cell)
+    images = study.folder / "round.csv"
+    cell |= {"strategy": "entropy", "round": 1}
+    study.stage(active_evaluate, samples=samples, images=images, spec=json.dumps({"images": 10}), **cell)
+    assert images.read_text().splitlines()[0].split(",") == COLUMNS
+    rows, expected = (list(csv.DictReader(path.read_text().splitlines())) for path in (images, scores[0]))
+    assert [row["image_id"] for row in rows] == read_split(study.data, "test", 0).image_id.tolist()
+    for row, of_image in zip(rows, expected, strict=True):
+        assert [row[name] for name in ROUND] == ["lung", "unet", "entropy", "0", "1"] and row["images"] == "10"
+        shared = ["image_id", "patient_id", *ROUND_SCORES]
+        assert [row[name] for name in shared] == [of_image[name] for name in shared]
 
 
-def test_round_0_adds_the_initial_set(study):
-    start = study.start()
-    (row,) = csv.DictReader(study.test(start, study.train(start)).read_text().splitlines())
-    assert row["images"] == "6"
-    assert all(row[name] == row[f"picked_{name}"] for name in ("foreground", "disagreement", "patients", "groups"))
+def test_without_validation_images_the_cut_is_a_half(study):
+    """A published split may have none, and rounds of active learning need none to train."""
+    with h5py.File(study.data, "r+") as file:
+        file["split"][:] = [split.replace("val", "train") for split in file["split"].asstr()[:]]
+    samples = study.sample(active_sample, study.train(study.start()), "round.h5")
+    cell = {"dataset": "lung", "model": "unet", "strategy": "start", "seed": 0, "round": 0}
+    images = study.folder / "round.csv"
+    study.stage(active_evaluate, samples=samples, images=images, spec=json.dumps({"images": 6}), **cell)
+    rows = list(csv.DictReader(images.read_text().splitlines()))
+    assert len(rows) == 20 and all(row["dice"] == row["dice_cut"] for row in rows)
+
+
+def test_no_torch_to_score(study):
+    """Scores of a round are made again after every edit of a metric."""
+    command = (
+        "import sys; from segunc.stages import active_evaluate, active_tabulate; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", command], check=True)

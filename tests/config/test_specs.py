@@ -30,10 +30,13 @@ def all_specs(config: Config) -> dict[str, str]:
         "figure": specs.figure(config, Cell()),
         "images": specs.contact_sheet(config, Cell("phantom_skin")),
         "samples": specs.figure_of_samples(config, Cell("phantom_skin")),
+        "training": specs.training_curves(config, Cell("phantom_skin")),
         "start": specs.active_start(config, Cell("phantom_lung", seed=0)),
         "pick": specs.active_acquire(config, pick),
         "active": specs.active_train(config, pick),
+        "scored round": specs.active_evaluate(config, pick),
         "active tables": specs.active_tabulate(config, Cell()),
+        "claims": specs.claims_tabulate(config, Cell()),
         "curves": specs.figure_of_active_learning(config, Cell()),
         "picks": specs.active_picks(config, Cell("phantom_lung")),
     }
@@ -46,31 +49,49 @@ def test_specs_contain_what_results_depend_on_and_nothing_else(raw: dict) -> Non
         after = all_specs(load(changed(raw, key, value)))
         return {name for name in before if before[name] != after[name]}
 
-    figures = {"figure", "samples", "curves", "picks"}
+    figures = {"figure", "samples", "training", "curves", "picks"}
     assert touched("models.unet.label", "Net") == figures
     assert touched("datasets.phantom_lung.label", "Lung") == {"figure", "curves", "picks"}
-    assert touched("datasets.phantom_skin.label", "Skin") == {"figure", "images", "samples", "curves"}
+    assert touched("datasets.phantom_skin.label", "Skin") == {"figure", "images", "samples", "training", "curves"}
     assert touched("strategies.entropy.label", "Entropy") == {"curves", "picks"}
     assert touched("raw_folders", ["elsewhere"]) == set()
-    assert touched("grid.seeds", [0, 1]) == {"tables"}
+    assert touched("grid.seeds", [0, 1]) == {"training"}
+    assert touched("grid.seeds", [1, 0]) == {"samples", "training"}
     assert touched("active.seeds", [0, 1]) == {"active tables"}
-    assert touched("active.rounds", 3) == {"active tables"}
+    assert touched("active.rounds", 3) == {"active tables", "claims"}
+    assert touched("models.ensemble.training", {"annotators": "index"}) == {"claims"}
     assert touched("strategies.power_bald.label", "Power") == set()
-    assert touched("active.start", 5) == {"start"}
-    assert touched("active.add", 5) == {"pick"}
+    assert touched("active.start", 5) == {"start", "scored round"}
+    assert touched("active.add", 5) == {"pick", "scored round"}
     assert touched("strategies.power_bald.options", {"beta": 2}) == {"pick"}
     assert touched("active.training.steps", 5) == {"active"}
     assert touched("training.patience", 5) == {"lung", "skin", "unet"}
     assert touched("training.validate_every", 5) == {"lung", "skin", "unet"}
     assert touched("datasets.phantom_lung.size", 32) == {"data"}
+    assert touched("datasets.phantom_lung.split", {"folds": 3}) == {"data"}
     assert touched("datasets.phantom_lung.training", {"batch_size": 8}) == {"lung", "unet", "active"}
     assert touched("models.prob_unet.options.beta", 0.1) == {"lung", "skin"}
     assert touched("models.prob_unet.per_dataset", {"phantom_skin": {"options": {"beta": 0.1}}}) == {"skin"}
     assert touched("training.gradient_clip", 1) == {"lung", "skin", "unet", "active"}
     assert touched("training.augmentation", None) == {"lung", "skin", "unet", "active"}
     assert touched("draws", 32) == {"sample", "pick"}
-    assert touched("statistics.resamples", 10) == {"tables"}
+    assert touched("models.unet.draws", 64) == set()
+    assert touched("models.unet.draws", 7) == {"sample", "pick"}
+    assert touched("models.mc_dropout.draws", 7) == set()
     assert touched("statistics.confidence", 0.9) == {"tables", "active tables", "curves"}
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        (None, {"folds": 5, "seed": 0}),
+        ({"folds": 3, "seed": 7}, {"folds": 3, "seed": 7}),
+        ({"train": 0.6, "val": 0.2, "test": 0.2}, {"train": 0.6, "val": 0.2, "test": 0.2, "seed": 0}),
+    ],
+)
+def test_a_dataset_is_prepared_with_folds_or_shares(raw: dict, split: dict | None, expected: dict) -> None:
+    config = load(changed(raw, "datasets.phantom_lung.split", split) if split else raw)
+    assert json.loads(specs.prepare(config, Cell("phantom_lung"), {}))["split"] == expected
 
 
 def test_missing_results_are_in_the_specs_of_what_lists_them(raw: dict) -> None:
@@ -80,7 +101,7 @@ def test_missing_results_are_in_the_specs_of_what_lists_them(raw: dict) -> None:
     test = {"step": "active_evaluate", "cell": round_, "why": "failed"}
     config = load({**raw, "missing": [entry, scores, test]})
     shown = json.loads(specs.figure_of_samples(config, Cell("phantom_lung")))
-    assert shown["missing"] == ["unet"] and shown["models"] == ["ensemble", "mc_dropout", "prob_unet"]
+    assert shown["missing"] == ["unet"] and shown["models"] == [*config.grid.models[1:]]
     assert json.loads(specs.figure_of_samples(config, Cell("phantom_skin")))["missing"] == []
     listed = json.loads(specs.tabulate(config, Cell()))["missing"]
     assert listed == [{"step": "evaluate", "dataset": "phantom_lung", "model": "unet", "seed": 0, "why": "failed"}]

@@ -155,7 +155,7 @@ def test_patients_groups_and_published_split(mine, tmp_path):
     ]
     spec = {"format": "folder", "options": {"channels": 1}, "size": 8, "resize": "crop", "split": {}}
     prepare(spec, {"data": mine, "patients": csv}, tmp_path / "mine.h5")
-    assert read_split(tmp_path / "mine.h5", "test").image_id.tolist() == ["case-10/x", "läsion", "v1.2"]
+    assert read_split(tmp_path / "mine.h5", "test", 0).image_id.tolist() == ["case-10/x", "läsion", "v1.2"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from segunc.evaluation.predictions import read_predictions
 from segunc.runtime.errors import UserError
 
 READERS = {
-    "read_split": lambda path: read_split(path, "test"),
+    "read_split": lambda path: read_split(path, "test", 0),
     "read_attributes": read_attributes,
     "summary": summary,
     "describe": describe,
@@ -96,7 +96,7 @@ def test_damaged_pixels(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"a\.h5 is damaged \(.*filter returned failure.*\); run snakemake"):
         for split in ("train", "val", "test"):
-            read_split(path, split)
+            read_split(path, split, 0)
 
 
 @pytest.mark.parametrize("environment", [None, "TRUE"])

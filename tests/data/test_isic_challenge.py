@@ -63,7 +63,7 @@ def parts(tmp_path):
 def test_the_published_split(parts, tmp_path):
     spec = {"format": "isic_challenge", "options": {}, "size": 8, "resize": "area", "split": {}}
     prepare(spec, parts, tmp_path / "isic.h5")
-    splits = {split: read_split(tmp_path / "isic.h5", split).image_id.tolist() for split in ("train", "val", "test")}
+    splits = {split: read_split(tmp_path / "isic.h5", split, 0).image_id.tolist() for split in ("train", "val", "test")}
     expected = {"train": range(5), "val": range(5, 7), "test": range(7, 10)}
     assert splits == {split: [f"ISIC_{number:07}" for number in numbers] for split, numbers in expected.items()}
 

@@ -19,7 +19,7 @@ def test_images_as_they_were_written(tmp_path, monkeypatch):
     for block in (module.BLOCK, 1):
         monkeypatch.setattr(module, "BLOCK", block)
         images = read_images(tmp_path / "lung.h5")
-        assert images["split"].tolist() == ["train"] * 6 + ["val"] * 6 + ["test"] * 6
+        assert images["part"].tolist() == ["train"] * 6 + ["val"] * 6 + ["test"] * 6
         assert images["image_id"][1] == "NA" and images["patient_id"][17] == "test2"
         found = images[["annotators", "votes", "foreground"]].to_numpy()
         np.testing.assert_allclose(found, np.tile(expected, (3, 1)))
@@ -88,6 +88,16 @@ def test_facts_are_counted(tmp_path):
     assert lines[4].split() == ["train", "val", "test", "all"]
 
 
+def test_folds_are_described_one_by_one(tmp_path):
+    records = [record(name, patient, None, [1]) for name, patient in zip("abcdef", "ppqrst", strict=True)]
+    write_store(tmp_path / "mine.h5", records, lambda patients, published: [2, 2, 0, 1, 0, 1], {})
+    facts = overview(read_images(tmp_path / "mine.h5"))
+    assert facts.columns.tolist() == ["fold 0", "fold 1", "fold 2", "all"]
+    assert facts.loc["images"].tolist() == ["2", "2", "2", "6"]
+    assert facts.loc["patients"].tolist() == ["2", "2", "1", "5"]
+    assert describe(tmp_path / "mine.h5").splitlines()[2].split() == ["fold", "0", "fold", "1", "fold", "2", "all"]
+
+
 def test_nothing_is_added_where_nothing_is_remarkable(tmp_path):
     write_dataset(tmp_path / "lung.h5")
     lines = describe(tmp_path / "lung.h5").splitlines()
@@ -106,7 +116,9 @@ def test_what_is_not_a_store(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["masks"] = np.zeros(3)
     for name in ("text.h5", "other.h5"):
-        with pytest.raises(UserError, match=rf"{name} is damaged \(.*\); run snakemake, which makes it anew.$") as error:
+        with pytest.raises(
+            UserError, match=rf"{name} is damaged \(.*\); run snakemake, which makes it anew.$"
+        ) as error:
             read_images(tmp_path / name)
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=r".*gone.h5 does not exist; run snakemake, which makes it."):

@@ -22,6 +22,7 @@ from segunc.data.store import CHUNK, ImageRecord, read_attributes, read_split
 from segunc.runtime.errors import UserError
 
 SPLIT = {"train": 0.34, "val": 0.33, "test": 0.33, "seed": 0}
+FOLDS = {"folds": 5, "seed": 0}
 SPEC = {"format": "lidc_slices", "options": {}, "size": 16, "resize": "crop", "split": SPLIT}
 ISIC = {**SPEC, "format": "isic_challenge", "resize": "area"}
 
@@ -43,7 +44,7 @@ def run(spec: dict, output: Path, **raw: Path) -> subprocess.CompletedProcess:
 
 def everything(path: Path):
     """All images of a store, in the order train, val, test."""
-    parts = [read_split(path, split) for split in ("train", "val", "test")]
+    parts = [read_split(path, split, 0) for split in ("train", "val", "test")]
     return [np.concatenate(columns) for columns in zip(*(part[:6] for part in parts), strict=True)]
 
 
@@ -51,7 +52,8 @@ def test_as_a_program(lidc_folder, tmp_path):
     output = tmp_path / "results" / "data" / "lidc.h5"
     done = run(SPEC, output, slices=lidc_folder)
     assert done.returncode == 0, done.stderr
-    splits = r"lidc: train \d+ images of 1 patient; val \d+ images of 1 patient; test \d+ images of 1 patient"
+    splits = r"lidc: train has \d+ images of 1 patient; val has \d+ images of 1 patient; "
+    splits += r"test has \d+ images of 1 patient"
     rest = r"; 4 annotators, \d+% of masks empty; 1 dropped \(nobody marked anything\)\n"
     assert re.fullmatch(splits + rest, done.stdout)
     assert [file.name for file in output.parent.iterdir()] == ["lidc.h5"]
@@ -120,7 +122,7 @@ def test_phantoms_keep_their_truth(tmp_path):
     options = {"kind": "lung", "patients": 5, "images_per_patient": 4, "size": 16, "seed": 0}
     spec = {**SPEC, "format": "phantom", "options": options}
     prepare(spec, {}, tmp_path / "phantom.h5")
-    truth = read_split(tmp_path / "phantom.h5", "train").annotator_probability
+    truth = read_split(tmp_path / "phantom.h5", "train", 0).annotator_probability
     assert truth.shape[1:] == (16, 16) and 0 < truth.max() <= 1
     assert read_attributes(tmp_path / "phantom.h5")["raw"] == {}
 
@@ -134,12 +136,10 @@ def record(
     return ImageRecord(np.zeros((channels, 40, 40), np.uint8), [mask], key, key, patient, split)
 
 
-def prepare_records(
-    monkeypatch, output: Path, records: list[ImageRecord], size: int = 16, resize: str = "crop"
-) -> None:
+def prepare_records(monkeypatch, output: Path, records: list[ImageRecord], **changes) -> None:
     fake = SimpleNamespace(read=lambda: iter(records))
     monkeypatch.setattr(preparation.importlib, "import_module", lambda name: fake)
-    prepare({**SPEC, "size": size, "resize": resize}, {}, output)
+    prepare({**SPEC, **changes}, {}, output)
 
 
 @pytest.mark.parametrize(
@@ -165,17 +165,52 @@ def test_records_that_do_not_fit_together(monkeypatch, tmp_path, records, senten
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_published_split_is_used(monkeypatch, tmp_path):
+@pytest.mark.parametrize("split", [SPLIT, FOLDS])
+def test_a_published_split_is_used(monkeypatch, tmp_path, split):
+    """Instead of shares or folds, however few patients there are."""
     splits = {"a": "test", "b": "train", "c": "val", "d": "test"}
-    prepare_records(monkeypatch, tmp_path / "data.h5", [record(k, patient=k, split=s) for k, s in splits.items()])
-    assert read_split(tmp_path / "data.h5", "test").image_id.tolist() == ["a", "d"]
+    records = [record(k, patient=k, split=s) for k, s in splits.items()]
+    prepare_records(monkeypatch, tmp_path / "data.h5", records, split=split)
+    for seed in (0, 1):
+        assert read_split(tmp_path / "data.h5", "test", seed).image_id.tolist() == ["a", "d"]
+
+
+def test_the_seeds_test_every_patient_once(monkeypatch, tmp_path):
+    """The same ones whatever the order of the images; patients with identical images together."""
+    records = [picture(str(k), f"p{k % 12}", k) for k in range(24)]
+    records += [picture("a", "p3", 5), picture("b", "p8", 15)]
+    tested = []
+    for order in range(3):
+        path = tmp_path / f"{order}.h5"
+        shuffled = [records[k] for k in np.random.default_rng(order).permutation(len(records))]
+        prepare_records(monkeypatch, path, shuffled, split=FOLDS)
+        tested.append([set(read_split(path, "test", seed).patient_id.tolist()) for seed in range(5)])
+        [(remark, count)] = read_attributes(path)["remarks"].items()
+        assert remark.startswith("identical to an image of another patient, kept in the same split (") and count == 4
+        assert preparation.summary(path).splitlines()[0] == (
+            f"{order}: fold 0 has 8 images of 3 patients; fold 1 has 6 images of 3 patients; "
+            "fold 2 has 4 images of 2 patients; fold 3 has 4 images of 2 patients; "
+            "fold 4 has 4 images of 2 patients; 1 annotator, 0% of masks empty; none dropped"
+        )
+    assert tested[0] == tested[1] == tested[2]
+    assert set().union(*tested[0]) == {f"p{k}" for k in range(12)} and sum(map(len, tested[0])) == 12
+    assert any({"p3", "p5", "p8"} <= patients for patients in tested[0])
+
+
+def test_too_few_patients_for_the_folds(monkeypatch, tmp_path):
+    sentence = (
+        r"^4 patient\(s\) cannot be dealt into 5 folds; add patients, or set fewer folds in the dataset's split\.$"
+    )
+    with pytest.raises(UserError, match=sentence):
+        prepare_records(monkeypatch, tmp_path / "data.h5", [record(k, patient=k) for k in "abcd"], split=FOLDS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_published_split_without_validation_images_is_noted(monkeypatch, tmp_path):
     records = [record("a", "p", split="train"), record("b", "q", split="test"), record("c", "r", split="test")]
     prepare_records(monkeypatch, tmp_path / "data.h5", records)
     assert preparation.summary(tmp_path / "data.h5") == (
-        "data: train 1 image of 1 patient; val 0 images of 0 patients; test 2 images of 2 patients; "
+        "data: train has 1 image of 1 patient; val has 0 images of 0 patients; test has 2 images of 2 patients; "
         "without val images, only active learning can train; "
         "1 annotator, 0% of masks empty; none dropped"
     )
@@ -197,7 +232,8 @@ def test_the_summary_counts_existing_masks_and_holds_few(monkeypatch, tmp_path):
 
     monkeypatch.setattr(h5py.Dataset, "__getitem__", watched)
     assert preparation.summary(tmp_path / "data.h5") == (
-        "data: train 20 images of 10 patients; val 20 images of 10 patients; test 20 images of 10 patients; "
+        "data: train has 20 images of 10 patients; val has 20 images of 10 patients; "
+        "test has 20 images of 10 patients; "
         "3 annotators, 50% of masks empty; none dropped"
     )
     assert sum(sizes) == 60 and max(sizes) <= CHUNK
@@ -228,7 +264,7 @@ def test_identical_images_tie_their_patients(monkeypatch, tmp_path):
         prepare_records(monkeypatch, tmp_path / "data.h5", records)
         splits = {}
         for split in ("train", "val", "test"):
-            part = read_split(tmp_path / "data.h5", split)
+            part = read_split(tmp_path / "data.h5", split, 0)
             splits |= dict.fromkeys(part.patient_id.tolist(), split)
         assert splits["p3"] == splits["p5"] == splits["p8"]
         remarks = read_attributes(tmp_path / "data.h5")["remarks"]
@@ -243,7 +279,7 @@ def test_identical_images_tie_their_patients(monkeypatch, tmp_path):
 def test_identical_images_in_a_published_split_are_counted(monkeypatch, tmp_path):
     records = [picture("a", "p", 1, "train"), picture("b", "q", 2, "train"), picture("c", "r", 1, "test")]
     prepare_records(monkeypatch, tmp_path / "data.h5", records)
-    assert read_split(tmp_path / "data.h5", "train").image_id.tolist() == ["a", "b"]
+    assert read_split(tmp_path / "data.h5", "train", 0).image_id.tolist() == ["a", "b"]
     assert read_attributes(tmp_path / "data.h5")["remarks"] == {"identical to an image in another split (a, c)": 2}
 
 
@@ -386,7 +422,7 @@ def test_images_of_several_sizes(monkeypatch, tmp_path, resize):
     mask = np.zeros((24, 50), np.uint8)
     mask[6:18, 12:38] = 1
     records += [record("d", patient="d")._replace(image=wide, masks=[mask])]
-    prepare_records(monkeypatch, tmp_path / "data.h5", records, 16, resize)
+    prepare_records(monkeypatch, tmp_path / "data.h5", records, resize=resize)
     images, masks, _, image_id, *_ = everything(tmp_path / "data.h5")
     assert images.shape == (4, 1, 16, 16)
     assert (images[image_id == "d"] == 7).all() and masks[image_id == "d"].any()
@@ -398,7 +434,7 @@ def test_marks_that_get_lost_are_counted(monkeypatch, tmp_path, size, resize):
     if resize == "area":
         whole = np.ones((40, 40), np.uint8)
         records = [r if r.image_id == "c" else r._replace(masks=[whole]) for r in records]
-    prepare_records(monkeypatch, tmp_path / "data.h5", records, size, resize)
+    prepare_records(monkeypatch, tmp_path / "data.h5", records, size=size, resize=resize)
     assert sorted(everything(tmp_path / "data.h5")[3]) == ["a", "b", "d", "e"]
     assert list(read_attributes(tmp_path / "data.h5")["exclusions"].values()) == [1]
 
@@ -407,7 +443,7 @@ def test_crop_pads_images_with_their_minimum_and_masks_with_0(monkeypatch, tmp_p
     small = [record(k, patient=k) for k in "abc"]
     small = [r._replace(image=np.full((1, 40, 40), 9, np.uint8), probability=np.ones((40, 40))) for r in small]
     prepare_records(monkeypatch, tmp_path / "data.h5", small, size=50)
-    part = read_split(tmp_path / "data.h5", "test")
+    part = read_split(tmp_path / "data.h5", "test", 0)
     assert (part.images == 9).all()
     assert part.masks.sum() == 16 and part.annotator_probability.sum() == 1600
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segunc.data.splits import check_split, split_patients
+from segunc.data.splits import check_split, deal_folds, split_patients
+from segunc.data.store import SPLITS, split_of_folds
 from segunc.runtime.errors import UserError
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -43,13 +44,19 @@ def test_a_known_split():
     assert [splits[patient] for patient in ("p0", "p8", "p1")] == ["val", "val", "test"]
 
 
-@given(patients, st.integers(0, 1000), st.data())
-def test_tied_patients_get_one_side(ids, seed, data):
+def draw_ties(ids, data):
+    """Groups of tied patients, and all patients in the groups that are tied directly or through others."""
     tied = data.draw(st.lists(st.lists(st.sampled_from(ids), min_size=1, max_size=4), max_size=6))
     units = [{patient} for patient in ids]
     for group in tied:
         joined = [unit for unit in units if unit & set(group)]
         units = [unit for unit in units if unit not in joined] + [set().union(*joined)]
+    return tied, units
+
+
+@given(patients, st.integers(0, 1000), st.data())
+def test_tied_patients_get_one_side(ids, seed, data):
+    tied, units = draw_ties(ids, data)
     if len(units) < 3:
         with pytest.raises(UserError, match=r"in \d group\(s\) with identical images cannot be split into"):
             split_patients(ids, **SHARES, seed=seed, tied=tied)
@@ -104,3 +111,47 @@ def test_a_patient_in_two_splits():
 def test_an_unknown_side():
     with pytest.raises(UserError, match="patient a has the split 'validation', which is not train, val or test"):
         check_split(["a"], ["validation"])
+
+
+@given(patients, st.integers(3, 8), st.integers(0, 1000), st.data())
+def test_every_patient_is_dealt_into_one_fold(ids, folds, seed, data):
+    """Whatever the order and number of the images; tied patients into the same one."""
+    tied, units = draw_ties(ids, data)
+    if len(units) < folds:
+        with pytest.raises(UserError, match=rf"cannot be dealt into {folds} folds; add patients, or set fewer folds"):
+            deal_folds(ids, folds, seed, tied)
+        return
+    fold_of = deal_folds(ids, folds, seed, tied)
+    assert set(fold_of) == set(ids) and set(fold_of.values()) == set(range(folds))
+    assert all(len({fold_of[patient] for patient in unit}) == 1 for unit in units)
+    sizes = [list(fold_of.values()).count(fold) for fold in range(folds)]
+    assert max(sizes) - min(sizes) <= max(map(len, units))
+    images = ids * 3
+    random.Random(seed).shuffle(images)
+    assert deal_folds(images, folds, seed, [group[::-1] for group in tied[::-1]]) == fold_of
+
+
+def test_without_ties_patients_are_dealt_one_by_one():
+    """Results depend on these folds."""
+    ids = [f"p{k}" for k in range(10)]
+    order = np.random.default_rng(0).permutation(10)
+    assert deal_folds(ids, 4, seed=0) == {f"p{k}": place % 4 for place, k in enumerate(order)}
+    assert deal_folds(ids, 4, seed=0) != deal_folds(ids, 4, seed=1)
+
+
+def test_too_few_patients_for_folds():
+    sentence = "3 patient(s) in 2 group(s) with identical images cannot be dealt into 3 folds; add patients, or set "
+    with pytest.raises(UserError) as error:
+        deal_folds("abc", 3, 0, tied=["ab"])
+    assert str(error.value) == sentence + "fewer folds in the dataset's split."
+
+
+@given(st.integers(3, 20), st.integers(0, 10**9))
+def test_consecutive_seeds_test_and_validate_every_fold_once(folds, first):
+    fold = np.arange(folds)
+    splits = np.stack([split_of_folds(fold, folds, seed) for seed in range(first, first + folds)])
+    for split, times in zip(SPLITS, (folds - 2, 1, 1), strict=True):
+        assert (splits == split).sum(axis=0).tolist() == (splits == split).sum(axis=1).tolist() == [times] * folds
+    # What one seed tests is what the seed before it validated, and the images may be in any order.
+    np.testing.assert_array_equal(splits[1:] == "test", splits[:-1] == "val")
+    np.testing.assert_array_equal(split_of_folds(fold[::-1], folds, first), splits[0][::-1])

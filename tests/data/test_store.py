@@ -35,7 +35,7 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, n, seed, channels, t
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "BATCH", 7)
         write_store(path, iter(written), splits, {})
-        parts = {split: read_split(path, split) for split in ("train", "val", "test")}
+        parts = {split: read_split(path, split, 0) for split in ("train", "val", "test")}
     slots = max(len(record.masks) for record in written)
     for split, images in parts.items():
         expected = [r for k, r in enumerate(written) if splits([r.patient_id], [None]) == [split]]
@@ -55,6 +55,24 @@ def test_what_is_read_is_what_was_written(tmp_path_factory, n, seed, channels, t
                 np.testing.assert_array_equal(images.masks[row, slot], 0 if mask is None else mask)
             if truth:
                 np.testing.assert_allclose(images.annotator_probability[row], record.probability, atol=5e-4)
+
+
+def test_folds_are_the_splits_of_a_seed(tmp_path):
+    path, fold = tmp_path / "data.h5", [2, 0, 0, 1, 3, 2, 1]
+    write_store(path, records(7, 0), lambda patients, published: fold, {})
+    ids = np.array([f"ü{k}" for k in range(7)])
+    for seed, of_fold in ((0, ("test", "val", "train", "train")), (6, ("train", "train", "test", "val"))):
+        for split in ("train", "val", "test"):
+            expected = ids[[of_fold[k] == split for k in fold]]
+            assert read_split(path, split, seed).image_id.tolist() == expected.tolist()
+    with h5py.File(path) as file:
+        assert "split" not in file and file["fold"].dtype == np.uint8 and file["fold"].attrs["folds"] == 4
+
+
+def test_a_fixed_split_is_that_of_every_seed(tmp_path):
+    write_store(tmp_path / "data.h5", records(12, 0), splits, {})
+    tested = [read_split(tmp_path / "data.h5", "test", seed).image_id.tolist() for seed in (0, 1, 7)]
+    assert tested[0] == tested[1] == tested[2] == [f"ü{k}" for k in range(8, 12)]
 
 
 def test_attributes_are_counted_while_records_stream(tmp_path):

@@ -25,7 +25,7 @@ LAYOUT = first_cells("| package | contents |")
 
 
 def test_the_layout_has_every_package() -> None:
-    assert sorted(LAYOUT) == sorted({path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"cells"})
+    assert sorted(LAYOUT) == sorted({path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"cells", "masks"})
 
 
 @pytest.mark.parametrize("package", LAYOUT)

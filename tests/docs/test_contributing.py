@@ -52,7 +52,11 @@ MODEL = [
         .replace("backbone: Backbone) -> nn.Module:", "backbone: Backbone, *, bias: float = 0.5) -> nn.Module:", 1),
     ),
     behind(CONFIG, "models:", "  coin: {label: Coin, method: coin, options: {bias: 0.3}}"),
-    Edit(CONFIG, "  models: [unet, ensemble, mc_dropout, prob_unet]\n  seeds", "  models: [unet, coin]\n  seeds"),
+    Edit(
+        CONFIG,
+        "  models: [unet, ensemble, ensemble_index, mc_dropout, prob_unet]\n  seeds",
+        "  models: [unet, coin]\n  seeds",
+    ),
     GENERATED,
 ]
 DATASET = [
@@ -197,8 +201,8 @@ if __name__ == "__main__":
     Edit("src/segunc/cells.py", 'SAMPLES = "sample"', 'SAMPLES = "calibrate"'),
     Edit(
         "src/segunc/active/round_scores.py",
-        '(arrays["mean_probability"])',
-        '(calibrate(arrays["mean_probability"]))',
+        "inputs_of(prediction, ",
+        "inputs_of(prediction._replace(probability=calibrate(prediction.probability)), ",
         "from segunc.evaluation.calibration import calibrate",
     ),
     behind("profiles/slurm/config.yaml", "  sample: sample", "  calibrate: sample"),
@@ -221,7 +225,7 @@ OUTPUT = [
         """    by_name = {path.name: path for path in files}
     scored = list(scored)
     with write_atomically(by_name["votes.csv"]) as path:
-        path.write_text("".join(f"{row['image_id']},{row['votes']}\\n" for row, _ in scored), encoding="utf-8")
+        path.write_text("".join(f"{row['image_id']},{row['votes']}\\n" for row, *_ in scored), encoding="utf-8")
 """,
     ),
 ]

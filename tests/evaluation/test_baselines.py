@@ -2,6 +2,7 @@ from math import isnan
 
 import numpy as np
 import pytest
+from helpers import definitions
 from helpers.study import (
     SHAPE,
     blob,
@@ -10,6 +11,7 @@ from helpers.study import (
     read_images,
     read_pixels,
     run,
+    score_files,
     write_dataset,
     write_samples,
 )
@@ -17,30 +19,48 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from segunc.evaluation.baselines import LEVELS, annotator, blind, empty, oracle, threshold
-from segunc.evaluation.predictions import Prediction
-from segunc.evaluation.scores import SCORES, score
-from segunc.metrics.overlap import dice, pairwise_iou
-from segunc.metrics.probability import cross_entropy
+from segunc.data.store import Images
+from segunc.evaluation.baselines import annotator, blind, empty, readings, threshold
+from segunc.evaluation.predictions import CUTS, Prediction
+from segunc.evaluation.scores import SCORES, inputs_of, score
+from segunc.metrics.levels import LEVELS
+from segunc.metrics.overlap import dice
+from segunc.metrics.probability import brier_floor, cross_entropy
+from segunc.metrics.registry import ENERGY_DISTANCES
 from segunc.stages import baseline_threshold, baselines
+
+
+def of(prediction, annotations, truth=None):
+    return score(inputs_of(prediction, annotations, truth))
+
+
+def images(masks, annotated=None):
+    """A split of these masks, (N, A, H, W)."""
+    annotated = np.ones(masks.shape[:2], bool) if annotated is None else annotated
+    names = np.array([str(i) for i in range(len(masks))])
+    return Images(np.zeros((len(masks), 1, *SHAPE), np.uint8), masks, annotated, names, names, names, None)
+
+
+ONE = images(blob(2)[None, None])
+NONE = images(np.zeros((0, 1, *SHAPE), np.uint8))
 
 
 def test_empty_set_by_hand():
     prediction = empty(SHAPE)
-    of_empty = score(prediction, np.zeros((4, *SHAPE), np.uint8), None)
+    of_empty = of(prediction, np.zeros((4, *SHAPE), np.uint8))
     assert (of_empty["ged_16"], of_empty["dice"], of_empty["soft_dice_loss"]) == (0, 1, 0)
-    of_marked = score(prediction, np.repeat(blob(2)[None], 4, axis=0), None)
+    of_marked = of(prediction, np.repeat(blob(2)[None], 4, axis=0))
     assert (of_marked["ged_16"], of_marked["dice"], of_marked["pixels_fn"]) == (2, 0, 12)
     # Two empty annotations of four: 2 * 0.5 - D, D = 8 of 16 pairs.
-    assert score(prediction, np.stack([blob(0), blob(0), blob(2), blob(2)]), None)["ged_16"] == 0.5
+    assert of(prediction, np.stack([blob(0), blob(0), blob(2), blob(2)]))["ged_16"] == 0.5
 
 
-@pytest.mark.parametrize("prediction", [empty(SHAPE), blind(blob(2)[None, None], np.ones((1, 1), bool))])
+@pytest.mark.parametrize("prediction", [empty(SHAPE), blind(ONE, NONE)])
 def test_masks_that_are_no_probabilities_are_not_judged_as_such(prediction):
-    scores = score(prediction, np.stack([blob(1), blob(2)]), truth=np.full(SHAPE, 0.5))
-    for name in SCORES:
-        undefined = name in ("cross_entropy", "error_auroc", "truth_rmse") or name.startswith("entropy_")
-        assert isnan(scores[name]) == undefined
+    scores = of(prediction, np.stack([blob(1), blob(2)]), truth=np.full(SHAPE, 0.5))
+    of_probability = {"ncc", "s_ncc", "cross_entropy", "brier", "ece", "error_auroc", "error_auroc_band", "truth_rmse"}
+    of_probability |= {name for name in SCORES if name.startswith(("entropy_", "u_", "certain_"))} - {"u_pairwise"}
+    assert {name for name in SCORES if isnan(scores[name])} == of_probability
 
 
 def test_blind_masks_have_the_training_areas_at_the_most_frequent_pixels():
@@ -49,7 +69,7 @@ def test_blind_masks_have_the_training_areas_at_the_most_frequent_pixels():
     annotated = np.ones((6, 2), bool)
     annotated[5, 1] = False
     masks[5, 1] = 0
-    prediction = blind(masks, annotated)
+    prediction = blind(images(masks, annotated), NONE)
     areas = [int(mask.sum()) for mask in masks.reshape(12, *SHAPE)[:11]]
     drawn = prediction.masks.sum(axis=(1, 2))
     np.testing.assert_array_equal(np.sort(drawn), np.rint(np.quantile(areas, (np.arange(16) + 0.5) / 16)))
@@ -64,25 +84,40 @@ def test_blind_masks_have_the_training_areas_at_the_most_frequent_pixels():
 def test_blind_does_not_count_slots_that_do_not_exist():
     masks, annotated = np.zeros((5, 4, *SHAPE), np.uint8), np.zeros((5, 4), bool)
     masks[:, 0], annotated[:, 0] = blob(2), True
-    assert blind(masks, annotated).masks.sum(axis=(1, 2)).tolist() == [12] * 16
+    assert blind(images(masks, annotated), NONE).masks.sum(axis=(1, 2)).tolist() == [12] * 16
 
 
-def test_annotator_is_the_average_of_each_against_the_others():
-    annotations = np.stack([blob(1), blob(2), blob(0), blob(3)])
+def test_blind_is_cut_where_the_validation_images_are_marked():
+    """The training areas are from 4 to 60 pixels, so that each validation mask is another level of the map."""
+    train = images(np.stack([[blob(radius)] for radius in (1, 1.5, 2, 2.5, 3, 3.5, 4, 5)]))
+    cuts = [blind(train, images(blob(radius)[None, None])).cut for radius in (1, 2, 3, 4)]
+    assert cuts == sorted(cuts, reverse=True) and len(set(cuts)) == 4
+
+
+@pytest.mark.parametrize("annotators", [2, 3, 4])
+def test_annotator_is_the_average_of_each_against_the_others(annotators):
+    annotations = np.stack([blob(1), blob(2), blob(0), blob(3)])[:annotators]
     scores = annotator(annotations)
-    expected = {"ged_16": [], "dice": []}
-    for i in range(4):
-        others = annotations[[j for j in range(4) if j != i]]
-        alone = np.repeat(annotations[i : i + 1], 16, axis=0)
-        expected["ged_16"].append(energy_distances(alone, others, exact=True)["ged_16"])
-        expected["dice"].append(dice(annotations[i], others))
-    assert scores["ged_16"] == pytest.approx(np.mean(expected["ged_16"]))
-    assert scores["dice"] == pytest.approx(np.mean(expected["dice"]))
-    for same in ("ged_1", "ged_4", "ged_8", "ged_u_16"):
-        assert scores[same] == pytest.approx(scores["ged_16"])
+    others = [np.delete(annotations, i, axis=0) for i in range(annotators)]
+    assert scores["dice"] == scores["dice_cut"]
+    assert scores["dice"] == pytest.approx(np.mean([dice(a, o) for a, o in zip(annotations, others, strict=True)]))
+    assert scores["hm_iou"] == pytest.approx(scores["iou"])
     assert scores["diversity"] == 0
     assert isnan(scores["cross_entropy"])
     assert tuple(scores) == SCORES
+
+
+@pytest.mark.parametrize("annotators", [2, 3, 4])
+def test_energy_distances_of_an_annotator_are_those_of_one_more_annotator(annotators):
+    """A fresh reader is expected to have 2 D_U - D, and D is (1 - 1 / A) D_U."""
+    annotations = np.stack([blob(1), blob(2), blob(0), blob(3)])[:annotators]
+    spread = float(definitions.different(annotations))
+    scores = annotator(annotations)
+    assert scores["annotator_distance"] == pytest.approx(spread)
+    assert scores["brier_floor"] == pytest.approx(brier_floor(annotations))
+    for name in {*ENERGY_DISTANCES} - {"ged_study_16"}:
+        assert scores[name] == pytest.approx((1 + 1 / annotators) * spread), name
+    assert scores["ged_study_16"] == pytest.approx((2 - 15 / 16 * (1 - 1 / annotators)) * spread)
 
 
 def test_one_annotator_has_no_others():
@@ -91,75 +126,69 @@ def test_one_annotator_has_no_others():
 
 @settings(max_examples=30, deadline=None)
 @given(arrays(np.uint8, (4, 3, 3), elements=st.integers(0, 1)), arrays(np.float64, (3, 3), elements=st.floats(0, 1)))
-def test_no_map_has_a_lower_cross_entropy_than_the_oracle(annotations, other):
-    prediction = oracle(annotations, np.random.default_rng(0))
-    assert score(prediction, annotations, None)["cross_entropy"] <= cross_entropy(other, annotations) + 1e-6
+def test_no_map_has_a_lower_cross_entropy_than_the_readings(annotations, other):
+    scores = of(readings(annotations, 0.5), annotations)
+    assert scores["cross_entropy"] <= cross_entropy(other, annotations) + 1e-6
+    assert scores["brier"] == scores["brier_floor"]
+    assert scores["ece"] == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("annotators", [3, 4])
-def test_oracle_is_a_perfect_model_with_independent_draws(annotators):
+@pytest.mark.parametrize("annotators", [1, 3, 4])
+def test_readings_are_all_of_what_is_known(annotators):
     annotations = np.stack([blob(radius) for radius in range(1, annotators + 1)])
-    generator = np.random.default_rng(0)
-    runs = [oracle(annotations, generator) for _ in range(300)]
-    assert not any(run.exact for run in runs)
-    scores = [score(run, annotations, None) for run in runs]
-    unbiased = [one["ged_u_16"] for one in scores]
-    assert abs(np.mean(unbiased)) < 4 * np.std(unbiased) / np.sqrt(300)
-    diversity = (1 - pairwise_iou(annotations, annotations)).mean()
-    for n in (1, 4, 16):
-        values = [one[f"ged_{n}"] for one in scores]
-        assert abs(np.mean(values) - diversity / n) < 4 * np.std(values) / np.sqrt(300) + 1e-9
-    drawn = np.mean([[(mask == a).all() for a in annotations] for run in runs for mask in run.masks], axis=0)
-    np.testing.assert_allclose(drawn, 1 / annotators, atol=0.04)
-    np.testing.assert_allclose(runs[0].probability, annotations.mean(axis=0))
+    scores = of(readings(annotations, 0.3), annotations)
+    for name in ("ged_4", "ged_8", "ged_16", "ged_64", "ged_u"):
+        assert scores[name] == pytest.approx(0, abs=1e-12)
+    spread = float(definitions.mean_distance(annotations, annotations))
+    assert scores["ged_1"] == scores["diversity"] == pytest.approx(spread)
+    assert scores["hm_iou"] == scores["d_max"] == scores["d_max_sample"] == 1
+    assert scores["dice_cut"] == dice(annotations.mean(axis=0) > 0.3, annotations)
 
 
-def test_levels_are_the_midpoints_and_spread_in_every_block():
-    np.testing.assert_array_equal(np.sort(LEVELS), (np.arange(16) + 0.5) / 16)
-    for n in (4, 8):
-        for block in LEVELS.reshape(-1, n):
-            assert np.floor(np.sort(block) * n).tolist() == list(range(n))
-
-
-def test_thresholds_are_nested_and_average_to_the_map():
+def test_threshold_draws_level_sets_of_the_unets_map():
     p = random_draws(1)[0, 0].astype(np.float32)
-    unet = Prediction(np.repeat(p[None] > 0.5, 16, axis=0), p, p * 0, exact=True)
+    unet = Prediction(p[None] > 0.5, p, p * 0, True, p, p * 0, p, p, cut=0.2)
     prediction = threshold(unet)
-    ascending = prediction.masks[np.argsort(LEVELS)]
-    assert np.all(ascending[:-1] >= ascending[1:])
-    assert ascending[0].sum() > ascending[-1].sum() > 0
-    np.testing.assert_allclose(prediction.masks.mean(axis=0), p, atol=1 / 32 + 1e-6)
-    assert prediction.exact
+    np.testing.assert_array_equal(prediction.masks, p > LEVELS[:, None, None])
+    assert prediction.exact and prediction.cut == 0.2
     assert prediction.probability is p and prediction.uncertainty is unet.uncertainty
+    # These are of the U-Net's one sample, not of 16 masks.
+    assert prediction.expected_entropy is prediction.mutual_information is prediction.log_foreground is None
 
 
 def test_stage_without_samples(tmp_path, monkeypatch):
     records = write_dataset(tmp_path / "d.h5", missing={(3, 1)}, truth=True)
-    out = {"images": tmp_path / "images.csv", "pixels": tmp_path / "pixels.csv.gz"}
-    run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", scores=list(out.values()))
+    out = score_files(tmp_path)
+    run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", seed=3, scores=list(out.values()))
     rows = read_images(out["images"])
-    names = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle"]
+    names = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings"]
     assert [row["model"] for row in rows] == [name for name in names for _ in records]
     assert [row["image_id"] for row in rows] == [r.image_id for r in records] * 4
-    assert {row["seed"] for row in rows} == {0}
+    assert {row["seed"] for row in rows} == {3}
     by_key = {(row["model"], row["image_id"]): row for row in rows}
     assert by_key["baseline_empty", "000"]["ged_16"] == 0
     assert by_key["baseline_annotator", "005"]["dice"] < 1
-    for row in rows:
-        if row["model"] == "baseline_oracle":
-            assert row["truth_rmse"] < 1e-3  # the truth of this dataset is the frequency, in float16
-            assert -1e-12 <= row["ged_16"] <= row["ged_1"] + 1e-12
-    assert {row["model"] for row in read_pixels(out["pixels"])} == {"baseline_oracle"}
+    of_readings = [row for row in rows if row["model"] == "baseline_readings"]
+    for row in of_readings:
+        assert row["truth_rmse"] < 1e-3  # the truth of this dataset is the frequency, in float16
+        assert row["ged_16"] == pytest.approx(0, abs=1e-9)
+    # The validation images have the same masks.
+    of_images = [np.stack([mask for mask in record.masks if mask is not None]) for record in records]
+    by_cut = [np.mean([dice(masks.mean(axis=0) > cut, masks) for masks in of_images]) for cut in CUTS]
+    assert np.mean([row["dice_cut"] for row in of_readings]) == pytest.approx(max(by_cut))
+    assert min(by_cut) < max(by_cut)
+    for name in ("pixels", "calibration"):
+        assert {row["model"] for row in read_pixels(out[name])} == {"baseline_readings"}
     before = out["images"].read_bytes()
-    run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", scores=list(out.values()))
+    run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", seed=3, scores=list(out.values()))
     assert out["images"].read_bytes() == before
 
 
 def test_stage_with_the_unets_samples(tmp_path, monkeypatch):
     records = write_dataset(tmp_path / "d.h5")
-    p = np.repeat(random_draws(6, draws=1), 16, axis=1)
+    p = random_draws(6, draws=1)
     write_samples(tmp_path / "unet.h5", [r.image_id for r in records], p, "exact")
-    out = {"images": tmp_path / "images.csv", "pixels": tmp_path / "pixels.csv.gz"}
+    out = score_files(tmp_path)
     named = {"data": tmp_path / "d.h5", "samples": tmp_path / "unet.h5", "dataset": "d", "seed": 2}
     run(baseline_threshold, monkeypatch, **named, scores=list(out.values()))
     rows = read_images(out["images"])
@@ -168,13 +197,14 @@ def test_stage_with_the_unets_samples(tmp_path, monkeypatch):
         annotations = np.stack(record.masks)
         masks = draws[0].astype(np.float32) > LEVELS[:, None, None]
         assert row["ged_16"] == pytest.approx(energy_distances(masks, annotations, exact=True)["ged_16"], rel=1e-8)
+        assert row["ged_16"] == row["ged_u"] == row["ged_levels"]
         assert row["dice"] == pytest.approx(dice(draws[0] > 0.5, annotations))
         assert not isnan(row["cross_entropy"])
-    assert read_pixels(out["pixels"])
+    assert read_pixels(out["pixels"]) and read_pixels(out["calibration"])
 
 
 def test_samples_and_seed_go_together(monkeypatch, capsys):
-    named = {"data": "d.h5", "dataset": "d", "scores": ["images.csv", "pixels.csv.gz"]}
+    named = {"data": "d.h5", "dataset": "d", "scores": ["images.csv", "pixels.csv.gz", "calibration.csv.gz"]}
     with pytest.raises(SystemExit):
         run(baseline_threshold, monkeypatch, samples="unet.h5", **named)
     assert "required: --seed" in capsys.readouterr().err

@@ -3,6 +3,7 @@ import gzip
 import json
 import shutil
 from math import isnan
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,36 +11,50 @@ import pytest
 from helpers.study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.cells import Cell, scored
-from segunc.evaluation import tables
-from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, HISTOGRAM_COLUMNS, SCORES
-from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
+from segunc.evaluation import pooled_tables, tables
+from segunc.evaluation.predictions import Prediction
+from segunc.evaluation.scores import (
+    BINS,
+    CALIBRATION_COLUMNS,
+    COLUMNS,
+    GROUPS,
+    HISTOGRAM_COLUMNS,
+    SCORES,
+    inputs_of,
+)
+from segunc.evaluation.statistics import Units, holm, two_way, two_way_statistic
+from segunc.evaluation.summary_markdown import BLOCKS, TARGET, summary_markdown
 from segunc.evaluation.tables import read_cells
-from segunc.metrics.registry import METRICS
+from segunc.metrics.aggregation import NAMES
+from segunc.metrics.ranking import augrc, aurc
+from segunc.metrics.registry import COMPARED, METRICS
 from segunc.runtime.errors import UserError
 from segunc.stages import baseline_threshold, baselines, evaluate, tabulate
 
-SPEC = {"resamples": 200, "confidence": 0.9, "seed": 4}
-OF_DATA = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle"]
+SPEC = {"confidence": 0.9}
+IMAGES = 14
+"""Of a dataset, two per patient."""
+OF_DATA = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings"]
 TABLES = ["summary", "uncertainty_by_outcome", "uncertainty_by_agreement", "entropy_histograms", "ged_by_votes"]
-TABLES += ["comparisons", "exclusions", "missing"]
+TABLES += ["comparisons", "failure_detection", "calibration", "exclusions", "missing"]
+FILES = {"images": "images.csv", "pixels": "pixels.csv.gz", "calibration": "calibration.csv.gz"}
+OF_SKIN = tuple(metric for metric in METRICS if metric != "truth_rmse")
 WHERE = {
     "evaluate": "{dataset}/{model}/seed{seed}",
-    "baselines": "{dataset}/baselines",
+    "baselines": "{dataset}/baselines/seed{seed}",
     "baseline_threshold": "{dataset}/baseline_threshold/seed{seed}",
 }
 
 
 def write_tables(monkeypatch, data, scores, output, missing=(), **grid):
     """Runs the stage on the scores that are not missing, of two datasets with two models and seeds or another grid."""
-    whole = {"datasets": ["phantom", "skin"], "models": ["unet", "prob_unet"], "seeds": [0, 1], "threshold": True}
-    whole |= grid
+    whole = {"datasets": ["phantom", "skin"], "models": ["unet", "prob_unet"]} | grid
     spec = json.dumps({"statistics": SPEC, **whole, "missing": list(missing)})
+    models = dict.fromkeys(whole["models"], SimpleNamespace(method="unet"))
+    config = SimpleNamespace(grid=SimpleNamespace(**whole, seeds=[0, 1]), models=models)
     lost = [(entry["step"], Cell(entry["dataset"], entry["model"], seed=entry["seed"])) for entry in missing]
-    folders = [cell.fill(WHERE[step]) for step, cell in scored(**whole) if (step, cell) not in lost]
-    files = {
-        option: [scores / folder / file for folder in folders]
-        for option, file in (("images", "images.csv"), ("pixels", "pixels.csv.gz"))
-    }
+    folders = [cell.fill(WHERE[step]) for step, cell in scored(config) if (step, cell) not in lost]
+    files = {option: [scores / folder / file for folder in folders] for option, file in FILES.items()}
     written = {"markdown": output / "summary.md", "tables": [output / f"{name}.csv" for name in TABLES]}
     run(tabulate, monkeypatch, spec=spec, data=data, **files, **written)
 
@@ -48,14 +63,13 @@ def write_tables(monkeypatch, data, scores, output, missing=(), **grid):
 def study(tmp_path_factory):
     """Two datasets (`phantom` has a truth, `skin` one annotator), two models with two seeds, all baselines, tables."""
     folder = tmp_path_factory.mktemp("study")
-    files = {"data": [], "images": [], "pixels": []}
+    files = {"data": [], **{option: [] for option in FILES}}
 
     def outputs(*cell):
         where = folder.joinpath("scores", *cell)
-        out = {"images": where / "images.csv", "pixels": where / "pixels.csv.gz"}
-        files["images"].append(out["images"])
-        files["pixels"].append(out["pixels"])
-        return {"scores": list(out.values())}
+        for option, file in FILES.items():
+            files[option].append(where / file)
+        return {"scores": [where / file for file in FILES.values()]}
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         for dataset, options in (
@@ -63,12 +77,12 @@ def study(tmp_path_factory):
             ("skin", {"annotators": 1}),
         ):
             data = folder / f"{dataset}.h5"
-            ids = [r.image_id for r in write_dataset(data, **options)]
+            ids = [r.image_id for r in write_dataset(data, images=IMAGES, **options)]
             files["data"].append(data)
             for seed in (0, 1):
-                draws = random_draws(6, seed)
+                draws = random_draws(IMAGES, seed)
                 for model, kind, of_model in (
-                    ("unet", "exact", np.repeat(draws[:, :1], 16, axis=1)),
+                    ("unet", "exact", draws[:, :1]),
                     ("prob_unet", "independent", draws),
                 ):
                     samples = folder / f"{dataset}-{model}-{seed}.h5"
@@ -82,7 +96,8 @@ def study(tmp_path_factory):
                             **named,
                             **outputs(dataset, "baseline_threshold", f"seed{seed}"),
                         )
-            run(baselines, monkeypatch, data=data, dataset=dataset, **outputs(dataset, "baselines"))
+                named = {"data": data, "dataset": dataset, "seed": seed}
+                run(baselines, monkeypatch, **named, **outputs(dataset, "baselines", f"seed{seed}"))
         write_tables(monkeypatch, files["data"], folder / "scores", folder / "tables")
     undefined = {score: ["nan"] for score in SCORES}
     options = {"dtype": {"image_id": str}, "keep_default_na": False, "na_values": undefined}
@@ -106,31 +121,76 @@ def one(frame, **values):
     return frame.iloc[0]
 
 
-def image_means(scores, dataset, model, column):
-    """Per image the mean over seeds, and its patient, by loops."""
-    cell = scores[(scores["dataset"] == dataset) & (scores["model"] == model)]
-    values, patients = [], []
-    for image in dict.fromkeys(cell["image_id"]):
-        of_image = cell[cell["image_id"] == image]
-        defined = [value for value in of_image[column] if not isnan(value)]
-        values.append(sum(defined) / len(defined) if defined else float("nan"))
-        patients.append(of_image["patient_id"].iloc[0])
-    return values, patients
+def of_cell(scores, dataset, model):
+    return scores[(scores["dataset"] == dataset) & (scores["model"] == model)]
 
 
-@pytest.mark.parametrize("model", ["unet", "prob_unet", "baseline_oracle", "baseline_threshold"])
+def units(rows):
+    return Units(rows["image_id"], rows["patient_id"], rows["seed"])
+
+
+@pytest.mark.parametrize("model", ["unet", "prob_unet", "baseline_readings", "baseline_threshold"])
 @pytest.mark.parametrize("metric", METRICS)
-def test_summary_is_the_clustered_mean_of_the_seeds_mean(study, model, metric):
+def test_summary_is_the_mean_with_its_interval(study, model, metric):
     _, scores, _ = study
     row = one(read(study, "summary"), dataset="phantom", model=model, metric=metric)
-    expected = clustered_mean(*image_means(scores, "phantom", model, metric), **SPEC)
-    assert row[list(expected._fields)].tolist() == pytest.approx(list(expected), rel=1e-7, abs=1e-9, nan_ok=True)
-    assert row["n_images"] + row["n_undefined"] == 6
-    cell = scores[(scores["dataset"] == "phantom") & (scores["model"] == model)]
-    seeds = [cell[cell["seed"] == seed][metric].mean() for seed in sorted(set(cell["seed"]))]
-    assert row["n_seeds"] == len(seeds)
-    expected_sd = np.std(seeds, ddof=1) if len(seeds) > 1 else float("nan")
-    assert row["seed_sd"] == pytest.approx(expected_sd, rel=1e-6, abs=1e-9, nan_ok=True)
+    cell = of_cell(scores, "phantom", model)
+    expected = two_way(cell[metric], units(cell), **SPEC, scale=METRICS[metric].scale)._asdict()
+    shared = ["ci_low", "ci_high", "n_seeds", "n_images", "n_patients", "effective_patients", "n_undefined"]
+    wanted = [expected["estimate"], *(expected[name] for name in shared)]
+    assert row[["mean", *shared]].tolist() == pytest.approx(wanted, rel=1e-7, abs=1e-9, nan_ok=True)
+    assert row["n_images"] + row["n_undefined"] == IMAGES
+    seed_sd = cell.groupby("seed")[metric].mean().std()
+    assert row["seed_sd"] == pytest.approx(seed_sd, rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+def test_targets_are_those_of_a_model_that_knows_the_readers(study):
+    """From D_U and A of each image; image 0 and the images of one annotator have their own."""
+    _, scores, _ = study
+    table = read(study, "summary")
+    distance = of_cell(scores, "phantom", "unet")["annotator_distance"].mean()
+    expected = {f"ged_{n}": distance / 4 + distance / n for n in (1, 4, 8, 16, 64)}
+    expected |= {"ged_u": distance / 4, "diversity": 15 / 16 * distance}
+    # E 2 C - 15/16 (U + D) of E C = E U = D_U and D = 3/4 D_U.
+    expected |= {"ged_study_16": distance * (2 - 15 / 16 * (1 + 3 / 4))}
+    for metric in METRICS:
+        row = one(table, dataset="phantom", model="prob_unet", metric=metric)
+        assert row["target"] == pytest.approx(expected.get(metric, float("nan")), rel=1e-7, nan_ok=True)
+    assert table[table["dataset"] == "skin"]["target"].isna().all()
+
+
+def test_a_perfect_model_reaches_the_targets():
+    """Many independent samples and the readings of each image come from the same readers."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for _ in range(400):
+        radii = generator.integers(0, 6, 40)
+        masks = np.hypot(*np.mgrid[-6:7, -6:7]) < radii[:, None, None]
+        inputs = inputs_of(Prediction(masks[4:], masks[4:].mean(axis=0), None, False), masks[:4], None)
+        scores = {name: metric(inputs) for name, metric in METRICS.items() if metric.needs == ("distances",)}
+        distance = METRICS["annotator_distance"](inputs)
+        rows.append({"seed": 0, "annotators": 4, "annotator_distance": distance, **scores})
+    runs = pd.DataFrame(rows)
+    targets = tables.targets(runs)
+    assert len(targets) == 8
+    for metric, target in targets.items():
+        assert runs[metric].mean() == pytest.approx(target, abs=4 * runs[metric].sem()), metric
+
+
+def test_scope_is_the_method_if_there_are_several_seeds(study, tmp_path, monkeypatch):
+    table = read(study, "summary")
+    assert set(table[table["n_seeds"] == 2]["scope"]) == {"method"}
+    lost = [entry for model in ("unet", "prob_unet") for entry in entries("phantom", model, [1], "why")]
+    lost += [entry for step in ("baselines", "baseline_threshold") for entry in entries("phantom", step, [1], "why")]
+    grid = {"datasets": ["phantom"]}
+    write_tables(monkeypatch, study[2]["data"][:1], study[0].parent / "scores", tmp_path, lost, **grid)
+    table = read_table(tmp_path, "summary")
+    for model in table["model"].unique():
+        rows = table[(table["model"] == model) & (table["n_images"] > 0)]
+        assert set(rows["scope"]) == {"method" if model in OF_DATA else "these networks"}, model
+    assert set(read_table(tmp_path, "comparisons")["scope"]) == {"these networks"}
+    text = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "One seed: the intervals of unet, prob_unet, baseline_threshold are about these networks" in text
 
 
 @pytest.mark.parametrize(
@@ -141,9 +201,10 @@ def test_ids_that_look_like_other_values(study, tmp_path, monkeypatch, ids):
     named = dict(zip(("phantom", "unet", "prob_unet"), ids, strict=True))
 
     def renamed(text):
-        return [[named.get(field, field) for field in row] for row in csv.reader(text.splitlines())]
+        names = named | {f"{model}+levels": f"{name}+levels" for model, name in named.items()}
+        return [[names.get(field, field) for field in row] for row in csv.reader(text.splitlines())]
 
-    for source in filter(lambda path: "phantom" in path.parts, [*study[2]["images"], *study[2]["pixels"]]):
+    for source in filter(lambda path: "phantom" in path.parts, [path for option in FILES for path in study[2][option]]):
         opened = gzip.open if source.suffix == ".gz" else open
         parts = [named.get(part, part) for part in source.relative_to(study[2]["data"][0].parent).parts]
         target = tmp_path.joinpath(*parts)
@@ -152,13 +213,12 @@ def test_ids_that_look_like_other_values(study, tmp_path, monkeypatch, ids):
             csv.writer(after, lineterminator="\n").writerows(renamed(before.read()))
     store = study[2]["data"][0]
     shutil.copy(store, tmp_path / f"{ids[0]}.h5")
-    grid = {"datasets": ["phantom"], "models": ["unet", "prob_unet"]}
-    write_tables(monkeypatch, [store], store.parent / "scores", tmp_path / "before", **grid)
     grid = {"datasets": [ids[0]], "models": list(ids[1:])}
     write_tables(monkeypatch, [tmp_path / f"{ids[0]}.h5"], tmp_path / "scores", tmp_path / "after", **grid)
     for name in TABLES:
-        before, after = ((tmp_path / when / f"{name}.csv").read_text() for when in ("before", "after"))
-        assert list(csv.reader(after.splitlines())) == renamed(before), name
+        header, *before = renamed((study[0] / f"{name}.csv").read_text())
+        after = (tmp_path / "after" / f"{name}.csv").read_text()
+        assert list(csv.reader(after.splitlines())) == [header, *(row for row in before if row[0] == ids[0])], name
 
 
 def test_order_is_that_of_the_files_then_the_baselines_and_of_the_metrics(study):
@@ -180,18 +240,20 @@ def test_a_metric_without_a_truth_does_not_appear(study):
 def test_uncertainty_by_group(study, kind, groups):
     _, scores, _ = study
     table = read(study, f"uncertainty_by_{kind}")
-    judged = {"unet", "prob_unet", "baseline_threshold", "baseline_oracle"}
+    judged = {"unet", "prob_unet", "baseline_threshold", "baseline_readings"}
     assert set(table["model"]) == judged
     assert len(table) == 2 * 4 * len(groups)
     for group in groups:
-        values, patients = image_means(scores, "phantom", "prob_unet", f"entropy_{group}")
+        cell = of_cell(scores, "phantom", "prob_unet")
+        values = cell[f"entropy_{group}"]
         row = one(table, **{"dataset": "phantom", "model": "prob_unet", kind: group})
-        expected = clustered_mean(values, patients, **SPEC)
-        assert row[list(expected._fields)].tolist() == pytest.approx(list(expected), rel=1e-7, nan_ok=True)
-        if expected.n_images:
+        expected = two_way(values, units(cell), **SPEC)._asdict()
+        shared = ["ci_low", "ci_high", "n_seeds", "n_images", "n_patients", "n_undefined"]
+        wanted = [expected["estimate"], *(expected[name] for name in shared)]
+        assert row[["mean", *shared]].tolist() == pytest.approx(wanted, rel=1e-7, nan_ok=True)
+        if row["n_images"]:
             quartiles = np.nanquantile(values, [0.25, 0.5, 0.75])
             np.testing.assert_allclose(row[["q25", "median", "q75"]].astype(float), quartiles, rtol=1e-7)
-        cell = scores[(scores["dataset"] == "phantom") & (scores["model"] == "prob_unet")]
         assert row["n_pixels"] == cell[f"pixels_{group}"].sum()
     defined = table[table["n_images"] > 0]
     assert len(defined) >= 8
@@ -199,7 +261,7 @@ def test_uncertainty_by_group(study, kind, groups):
 
 def test_agreement_of_one_annotator_is_undefined_but_there(study):
     row = one(read(study, "uncertainty_by_agreement"), dataset="skin", model="unet", agreement="disagree")
-    assert (row["n_images"], row["n_pixels"], row["n_undefined"]) == (0, 0, 6)
+    assert (row["n_images"], row["n_pixels"], row["n_undefined"]) == (0, 0, IMAGES)
     assert isnan(row["mean"])
 
 
@@ -226,12 +288,14 @@ def test_entropy_histograms_are_shares_of_all_pixels(study):
 def test_ged_by_votes_splits_the_images(study):
     _, scores, _ = study
     table = read(study, "ged_by_votes")
-    metric = table[(table["dataset"] == "phantom") & (table["model"] == "unet") & (table["metric"] == "ged_16")]
+    metric = table[(table["dataset"] == "phantom") & (table["model"] == "unet") & (table["metric"] == "ged_u")]
     assert metric["votes"].tolist() == [0, 1, 2, 3, 4]
-    assert metric["n_images"].tolist() == [1, 1, 1, 1, 2]
-    unet = scores[(scores["dataset"] == "phantom") & (scores["model"] == "unet")]
-    four = unet[unet["votes"] == 4]["ged_16"].mean()
-    assert one(metric, votes=4)["mean"] == pytest.approx(four)
+    assert metric["n_images"].tolist() == [1, 1, 1, 1, IMAGES - 4]
+    four = of_cell(scores, "phantom", "unet")
+    four = four[four["votes"] == 4]
+    row = one(metric, votes=4)
+    assert row["mean"] == pytest.approx(four["ged_u"].mean())
+    assert row["target"] == pytest.approx(four["annotator_distance"].mean() / 4)
     assert set(table["metric"]) == {m for m in METRICS if m.startswith("ged")}
     # One image is one patient: no interval.
     assert isnan(one(metric, votes=1)["ci_low"])
@@ -240,41 +304,148 @@ def test_ged_by_votes_splits_the_images(study):
 def test_comparisons_are_paired_and_corrected_within_dataset_and_metric(study):
     _, scores, _ = study
     table = read(study, "comparisons")
-    pairs = [("unet", "prob_unet"), ("unet", "baseline_threshold"), ("prob_unet", "baseline_threshold")]
-    metrics = ["ged_16", "ged_u_16", "dice", "cross_entropy"]
+    models = [("unet", "prob_unet")]
+    levels = [(a, f"{b}+levels") for a in ("unet", "prob_unet") for b in ("unet", "prob_unet")]
     for dataset in ("phantom", "skin"):
-        for metric in metrics:
+        for metric in COMPARED:
             family = table[(table["dataset"] == dataset) & (table["metric"] == metric)]
-            assert list(zip(family["model_a"], family["model_b"], strict=True)) == pairs
+            expected = models + levels if metric == "ged_u" else models
+            assert list(zip(family["model_a"], family["model_b"], strict=True)) == expected
             np.testing.assert_allclose(family["p_holm"], holm(family["p"]), rtol=1e-7)
-    assert len(table) == 2 * 4 * 3
-    first, patients = image_means(scores, "phantom", "unet", "ged_16")
-    second, _ = image_means(scores, "phantom", "prob_unet", "ged_16")
-    expected = paired_comparison(first, second, patients, **SPEC)
-    row = one(table, dataset="phantom", metric="ged_16", model_a="unet", model_b="prob_unet")
-    assert row[list(expected._fields)].tolist() == pytest.approx(list(expected), rel=1e-6)
-    assert row["difference"] != 0
-    # The thresholded U-Net has the U-Net's own probability map.
-    row = one(table, dataset="phantom", metric="dice", model_a="unet", model_b="baseline_threshold")
-    assert (row["difference"], row["p"]) == (0, 1)
+    assert len(table) == 2 * (5 + 1 + 1)
+    first, second = (
+        of_cell(scores, "phantom", model).set_index(["seed", "image_id"]) for model in ("unet", "prob_unet")
+    )
+    second = second.loc[first.index]
+    for name, column in (("prob_unet", "ged_u"), ("prob_unet+levels", "ged_levels")):
+        difference = (first["ged_u"] - second[column]).to_numpy()
+        expected = two_way(difference, units(first.reset_index()), **SPEC)
+        row = one(table, dataset="phantom", metric="ged_u", model_a="unet", model_b=name)
+        numbers = ["ci_low", "ci_high", "p", "detectable", "n_seeds", "n_images", "n_patients", "effective_patients"]
+        wanted = [expected.estimate, *(expected._asdict()[number] for number in numbers)]
+        assert row[["difference", *numbers]].tolist() == pytest.approx(wanted, rel=1e-6)
+        assert row["difference"] != 0
+
+
+def test_a_difference_that_is_always_zero_is_no_test():
+    """Two models with the same scores: their row has no p_holm, and the others' does not pay for it."""
+    generator = np.random.default_rng(0)
+    ids = [f"{i}" for i in range(8)]
+    one_seed = {"seed": 0, "image_id": ids, "patient_id": ids}
+
+    def cell(model, shift):
+        scores = {name: shift + generator.normal(0, 0.1, 8) for name in COMPARED}
+        return tables.CellScores("d", model, pd.DataFrame({**one_seed, **scores, "ged_levels": shift}))
+
+    same = cell("b", 0.5)
+    table = tables.comparisons([cell("a", 0.4), same, same._replace(model="c")], 0.95)
+    family = table[table["metric"] == "cross_entropy"].set_index(["model_a", "model_b"])
+    zero = family.loc[("b", "c")]
+    assert zero["difference"] == 0 and isnan(zero["p_holm"])
+    assert family["p_holm"].notna().sum() == 2
+    assert family.loc[("a", "b")]["p_holm"] == pytest.approx(2 * family.loc[("a", "b")]["p"])
+
+
+def test_comparisons_use_the_seeds_and_images_of_both():
+    """Seed 1 of the second model is missing, and so is one of its images."""
+    ids = [f"{i}" for i in range(9)]
+    runs = pd.concat(
+        pd.DataFrame({"seed": seed, "image_id": ids, "patient_id": ids, **dict.fromkeys(COMPARED, 1.0 + seed)})
+        for seed in (0, 1)
+    ).assign(ged_levels=0.0)
+    second = runs[(runs["seed"] == 0) & (runs["image_id"] != "3")].assign(**dict.fromkeys(COMPARED, 0.25))
+    table = tables.comparisons([tables.CellScores("d", "a", runs), tables.CellScores("d", "b", second)], 0.95)
+    row = one(table, metric="dice_cut", model_a="a", model_b="b")
+    assert (row["difference"], row["n_seeds"], row["n_images"], row["scope"]) == (0.75, 1, 8, "these networks")
+
+
+@pytest.mark.parametrize("score", ["u_mean_entropy", "u_foreground_expected", "u_patch_mi", "u_pairwise"])
+def test_failure_detection(study, score):
+    _, scores, _ = study
+    cell = of_cell(scores, "phantom", "prob_unet")
+    risk, by = 1 - cell["dice"].to_numpy(), cell[score].to_numpy()
+    how, _, of = score.removeprefix("u_").partition("_")
+    row = one(
+        read(study, "failure_detection"), dataset="phantom", model="prob_unet", aggregation=how, map=of or "samples"
+    )
+    seeds = [np.flatnonzero(cell["seed"] == seed) for seed in (0, 1)]
+    for name, area in (("aurc", aurc), ("augrc", augrc)):
+        expected = two_way_statistic(lambda rows, area=area: area(risk[rows], by[rows]), units(cell), **SPEC)
+        found = row[[name, f"{name}_low", f"{name}_high"]].tolist()
+        assert found == pytest.approx([expected.estimate, expected.ci_low, expected.ci_high], rel=1e-7)
+        best = np.mean([area(risk[rows], risk[rows]) for rows in seeds])
+        assert row[f"{name}_best"] == pytest.approx(best) and row[f"{name}_best"] <= row[name] + 1e-9
+    assert row["aurc_chance"] == pytest.approx(np.mean([risk[rows].mean() for rows in seeds]))
+    assert row["augrc_chance"] == pytest.approx(row["aurc_chance"] / 2)
+    assert row["e_aurc"] == pytest.approx(row["aurc"] - row["aurc_best"])
+    assert (row["n_seeds"], row["n_images"], row["n_undefined"]) == (2, IMAGES, 0)
+
+
+def test_failure_detection_has_every_aggregation_of_every_model(study):
+    table = read(study, "failure_detection")
+    assert (
+        table.groupby(["dataset", "model"]).size().loc[[("phantom", "unet"), ("skin", "prob_unet")]].tolist()
+        == [len(NAMES)] * 2
+    )
+
+
+def test_calibration_is_pooled_over_all_images_of_a_seed(study):
+    """Against sums over the files, in loops."""
+    _, _, files = study
+    row = one(read(study, "calibration"), dataset="phantom", model="prob_unet")
+    for name, first in (("ece", 0), ("ece_without_lowest", 1)):
+        of_seeds = []
+        for path in (path for path in files["calibration"] if "phantom/prob_unet" in str(path)):
+            with gzip.open(path, "rt", newline="") as file:
+                rows = [row for row in csv.DictReader(file) if int(row["bin"]) >= first]
+            gaps = sum(
+                abs(sum(float(row["probability"]) - float(row["frequency"]) for row in rows if row["bin"] == b))
+                for b in {row["bin"] for row in rows}
+            )
+            of_seeds.append(gaps / sum(int(row["pixels"]) for row in rows))
+        assert len(of_seeds) == 2
+        assert row[name] == pytest.approx(np.mean(of_seeds))
+        assert row[f"{name}_low"] < row[name] < row[f"{name}_high"]
+    assert (row["n_seeds"], row["n_images"], row["n_patients"]) == (2, IMAGES, IMAGES // 2)
+
+
+def test_calibration_without_each_patient(tmp_path):
+    """Leaving out a patient leaves out all their bins: the jackknife by hand, of one seed of six images."""
+    generator = np.random.default_rng(0)
+    ids = [f"{i}" for i in range(6)]
+    runs = pd.DataFrame({"dataset": "d", "model": "m", "seed": 0, "image_id": ids, "patient_id": ids})
+    rows = [("d", "m", 0, i, b, 10, 10 * (b + 0.5) / 15, generator.uniform(0, 10)) for i in ids for b in (0, 9)]
+    bins = pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
+
+    def ece(images):
+        gaps = bins[bins["image_id"].isin(images)].groupby("bin")[["probability", "frequency"]].sum()
+        return (gaps["probability"] - gaps["frequency"]).abs().sum() / (20 * len(images))
+
+    moved = [ece(ids) - ece([other for other in ids if other != i]) for i in ids]
+    expected = two_way_statistic(lambda rows: ece([ids[row] for row in rows]), Units(ids, ids, [0] * 6), **SPEC)
+    assert expected.se**2 == pytest.approx(5 / 6 * np.square(moved).sum())
+    path = tmp_path / "calibration.csv.gz"
+    bins.to_csv(path, index=False)
+    table = pooled_tables.calibration([path], [tables.CellScores("d", "m", runs)], SPEC["confidence"])
+    assert table.iloc[0][["ece", "ece_low", "ece_high"]].tolist() == pytest.approx(list(expected[:3]))
 
 
 def test_exclusions_say_why(study):
     table = read(study, "exclusions").fillna("")
     dropped = table[table["what"] == "images"]
     assert dropped[["dataset", "model", "reason", "n_excluded", "n_total"]].values.tolist() == [
-        ["phantom", "", "mask of another size", 2, 21],
-        ["phantom", "", "unreadable", 1, 21],
+        ["phantom", "", "mask of another size", 2, 3 * IMAGES + 3],
+        ["phantom", "", "unreadable", 1, 3 * IMAGES + 3],
     ]
     expected = {
         ("phantom", "baseline_empty", "cross_entropy"): "the masks of baseline_empty are no probabilities",
         ("skin", "baseline_annotator", "ged_16"): "the image has one annotator only",
-        ("skin", "unet", "entropy_disagree"): "no pixel on which the annotators are split in halves",
-        ("skin", "baseline_oracle", "error_auroc"): "no pixel of the thresholded mean is wrong, or all are",
+        ("skin", "unet", "entropy_disagree"): "fewer than 10 pixels on which the annotators are split in halves",
+        ("skin", "baseline_readings", "error_auroc"): "no pixel of the thresholded mean is wrong, or all are",
     }
     for (dataset, model, what), reason in expected.items():
         row = one(table, dataset=dataset, model=model, what=what)
-        assert (row["reason"], row["n_excluded"], row["n_total"]) == (reason, 6, 6)
+        assert (row["reason"], row["n_excluded"], row["n_total"]) == (reason, IMAGES, IMAGES)
     assert "the score is not a number" not in set(table["reason"])
 
 
@@ -284,27 +455,51 @@ def test_exclusions_count_what_the_summary_leaves_out(study):
         assert counted.get((row.dataset, row.model, row.metric), 0) == row.n_undefined
 
 
+def numbers_of(block, name):
+    """The numbers of the rows with this name in a dataset's block, by metric."""
+    found, header = {}, []
+    for line in block.splitlines():
+        fields = [field.strip() for field in line.split("|")[1:-1]]
+        if fields[:1] == ["model"]:
+            header = fields
+        elif fields[:1] == [name]:
+            found |= dict(zip(header[2:], fields[2:], strict=True))
+    return found
+
+
 def test_markdown_has_every_number_of_the_summary(study):
     text = (study[0] / "summary.md").read_text(encoding="utf-8")
     blocks = text.split("\n## ")
     assert [block.split("\n")[0] for block in blocks[1:]] == ["phantom", "skin", "Columns"]
-    assert "6 test images of 3 patients." in blocks[1]
-    lines = blocks[1].splitlines()
-    rows = [line for line in lines if line.startswith("| unet |")]
-    cells = [cell.strip() for line in rows for cell in line.split("|")[3:-1]]
-    summary = read(study, "summary")
-    expected = summary[(summary["dataset"] == "phantom") & (summary["model"] == "unet")]
-    assert len(cells) == len(expected) == len(METRICS)
-    for cell, row in zip(cells, expected.itertuples(), strict=True):
-        assert cell.startswith(f"{row.mean:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]")
-        assert cell.endswith(f"({row.n_images})") == (row.n_undefined > 0)
-    for baseline in ("baseline_empty", "baseline_threshold"):
-        at = next(i for i, line in enumerate(lines) if line.startswith(f"| {baseline} |"))
-        apart = next(i for i, line in enumerate(lines) if line.startswith("| *baselines* |"))
-        assert at > apart > next(i for i, line in enumerate(lines) if line.startswith("| prob_unet |"))
+    assert f"{IMAGES} test images of 7 patients (effective: 7.0)." in blocks[1]
+    summary = read(study, "summary").set_index(["dataset", "metric"])
+    distance = summary.loc[("phantom", "annotator_distance"), "mean"].iloc[0]
+    assert f"differ by D_U = {distance:.3f}" in blocks[1] and "D_U = " not in blocks[2]
+    unet, readers = numbers_of(blocks[1], "unet"), numbers_of(blocks[1], TARGET)
+    assert set(unet) == set(METRICS) - {"annotator_distance"}
+    for metric, number in unet.items():
+        row = summary[summary["model"] == "unet"].loc[("phantom", metric)]
+        if np.isnan(row["mean"]):
+            assert number == "–"
+        else:
+            interval = "" if np.isnan(row["ci_low"]) else f" [{row['ci_low'] + 0:.3f}, {row['ci_high'] + 0:.3f}]"
+            of_some = f" ({row['n_images']:.0f})" if row["n_undefined"] else ""
+            assert number.replace("-0.000", "0.000") == f"{row['mean']:.3f}{interval}{of_some}".replace(
+                "-0.000", "0.000"
+            )
+        target = "" if np.isnan(row["target"]) else f"{row['target']:.3f}"
+        assert readers.get(metric, "") == target
+    names = [line.split(" | ")[0][2:] for line in blocks[1].split("### ")[1].splitlines() if line.startswith("| ")]
+    assert names == ["model", "---", "unet", "prob_unet", TARGET, "*baselines*", *OF_DATA, "baseline_threshold"]
     assert "-0.000" not in text and "nan" not in text
-    # Two tables: models, seeds and 7 or 6 metrics.
-    assert {line.count("|") for line in lines if line.startswith("|")} == {10, 9}
+
+
+def test_markdown_has_a_block_for_a_metric_that_it_does_not_know(study, monkeypatch):
+    monkeypatch.setitem(METRICS, "a_new_metric", METRICS["dice"])
+    table = read(study, "summary")
+    new = table[table["metric"] == "dice"].assign(metric="a_new_metric")
+    text = summary_markdown(pd.concat([table, new]), pd.DataFrame(columns=tables.MISSING))
+    assert "### Others\n\n| model | seeds | a_new_metric |" in text
 
 
 def test_markdown_describes_every_metric(study):
@@ -317,7 +512,7 @@ def test_same_scores_same_bytes(study, tmp_path, monkeypatch):
     write_tables(monkeypatch, files["data"], folder.parent / "scores", tmp_path)
     written = sorted(path.name for path in tmp_path.iterdir())
     assert written == sorted(path.name for path in folder.iterdir())
-    assert len(written) == 9
+    assert len(written) == len(TABLES) + 1
     for name in written:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
@@ -339,9 +534,8 @@ def test_seeds_in_which_a_value_is_undefined_do_not_enter_its_mean(tmp_path):
             keys = {"dataset": "d", "model": "m", "seed": seed, "image_id": image, "patient_id": image}
             rows.writerow({**keys, "error_auroc": value})
     (cell,) = read_cells([path], ["d"])
-    assert cell.images["error_auroc"].tolist() == pytest.approx([0.6, 0.9, float("nan")], nan_ok=True)
-    row = one(tables.summary([cell], SPEC), metric="error_auroc")
-    assert row["mean"] == pytest.approx(0.75)
+    row = one(tables.summary([cell], 0.95), metric="error_auroc")
+    assert row["mean"] == pytest.approx((0.5 + (0.7 + 0.9) / 2) / 2)
     assert (row["n_images"], row["n_undefined"], row["n_seeds"]) == (2, 1, 2)
     assert row["seed_sd"] == pytest.approx(np.std([0.5, 0.8], ddof=1))
 
@@ -364,7 +558,7 @@ HOLES = [
     *entries("phantom", "unet", [0, 1], "train failed: segunc: the loss is nan <in step\n3>."),
     *entries("phantom", "prob_unet", [1], "sample failed: out of memory"),
     *entries("phantom", "baseline_threshold", [0, 1], "train failed: segunc: the loss is nan <in step\n3>."),
-    *entries("skin", "baselines", [""], "baselines failed: disk full"),
+    *entries("skin", "baselines", [0, 1], "baselines failed: disk full"),
 ]
 
 
@@ -380,9 +574,12 @@ def holes(study, tmp_path_factory):
 
 def test_missing_table_lists_what_is_missing(study, holes):
     table = read_table(holes, "missing")
-    rows = [(e["dataset"], e["model"] or e["step"], e["seed"], e["why"]) for e in HOLES[:-1]]
-    rows += [("skin", model, None, "baselines failed: disk full") for model in OF_DATA]
-    assert table.astype(object).where(table.notna(), None).values.tolist() == [list(row) for row in rows]
+    rows = [
+        [entry["dataset"], model, entry["seed"], entry["why"]]
+        for entry in HOLES
+        for model in (OF_DATA if entry["step"] == "baselines" else [entry["model"] or entry["step"]])
+    ]
+    assert table.values.tolist() == rows
     assert "phantom,unet,0," in (holes / "missing.csv").read_text()
     assert (study[0] / "missing.csv").read_text() == "dataset,model,seed,why\n"
 
@@ -390,7 +587,7 @@ def test_missing_table_lists_what_is_missing(study, holes):
 def test_missing_cells_have_rows_in_their_place(holes):
     table = read_table(holes, "summary")
     order = ["unet", "prob_unet", *OF_DATA, "baseline_threshold"]
-    for dataset, metrics in (("phantom", tuple(METRICS)), ("skin", tuple(METRICS)[:-1])):
+    for dataset, metrics in (("phantom", tuple(METRICS)), ("skin", OF_SKIN)):
         rows = table[table["dataset"] == dataset]
         assert rows["model"].tolist() == [model for model in order for _ in metrics]
         assert rows["metric"].tolist() == list(metrics) * len(order)
@@ -406,18 +603,20 @@ def test_what_is_left_is_counted_alone(study, holes):
     one_seed = scores[(scores["dataset"] == "phantom") & (scores["model"] == "prob_unet") & (scores["seed"] == 0)]
     row = one(table, dataset="phantom", model="prob_unet", metric="ged_16")
     assert row["mean"] == pytest.approx(one_seed["ged_16"].mean())
-    assert (row["n_seeds"], row["n_images"]) == (1, 6) and isnan(row["seed_sd"])
-    keep = (table["n_seeds"] > 0) & ~((table["dataset"] == "phantom") & (table["model"] == "prob_unet"))
+    assert (row["n_seeds"], row["n_images"]) == (1, IMAGES) and isnan(row["seed_sd"])
+    keep = (table["n_images"] + table["n_undefined"] > 0) & ~(
+        (table["dataset"] == "phantom") & (table["model"] == "prob_unet")
+    )
     cells = ["dataset", "model", "metric"]
     same = whole.set_index(cells).loc[table[keep].set_index(cells).index].reset_index()
     pd.testing.assert_frame_equal(table[keep].reset_index(drop=True)[list(same)], same)
-    assert keep.sum() == 13 * 4 + 12 * 3
+    assert keep.sum() == 4 * len(METRICS) + 3 * len(OF_SKIN)
 
 
 def test_missing_cells_in_the_other_tables(study, holes):
     for kind, groups in (("outcome", GROUPS[:4]), ("agreement", GROUPS[4:])):
         table = read_table(holes, f"uncertainty_by_{kind}")
-        assert set(table["model"]) == {"unet", "prob_unet", "baseline_threshold", "baseline_oracle"}
+        assert set(table["model"]) == {"unet", "prob_unet", "baseline_threshold", "baseline_readings"}
         assert len(table) == 2 * 4 * len(groups)
         rows = table[(table["dataset"] == "phantom") & (table["model"] == "unet")]
         assert rows[kind].tolist() == list(groups)
@@ -429,7 +628,15 @@ def test_missing_cells_in_the_other_tables(study, holes):
         assert set(whole) - set(table) == of_phantom | {("skin", model) for model in of_skin}
         assert (table == ("phantom", "prob_unet")).sum() == (whole == ("phantom", "prob_unet")).sum()
     whole, table = read(study, "comparisons"), read_table(holes, "comparisons")
-    pd.testing.assert_frame_equal(table, whole[whole["dataset"] == "skin"].reset_index(drop=True))
+    of_phantom = table[table["dataset"] == "phantom"]
+    assert of_phantom[["model_a", "model_b"]].values.tolist() == [["prob_unet", "prob_unet+levels"]]
+    of_skin = (part[part["dataset"] == "skin"].reset_index(drop=True) for part in (table, whole))
+    pd.testing.assert_frame_equal(*of_skin)
+    for name in ("failure_detection", "calibration"):
+        whole, table = (read_table(folder, name).set_index(["dataset", "model"]).index for folder in (study[0], holes))
+        of_skin = {("skin", model) for model in OF_DATA if ("skin", model) in whole}
+        assert set(whole) - set(table) == {("phantom", "unet"), ("phantom", "baseline_threshold")} | of_skin
+        assert ("skin", "baseline_readings") in of_skin
     assert ("phantom", "unet") not in set(map(tuple, read_table(holes, "exclusions")[["dataset", "model"]].to_numpy()))
 
 
@@ -440,13 +647,13 @@ def test_markdown_begins_with_what_is_missing(holes):
         "- **phantom**: unet (seed 0, 1), baseline_threshold (seed 0, 1): "
         "train failed: segunc: the loss is nan \\<in step 3>.",
         "- **phantom**: prob_unet (seed 1): sample failed: out of memory",
-        f"- **skin**: {', '.join(OF_DATA)}: baselines failed: disk full",
+        f"- **skin**: {', '.join(f'{model} (seed 0, 1)' for model in OF_DATA)}: baselines failed: disk full",
     ]
     assert lines[7] == "" and lines[8].startswith("`mean [low, high]`")
     rows = [line for line in lines if line.startswith("| unet |")]
-    assert rows[0] == "| unet | 0 | – | – | – | – | – | – | – |"
-    assert "6 test images of 3 patients." in lines and "nan" not in "".join(lines[9:])
-    assert len([line for line in lines if line.startswith("| prob_unet | 1 |")]) == 2
+    assert rows[0] == "| unet | 0 | – | – | – | – | – | – |"
+    assert "nan" not in "".join(lines[9:])
+    assert len([line for line in lines if line.startswith("| prob_unet | 1 |")]) == len(BLOCKS)
 
 
 def test_markdown_of_a_whole_study_has_no_warning(study):
@@ -456,7 +663,7 @@ def test_markdown_of_a_whole_study_has_no_warning(study):
 def test_missing_dataset_keeps_its_place(study, tmp_path, monkeypatch):
     whole, _, files = study
     lost = [entry for model in ("unet", "prob_unet") for entry in entries("phantom", model, [0, 1], "prepare failed")]
-    lost += entries("phantom", "baselines", [""], "prepare failed")
+    lost += entries("phantom", "baselines", [0, 1], "prepare failed")
     lost += entries("phantom", "baseline_threshold", [0, 1], "prepare failed")
     write_tables(monkeypatch, files["data"][1:], whole.parent / "scores", tmp_path, lost)
     table = read_table(tmp_path, "summary")
@@ -469,17 +676,18 @@ def test_missing_dataset_keeps_its_place(study, tmp_path, monkeypatch):
     )
     text = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "## phantom\n\nNo scores: see above.\n" in text
-    reason = "- **phantom**: unet (seed 0, 1), prob_unet (seed 0, 1), baseline_empty, "
+    reason = "- **phantom**: unet (seed 0, 1), prob_unet (seed 0, 1), baseline_empty (seed 0, 1), "
     assert reason in text and text.count("prepare failed") == 1
 
 
 def test_all_missing(tmp_path, monkeypatch):
-    lost = entries("phantom", "unet", [0, 1], "prepare failed") + entries("phantom", "baselines", [""], "no disk")
-    grid = {"datasets": ["phantom"], "models": ["unet"], "threshold": False}
+    lost = entries("phantom", "unet", [0, 1], "prepare failed") + entries("phantom", "baselines", [0, 1], "no disk")
+    lost += entries("phantom", "baseline_threshold", [0, 1], "no disk")
+    grid = {"datasets": ["phantom"], "models": ["unet"]}
     write_tables(monkeypatch, [], tmp_path / "nothing", tmp_path, lost, **grid)
     table = read_table(tmp_path, "summary")
-    assert len(table) == 12 * 5 and table["mean"].isna().all() and (table["n_seeds"] == 0).all()
-    assert len(read_table(tmp_path, "uncertainty_by_outcome")) == 2 * 4
-    for name in ("entropy_histograms", "ged_by_votes", "comparisons", "exclusions"):
+    assert len(table) == 6 * len(OF_SKIN) and table["mean"].isna().all() and (table["n_seeds"] == 0).all()
+    assert len(read_table(tmp_path, "uncertainty_by_outcome")) == 3 * 4
+    for name in ("entropy_histograms", "ged_by_votes", "comparisons", "failure_detection", "calibration", "exclusions"):
         assert read_table(tmp_path, name).empty
     assert "no disk" in (tmp_path / "summary.md").read_text()

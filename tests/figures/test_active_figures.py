@@ -5,10 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.figures import LONG, MARKUP, assert_readable, legend_of, titles_of, words
-from helpers.rounds import score_files, write_labelled, write_scores
+from helpers.rounds import ADD, START, write_labelled
 from helpers.study import run, write_dataset
 
-from segunc.active.tables import learning, penalty
+from segunc.active.penalty import penalty
+from segunc.active.picks import AVERAGED, COUNTED
+from segunc.active.tables import Curves
 from segunc.data.store import read_split, take
 from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, strategy_style, style
 
@@ -22,28 +24,79 @@ STRATEGIES = {
     "foreground_random": "Random by foreground",
     "patient_random": "Random by patient",
     "disagreement": "Annotator disagreement",
+    "disputed": "Disputed pixels",
 }
 MODELS = {"unet": "U-Net", "ensemble": "Ensemble", "mc_dropout": "MC-dropout", "prob_unet": "Probabilistic U-Net"}
 LABELS = {"datasets": {"lung": "Phantom lung", "skin": "Phantom skin"}, "models": MODELS, "strategies": STRATEGIES}
 DATASETS, MODELS, STRATEGIES = (list(LABELS[kind]) for kind in ("datasets", "models", "strategies"))
 
 
-def learned(folder, datasets=DATASETS, models=MODELS, chosen=STRATEGIES, seeds=3, rounds=4, value=None):
-    """`active_learning`, with a row of NaN for each missing round."""
-    grid = (
-        datasets,
-        models,
-        chosen,
-        write_scores(folder, datasets, models, chosen, seeds, rounds, value)["seeds"],
-        rounds,
-    )
-    return learning(score_files(folder, *grid), *grid)
+METRICS = ("cross_entropy", "dice_cut", "ged_u")
 
 
-def tables(folder, *grid, **options):
-    """`active_learning` and `pairwise_penalty`."""
-    table = learned(folder, *grid, **options)
-    return table, penalty(table)
+def rounds_of(datasets=DATASETS, models=MODELS, chosen=STRATEGIES, seeds=5, rounds=4):
+    """The rounds of a grid: a row per dataset, model, strategy, seed and round, with round 0 for each strategy."""
+    index = pd.MultiIndex.from_product([datasets, models, chosen, range(seeds), range(rounds + 1)])
+    return index.to_frame(index=False, name=["dataset", "model", "strategy", "seed", "round"])
+
+
+def learned(of_rounds, value=None):
+    """`active_learning` of these rounds; value(metric, row) overrides the invented means."""
+    points = of_rounds.groupby(["dataset", "model", "strategy", "round"], sort=False).size()
+    rows = []
+    for (dataset, model, strategy, round_), n_seeds in points.items():
+        row = {"dataset": dataset, "model": model, "strategy": strategy, "round": round_, "n_seeds": n_seeds}
+        place = STRATEGIES.index(strategy) * (round_ > 0)
+        loss = 0.04 + 0.2 * np.exp(-round_ / (3 + 0.3 * place)) + 0.004 * np.sin(place + len(model) + round_)
+        for metric in METRICS:
+            mean = (0.9 - 2 * loss if metric == "dice_cut" else loss) if value is None else value(metric, row)
+            interval = {"mean": mean, "ci_low": mean - 0.05, "ci_high": mean + 0.05}
+            rows.append({**row, "metric": metric, "images": START + ADD * round_, **interval})
+    columns = ["dataset", "model", "strategy", "round", "n_seeds", "metric", "images", "mean", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def picked(of_rounds):
+    """`active_picks` of these rounds; `skin` has one annotator."""
+    rows = []
+    for r in of_rounds[of_rounds["round"] > 0].itertuples(index=False):
+        for place, measure in enumerate([*AVERAGED, *COUNTED]):
+            undefined = r.dataset == "skin" and measure not in ("foreground", *COUNTED)
+            shift = 0.3 * STRATEGIES.index(r.strategy) + 0.1 * np.sin(r.seed + r.round + place)
+            values = [np.nan] * 3 if undefined else [10 + 10 * shift, 10, 1]
+            rows.append([*r, measure, *values])
+    return pd.DataFrame(rows, columns=[*of_rounds, "measure", "picks", "pool", "null_sd"])
+
+
+def penalties_of(of_rounds, whole):
+    """`pairwise_penalty` of these rounds, of those of a whole grid."""
+    there = set(of_rounds.itertuples(index=False, name=None))
+    last, cells = whole["round"].max(), {}
+    for cell, own in whole.groupby(["dataset", "model", "strategy"], sort=False):
+        seeds = [s for s in sorted(set(own["seed"])) if any((*cell, s, r) in there for r in range(last + 1))]
+        place = STRATEGIES.index(cell[2])
+        scores = [
+            [0.1 * place + 0.01 * np.sin(3 * s + r) if (*cell, s, r) in there else np.nan for r in range(last + 1)]
+            for s in seeds
+        ]
+        units = pd.MultiIndex.from_arrays([seeds, seeds, seeds], names=["seed", "image_id", "patient_id"])
+        values = np.array(scores, dtype=float).reshape(len(seeds), last + 1)
+        cells[cell] = Curves(units, np.arange(last + 1.0), dict.fromkeys(METRICS, values))
+    return penalty(cells)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_shuffles():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("segunc.active.penalty.SHUFFLES", 5)
+        yield
+
+
+def tables(*grid, value=None, what=None, **options):
+    """`active_learning`, `active_picks` and `pairwise_penalty`, with or without some rounds."""
+    whole = rounds_of(*grid, **options)
+    kept = whole if what is None else whole[[not HOLES[what](row) for row in whole.itertuples()]]
+    return learned(kept, value), picked(kept), penalties_of(kept, whole)
 
 
 def full_data(datasets, models):
@@ -57,14 +110,13 @@ def labels_of(table):
     return {kind: {i: LABELS[kind][i] for i in LABELS[kind] if i in set(table[name])} for kind, name in kinds.items()}
 
 
-def figures(table, penalties, level=None):
-    """Of the tables as they are written where the rounds with NaN for `images` are missing."""
+def figures(table, picks, penalties, level=None, labels=None):
     level = full_data(["other"], []) if level is None else level
-    labels, table = labels_of(table), table.dropna(subset="images")
+    labels = labels or labels_of(table)
     return {
         "cross_entropy": learning_curves.plot(table, level, "cross_entropy", 0.95, labels),
-        "dice": learning_curves.plot(table, level, "dice", 0.95, labels),
-        "composition": active_composition.plot(table, labels),
+        "dice_cut": learning_curves.plot(table, level, "dice_cut", 0.95, labels),
+        "composition": active_composition.plot(picks, labels),
         "penalty": pairwise_penalty.plot(penalties, labels),
     }
 
@@ -75,24 +127,24 @@ def stored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stored")
     for dataset, annotators in (("lung", 4), ("skin", 1)):
         write_dataset(folder / f"{dataset}.h5", annotators=annotators, images=24)
-        ids = read_split(folder / f"{dataset}.h5", "train").image_id
+        ids = read_split(folder / f"{dataset}.h5", "train", 0).image_id
         for seed, strategy in enumerate(STRATEGIES):
             write_labelled(folder / f"{dataset}_{strategy}.csv", ids, 4, 10, 2, seed)
     return folder
 
 
-@pytest.mark.parametrize("count", [1, 2, 9])
+@pytest.mark.parametrize("count", [1, 2, 10])
 @pytest.mark.parametrize("models", [1, 4])
 @pytest.mark.parametrize("datasets", [1, 2])
-def test_figures_of_tables_are_readable(tmp_path, datasets, models, count):
-    made = tables(tmp_path, DATASETS[:datasets], MODELS[:models], STRATEGIES[:count])
+def test_figures_of_tables_are_readable(datasets, models, count):
+    made = tables(DATASETS[:datasets], MODELS[:models], STRATEGIES[:count])
     assert_readable(figures(*made, full_data(DATASETS, MODELS[:1])))
 
 
-@pytest.mark.parametrize("count", [1, 9])
+@pytest.mark.parametrize("count", [1, 10])
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_figure_of_picks_is_readable(stored, dataset, count):
-    train = read_split(stored / f"{dataset}.h5", "train")
+    train = read_split(stored / f"{dataset}.h5", "train", 0)
     picks = {strategy: take(train, np.arange(10) + i) for i, strategy in enumerate(STRATEGIES[:count])}
     title, note = (
         "Phantom lung: first picks of round 1 (Probabilistic U-Net, seed 0)",
@@ -102,12 +154,12 @@ def test_figure_of_picks_is_readable(stored, dataset, count):
 
 
 @pytest.mark.parametrize("label", LONG)
-def test_labels_of_any_length_and_kind_are_readable(stored, tmp_path, monkeypatch, label):
+def test_labels_of_any_length_and_kind_are_readable(stored, monkeypatch, label):
     for of_kind in LABELS.values():
         for i, name in enumerate(of_kind):
             monkeypatch.setitem(of_kind, name, f"{label}{i}")
-    plotted = figures(*holed(tmp_path, "a strategy in one panel", **SMALL))
-    train = read_split(stored / "lung.h5", "train")
+    plotted = figures(*tables(**SMALL, what="a strategy in one panel"))
+    train = read_split(stored / "lung.h5", "train", 0)
     picks = {strategy: take(train, np.arange(10) + i) for i, strategy in enumerate(STRATEGIES[:2])}
     title = f"{label}: first picks of round 1 ({label}, seed 4294967295)"
     plotted["picks"] = active_picks.plot(picks, STRATEGIES[:2], LABELS, title, "training split: 2.0% foreground")
@@ -117,46 +169,54 @@ def test_labels_of_any_length_and_kind_are_readable(stored, tmp_path, monkeypatc
             assert any(MARKUP in "".join(word.split()) for word in words(figure)), name
 
 
-def test_one_seed_has_a_note(tmp_path):
-    plotted = figures(*tables(tmp_path, seeds=1))
+def test_few_seeds_have_a_note():
+    plotted = figures(*tables(seeds=1))
     assert_readable(plotted)
-    assert "one seed: no interval; lower is better" in words(plotted["cross_entropy"])
-    assert "fewer than 2 seeds: no test" in words(plotted["penalty"])
-    assert "mean of 4 models and 1 seed" in words(plotted["composition"])
+    assert "mean of 1 seed with 95% interval for new patients; lower is better" in words(plotted["cross_entropy"])
+    assert words(plotted["penalty"]) == ["fewer than 5 seeds: no test"]
+    note = "picks ÷ random picks from the same pool; mean of 4 models and 1 seed"
+    assert note in words(plotted["composition"])
 
 
 @pytest.mark.parametrize("value", [0.0, 0.41666])
-def test_curves_without_any_range_are_readable(tmp_path, value):
-    assert_readable(figures(*tables(tmp_path, value=lambda metric, row: value)))
+def test_curves_without_any_range_are_readable(value):
+    assert_readable(figures(*tables(value=lambda metric, row: value)))
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0412, 0.0497), (0.3, 260.0)])
-def test_scores_of_any_size_are_readable(tmp_path, low, high):
+def test_scores_of_any_size_are_readable(low, high):
     """260 stands for a network that diverged."""
-    made = tables(tmp_path, value=lambda metric, row: low + (high - low) / (1 + row["round"]))
-    assert_readable(figures(*made))
+    assert_readable(figures(*tables(value=lambda metric, row: low + (high - low) / (1 + row["round"]))))
 
 
-def test_band_wider_than_the_runs_does_not_compress_the_curves(tmp_path):
-    table = learned(tmp_path, ["lung"], ["unet"], ["random"], seeds=2)
+def test_a_single_round_is_readable():
+    plotted = figures(*tables(rounds=1))
+    assert_readable(plotted)
+    band = plotted["composition"].axes[0].patches[0]
+    assert band.get_width() == 1 and band.get_height() > 0
+
+
+def test_band_wider_than_the_curves_does_not_compress_them():
+    table = learned(rounds_of(["lung"], ["unet"], ["random"])).assign(ci_low=-5.0, ci_high=5.0)
     axes = learning_curves.plot(table, full_data([], []), "cross_entropy", 0.95, labels_of(table)).axes[0]
     low, high = axes.get_ylim()
-    runs = table["cross_entropy"]
-    assert low <= runs.min() and runs.max() <= high
-    assert high - low < 1.3 * (runs.max() - runs.min())
+    curve = table.loc[table["metric"] == "cross_entropy", "mean"]
+    assert low <= curve.min() and curve.max() <= high
+    assert high - low < 2 * (curve.max() - curve.min())
 
 
-def test_line_is_the_mean_of_the_seeds(tmp_path):
-    table = learned(tmp_path, ["lung"], ["unet"], ["random", "entropy"])
-    axes = learning_curves.plot(table, full_data([], []), "dice", 0.95, labels_of(table)).axes[0]
-    for line, strategy in zip(axes.lines, ["random", "entropy"], strict=True):
-        means = table[table["strategy"] == strategy].groupby("images")["dice"].mean()
-        assert line.get_xdata().tolist() == means.index.tolist()
-        np.testing.assert_allclose(line.get_ydata(), means)
+def test_lines_and_bands_are_those_of_the_table():
+    table = learned(rounds_of(["lung"], ["unet"], ["random", "entropy"]))
+    axes = learning_curves.plot(table, full_data([], []), "dice_cut", 0.95, labels_of(table)).axes[0]
+    for line, band, strategy in zip(axes.lines, axes.collections, ["random", "entropy"], strict=True):
+        own = table[(table["strategy"] == strategy) & (table["metric"] == "dice_cut")]
+        np.testing.assert_allclose(line.get_xydata(), own[["images", "mean"]])
+        edges = band.get_paths()[0].vertices[:, 1]
+        assert (edges.min(), edges.max()) == pytest.approx((own["ci_low"].min(), own["ci_high"].max()))
 
 
-def test_full_data_line_appears_where_it_is_known(tmp_path):
-    table = learned(tmp_path, DATASETS, MODELS[:2], ["random"])
+def test_full_data_line_appears_where_it_is_known():
+    table = learned(rounds_of(DATASETS, MODELS[:2], ["random"]))
     level = full_data(["lung"], ["unet"])
     figure = learning_curves.plot(table, level, "cross_entropy", 0.95, labels_of(table))
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 1, 1]
@@ -165,9 +225,19 @@ def test_full_data_line_appears_where_it_is_known(tmp_path):
     assert "trained on all images" not in words(without)
 
 
-def test_composition_of_one_annotator_has_a_note(tmp_path):
-    table = learned(tmp_path)
-    assert words(active_composition.plot(table, LABELS)).count("one mask per image") == 1
+def test_composition_is_relative_to_random_picks():
+    """Two models pick 12 and 18 where random picks have 10, with a standard deviation of 1 / sqrt(2) over 2 seeds."""
+    table = picked(rounds_of(["lung"], MODELS[:2], ["random", "entropy"], seeds=2, rounds=2))
+    table["picks"] = np.where(table["model"] == MODELS[0], 12.0, 18.0)
+    figure = active_composition.plot(table, LABELS)
+    for axes in figure.axes[:5]:
+        np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1, 1.5], [2, 1.5]])
+        low, high = axes.patches[0].get_y(), axes.patches[0].get_y() + axes.patches[0].get_height()
+        assert (low, high) == pytest.approx((1 - 1.96 * 0.1 / 2**0.5, 1 + 1.96 * 0.1 / 2**0.5), abs=1e-4)
+
+
+def test_composition_of_one_annotator_has_a_note():
+    assert words(active_composition.plot(picked(rounds_of()), LABELS)).count("one mask\nper image") == 3
 
 
 # Whether a round of random, entropy or BALD is missing.
@@ -194,45 +264,41 @@ NAMED = {
     "one cell": ([], []),
     "a model in one dataset": (["no data"], []),
     "a model": (2 * ["no data"], []),
-    "a dataset": (2 * ["no data"], 4 * ["no data"]),
-    "all picks": (2 * ["no data: Random; Entropy (sum); BALD"], 8 * ["no data"]),
+    "a dataset": (2 * ["no data"], 5 * ["no data"]),
+    "all picks": (2 * ["no data: Random; Entropy (sum); BALD"], ["no data"]),
     "everything": (["no data"], ["no data"]),
 }
 
 
-def holed(folder, what, **options):
-    """Tables without some rounds."""
-    table = learned(folder, **options)
-    lost = [bool(HOLES[what](row)) for row in table.itertuples()]
-    table.loc[lost, table.columns.difference(["dataset", "model", "strategy", "seed", "round"])] = np.nan
-    return table, penalty(table)
-
-
-SMALL = {"models": MODELS[:2], "chosen": ["random", "entropy", "bald"], "rounds": 2}
+SMALL = {"models": MODELS[:2], "chosen": ["random", "entropy", "bald"], "seeds": 6, "rounds": 2}
+SMALL_LABELS = labels_of(rounds_of(**SMALL))
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(few_shuffles):
     """Figures of complete tables, rendered."""
-    plotted = figures(*tables(tmp_path_factory.mktemp("whole"), **SMALL))
+    plotted = figures(*tables(**SMALL))
     assert_readable(plotted)
     return plotted
 
 
 @pytest.mark.parametrize("what", HOLES)
-def test_what_is_missing_keeps_its_place_and_is_named(whole, tmp_path, what):
-    plotted = figures(*holed(tmp_path, what, **SMALL))
+def test_what_is_missing_keeps_its_place_and_is_named(whole, what):
+    plotted = figures(*tables(**SMALL, what=what), labels=SMALL_LABELS)
     assert_readable(plotted)
     curves, picks = NAMED[what]
-    for name, expected in (("cross_entropy", curves), ("dice", curves), ("composition", picks)):
+    for name, expected in (("cross_entropy", curves), ("dice_cut", curves), ("composition", picks)):
         assert [word for word in words(plotted[name]) if "no data" in word] == expected, name
-        if what != "everything":
+        if what != "everything" and (what, name) != ("all picks", "composition"):
             assert legend_of(plotted[name]) == legend_of(whole[name])
             assert titles_of(plotted[name]) == titles_of(whole[name])
+    if what == "everything":
+        assert words(plotted["penalty"]) == ["fewer than 5 seeds: no test"]
+        return
     # The row and the column of a strategy, or all off the diagonal.
-    dashes = {"a strategy": 2 * 4, "the first strategy": 2 * 4, "a dataset": 6, "all picks": 2 * 6, "everything": 2 * 6}
+    dashes = {"a strategy": 2 * 4, "the first strategy": 2 * 4, "a dataset": 6, "all picks": 2 * 6}
     assert words(plotted["penalty"]).count("–") == dashes.get(what, 0)
-    explained = any("\n–: fewer than 2 seeds" in word for word in words(plotted["penalty"]))
+    explained = any("\n–: fewer than 5 seeds" in word for word in words(plotted["penalty"]))
     assert explained == ("strategy" in what and what in dashes)
     assert len(plotted["penalty"].axes) == 2
 
@@ -240,48 +306,41 @@ def test_what_is_missing_keeps_its_place_and_is_named(whole, tmp_path, what):
 @pytest.mark.parametrize(
     ("what", "curves", "picks"),
     [
-        ("a strategy in one panel", "mean of 3 seeds", "mean of at most 2 models and 3 seeds"),
-        ("a model", "mean of 3 seeds", "mean of 1 model and 3 seeds"),
-        ("one cell", "mean of at most 3 seeds", "mean of at most 2 models and 3 seeds"),
+        ("a strategy in one panel", "mean of 6 seeds", "mean of at most 2 models and 6 seeds"),
+        ("a model", "mean of 6 seeds", "mean of 1 model and 6 seeds"),
+        ("one cell", "mean of at most 6 seeds", "mean of at most 2 models and 6 seeds"),
     ],
 )
-def test_means_of_fewer_runs_have_a_note(tmp_path, what, curves, picks):
-    table, penalties = holed(tmp_path, what, **SMALL)
-    plotted = figures(table, penalties)
-    assert f"{curves} with 95% t interval; higher is better" in words(plotted["dice"])
-    assert picks in words(plotted["composition"])
+def test_means_of_fewer_runs_have_a_note(what, curves, picks):
+    plotted = figures(*tables(**SMALL, what=what))
+    note = f"{curves} with 95% interval for new patients and trainings; higher is better"
+    said = {name: [" ".join(word.split()) for word in words(figure)] for name, figure in plotted.items()}
+    assert note in said["dice_cut"]
+    assert f"picks ÷ random picks from the same pool; {picks}" in said["composition"]
 
 
-def test_lines_have_a_gap_where_a_round_is_missing(tmp_path):
-    table, _ = holed(tmp_path, "a round", datasets=["lung"], models=["unet"], chosen=["random", "entropy"])
-    plotted = figures(table, penalty(table))
-    gap = plotted["dice"].axes[0].lines[1].get_xydata()
+def test_lines_have_a_gap_where_a_round_is_missing():
+    grid = {"datasets": ["lung"], "models": ["unet"], "chosen": ["random", "entropy"]}
+    plotted = figures(*tables(**grid, what="a round"))
+    gap = plotted["dice_cut"].axes[0].lines[1].get_xydata()
     assert np.isnan(gap).all(axis=1).tolist() == [False, False, True, False, False]
-    gap = plotted["composition"].axes[0].lines[1].get_xydata()
-    assert np.isnan(gap).all(axis=1).tolist() == [False, True, False, False]
-    for name, y in (("dice", "dice"), ("composition", "picked_patients")):
-        axes = plotted[name].axes[{"dice": 0, "composition": 2}[name]]
-        means = table[table["strategy"] == "entropy"].groupby("round")[y].mean()
-        ys = axes.lines[1].get_ydata()
-        np.testing.assert_allclose(ys, means.iloc[-len(ys) :])
-        assert axes.get_xlim() == plotted[name].axes[0].get_xlim()
-    # The dashed line is the number of picks of a round, not of two.
-    assert plotted["composition"].axes[2].lines[-1].get_ydata() == pytest.approx([10, 10])
+    gap = plotted["composition"].axes[0].lines[1].get_ydata()
+    assert np.isnan(gap).tolist() == [False, True, False, False]
 
 
 def test_level_of_a_missing_model_has_no_line_and_no_entry(tmp_path, monkeypatch):
     """The summary has an empty row for it."""
     plotted = []
     monkeypatch.setattr(style, "save", lambda figure, png, pdf: plotted.append(figure))
-    table = learned(tmp_path / "scores", ["lung"], ["unet"], ["random"])
+    table = learned(rounds_of(["lung"], ["unet"], ["random"]))
     table.to_csv(tmp_path / "table.csv", index=False)
-    (tmp_path / "summary.csv").write_text("dataset,model,metric,mean\nlung,unet,dice,\n")
+    (tmp_path / "summary.csv").write_text("dataset,model,metric,mean\nlung,unet,dice_cut,\n")
     run(
         learning_curves,
         monkeypatch,
         table=tmp_path / "table.csv",
         summary=tmp_path / "summary.csv",
-        metric="dice",
+        metric="dice_cut",
         spec=json.dumps({"labels": labels_of(table), "confidence": 0.95}),
         png=tmp_path / "a.png",
         pdf=tmp_path / "a.pdf",
@@ -312,30 +371,32 @@ def test_strategies_without_picks_keep_their_place_and_say_so(stored, tmp_path, 
     assert words(plotted[0]).count("no data") == 4 - len(there)
 
 
-def test_nothing_at_all_still_makes_a_figure(tmp_path):
-    table, penalties = tables(tmp_path, ["lung"], ["unet"], ["random"])
-    assert [words(figure) for figure in figures(table[:0], penalties).values()] == [
+def test_nothing_at_all_still_makes_a_figure():
+    table, picks, penalties = tables(["lung"], ["unet"], ["random"])
+    plotted = figures(table[:0], picks[:0], penalties, labels=labels_of(table))
+    assert [words(figure) for figure in plotted.values()] == [
         *3 * [["no data"]],
         ["one strategy: nothing to compare"],
     ]
 
 
-def test_penalty_matrix_reads_by_row(tmp_path):
+def test_penalty_matrix_reads_by_row():
     rows = [
-        ("lung", "cross_entropy", "random", "entropy", 0.25, 8),
-        ("lung", "cross_entropy", "entropy", "random", 1, 8),
+        ("lung", "cross_entropy", "random", "entropy", 0.25, 0.31, 8),
+        ("lung", "cross_entropy", "entropy", "random", 1, 0.31, 8),
     ]
-    columns = ["dataset", "metric", "strategy_a", "strategy_b", "penalty", "n_comparisons"]
+    columns = ["dataset", "metric", "strategy_a", "strategy_b", "penalty", "null_95", "n_comparisons"]
     labels = {"datasets": {"lung": "Phantom lung"}, "strategies": {"random": "Random", "entropy": "Entropy"}}
     figure = pairwise_penalty.plot(pd.DataFrame(rows, columns=columns), labels)
     assert {text.get_text(): text.get_position() for text in figure.axes[0].texts} == {"25": (1, 0), "100": (0, 1)}
-    assert "of 8 comparisons, in %" in words(figure)
+    assert "of 8 comparisons, in %\nby chance up to 31" in words(figure)
 
 
 def test_strategies_look_apart_from_each_other_and_from_models():
     looks = [strategy_style.line(name, STRATEGIES, LABELS) for name in STRATEGIES]
-    assert len({line.get_color() for line in looks}) == len({line.get_marker() for line in looks}) == 9
-    assert {line.get_color() for line in looks}.isdisjoint(style.PALETTE)
+    colours, markers = ({getattr(line, f"get_{what}")() for line in looks} for what in ("color", "marker"))
+    assert len(colours) == len(markers) == len(STRATEGIES)
+    assert colours.isdisjoint(style.PALETTE)
     assert all(line.get_markerfacecolor() == "white" for line in looks)
 
 
@@ -345,14 +406,15 @@ def picks_spec(there, missing):
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(tmp_path_factory, few_shuffles):
     """The tables that the programs read, as files."""
     folder = tmp_path_factory.mktemp("written")
-    table, penalties = tables(folder / "scores", rounds=2)
+    table, picks, penalties = tables(rounds=2)
     table.to_csv(folder / "table.csv", index=False)
+    picks.to_csv(folder / "picks.csv", index=False)
     penalties.to_csv(folder / "penalty.csv", index=False)
     summary = full_data(DATASETS, MODELS).rename("mean").rename_axis(["dataset", "model"]).reset_index()
-    summary.assign(metric="dice").to_csv(folder / "summary.csv", index=False)
+    summary.assign(metric="dice_cut").to_csv(folder / "summary.csv", index=False)
     return folder
 
 
@@ -363,10 +425,10 @@ def test_programs_write_the_same_bytes_each_time(stored, written, tmp_path, monk
         "learning_curves": {
             "table": written / "table.csv",
             "summary": written / "summary.csv",
-            "metric": "dice",
+            "metric": "dice_cut",
             "spec": json.dumps({"labels": LABELS, "confidence": 0.95}),
         },
-        "active_composition": {"table": written / "table.csv"},
+        "active_composition": {"table": written / "picks.csv"},
         "pairwise_penalty": {"table": written / "penalty.csv"},
         "active_picks": {
             "dataset": "lung",

@@ -14,7 +14,7 @@ from segunc.figures import contact_sheet
 def sheet(path, title="Phantom lung"):
     images = read_images(path)
     shown = contact_sheet.load(path, images)
-    notes = {split: contact_sheet.describe(images[images["split"] == split]) for split in shown}
+    notes = {split: contact_sheet.describe(images[images["part"] == split]) for split in shown}
     return contact_sheet.plot(shown, notes, title)
 
 
@@ -27,6 +27,19 @@ def test_readable(tmp_path, annotators, images):
     text = words(figure)
     assert [word for word in text if word in contact_sheet.NAMES.values()] == ["Training", "Validation", "Test"]
     assert any(word.startswith(f"{images} images\n") for word in text)
+
+
+def test_folds_have_a_row_each(tmp_path):
+    mask = np.ones(SHAPE, np.uint8)
+    names = [str(k) for k in range(60)]
+    records = [ImageRecord(np.full((1, *SHAPE), k, np.uint8), [mask], k, k, k) for k in names]
+    write_store(tmp_path / "data.h5", records, lambda patients, published: [int(k) % 6 for k in names], {})
+    figure = sheet(tmp_path / "data.h5")
+    assert_readable({"sheet": figure})
+    assert len(figure.axes) == 6 * contact_sheet.COLUMNS
+    text = words(figure)
+    assert [word for word in text if word.startswith("Fold")] == [f"Fold {k}" for k in range(6)]
+    assert text.count("10 images\n10 patients\n100.0% foreground") == 6
 
 
 def test_exclusions_and_remarks_are_below_the_title(tmp_path, monkeypatch):
@@ -70,7 +83,7 @@ def test_shown_are_those_that_the_store_has_there(tmp_path):
     images = read_images(tmp_path / "data.h5")
     shown = contact_sheet.load(tmp_path / "data.h5", images)
     for split, examples in shown.items():
-        rows = images[images["split"] == split].set_index("image_id")
+        rows = images[images["part"] == split].set_index("image_id")
         assert [int(example.image[0, 0, 0]) for example in examples] == [
             rows.index.get_loc(e.image_id) for e in examples
         ]

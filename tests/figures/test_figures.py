@@ -33,7 +33,7 @@ LABELS = {
     "prob_unet": "Probabilistic U-Net",
     "a_new_model": "A new model for $5",
 }
-BASELINES = [f"baseline_{name}" for name in ("empty", "blind", "annotator", "oracle", "threshold")]
+BASELINES = [f"baseline_{name}" for name in ("empty", "blind", "annotator", "readings", "threshold")]
 
 
 def summary(datasets, models, baselines=BASELINES):
@@ -42,14 +42,15 @@ def summary(datasets, models, baselines=BASELINES):
     for dataset, (m, model) in itertools.product(datasets, enumerate([*models, *baselines])):
         for n in ged_by_samples.SIZES:
             mean = 2.0 if model == "baseline_empty" else 0.3 + 0.4 / n + 0.03 * m
-            rows.append((dataset, model, f"ged_{n}", mean, mean - 0.05, mean + 0.05, 1))
-        rows.append((dataset, model, "diversity", 0.1 * m, 0.0, 1.0, 1))
-    return pd.DataFrame(rows, columns=["dataset", "model", "metric", "mean", "ci_low", "ci_high", "n_seeds"])
+            rows.append((dataset, model, f"ged_{n}", mean, mean - 0.05, mean + 0.05, 0.1 + 0.4 / n, 9, 0))
+        rows.append((dataset, model, "diversity", 0.1 * m, 0.0, 1.0, 0.4, 9, 0))
+    columns = ["dataset", "model", "metric", "mean", "ci_low", "ci_high", "target", "n_images", "n_undefined"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def means(datasets, models, by, groups):
-    rows = [(d, m, g, 0.5, 0.4, 0.6, 1980, 1) for d, m, g in itertools.product(datasets, models, groups)]
-    return pd.DataFrame(rows, columns=["dataset", "model", by, "mean", "ci_low", "ci_high", "n_images", "n_seeds"])
+    rows = [(d, m, g, 0.5, 0.4, 0.6, 1980) for d, m, g in itertools.product(datasets, models, groups)]
+    return pd.DataFrame(rows, columns=["dataset", "model", by, "mean", "ci_low", "ci_high", "n_images"])
 
 
 def without(table, lost):
@@ -59,7 +60,7 @@ def without(table, lost):
         return table[~np.array(rows)]
     counts = [name for name in table if name.startswith("n_")]
     table = table.copy()
-    table.loc[rows, ["mean", "ci_low", "ci_high"]] = np.nan
+    table.loc[rows, table.columns.intersection(["mean", "ci_low", "ci_high", "target"])] = np.nan
     table.loc[rows, counts] = 0
     return table
 
@@ -100,7 +101,7 @@ def figures_of_tables(datasets, models, lost=()):
 def figures_of_images(stored, dataset, models, lost=()):
     """By name; lost: the models without samples."""
     files = {model: stored / f"{dataset}_{model}.h5" for model in models if model not in lost}
-    shown = examples.load(stored / f"{dataset}.h5", files, uncertainty_maps.ROWS)
+    shown = examples.load(stored / f"{dataset}.h5", files, 0, uncertainty_maps.ROWS)
     diversity = dict.fromkeys(models, 0.25)
     return {
         "maps": uncertainty_maps.plot(shown, models, LABELS, LABELS[dataset]),
@@ -179,7 +180,7 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
     pictures = {
         "dataset": "lung",
         "data": stored / "lung.h5",
-        "spec": json.dumps({"labels": LABELS, "models": MODELS[:2], "missing": []}),
+        "spec": json.dumps({"labels": LABELS, "seed": 0, "models": MODELS[:2], "missing": []}),
         "samples": [stored / f"lung_{model}.h5" for model in MODELS[:2]],
     }
     options = {
@@ -271,6 +272,7 @@ def test_models_without_samples_keep_their_place_and_say_so(stored, dataset, los
 @pytest.mark.parametrize("there", [["unet", "prob_unet"], []])
 def test_programs_take_missing_models(stored, tmp_path, monkeypatch, program, there):
     """They are put between the others, in the order of the labels."""
+    missing = [model for model in MODELS[:4] if model not in there]
     saved = []
     monkeypatch.setattr(style, "save", lambda figure, png, pdf: saved.append(figure))
     summary(["lung"], MODELS).to_csv(tmp_path / "summary.csv", index=False)
@@ -279,7 +281,7 @@ def test_programs_take_missing_models(stored, tmp_path, monkeypatch, program, th
         monkeypatch,
         dataset="lung",
         data=stored / "lung.h5",
-        spec=json.dumps({"labels": LABELS, "models": there, "missing": [m for m in MODELS[:4] if m not in there]}),
+        spec=json.dumps({"labels": LABELS, "seed": 0, "models": there, "missing": missing}),
         samples=[stored / f"lung_{model}.h5" for model in there],
         **({"summary": tmp_path / "summary.csv"} if program == "sampled_masks" else {}),
         png=tmp_path / "a.png",
@@ -320,8 +322,8 @@ def test_far_baseline_is_named_with_its_value_and_does_not_compress_the_models()
 
 
 def test_order_and_colours_follow_the_labels():
-    ids = ["prob_unet", "baseline_oracle", "unet", "prob_unet", "unnamed"]
-    assert style.ordered(ids, LABELS) == ["unet", "prob_unet", "baseline_oracle", "unnamed"]
+    ids = ["prob_unet", "baseline_readings", "unet", "prob_unet", "unnamed"]
+    assert style.ordered(ids, LABELS) == ["unet", "prob_unet", "baseline_readings", "unnamed"]
     models = style.models_among(ids, LABELS)
     assert models == ["unet", "prob_unet", "unnamed"]
     assert style.colours(models[:2]) == {m: style.colours(models)[m] for m in models[:2]}
@@ -332,7 +334,7 @@ def test_order_and_colours_follow_the_labels():
 
 def test_examples_are_spread_and_of_different_patients(tmp_path):
     write_dataset(tmp_path / "data.h5", images=8)
-    test = read_split(tmp_path / "data.h5", "test")
+    test = read_split(tmp_path / "data.h5", "test", 0)
     rows = examples.choose(test, 4)
     positive_annotators = test.masks[rows].any(axis=(2, 3)).sum(axis=1)
     assert rows == examples.choose(test, 4)
@@ -343,7 +345,7 @@ def test_examples_are_spread_and_of_different_patients(tmp_path):
 
 def test_examples_of_one_patient_are_different_images(tmp_path):
     write_dataset(tmp_path / "data.h5", images=2)
-    test = read_split(tmp_path / "data.h5", "test")
+    test = read_split(tmp_path / "data.h5", "test", 0)
     assert len(set(test.patient_id)) == 1
     assert sorted(examples.choose(test, 5)) == [0, 1]
 
@@ -351,15 +353,15 @@ def test_examples_of_one_patient_are_different_images(tmp_path):
 def test_samples_of_other_images_are_refused(stored, tmp_path):
     write_dataset(tmp_path / "other.h5", images=3)
     with pytest.raises(UserError, match="other images"):
-        examples.load(tmp_path / "other.h5", {"unet": stored / "lung_unet.h5"}, 2)
+        examples.load(tmp_path / "other.h5", {"unet": stored / "lung_unet.h5"}, 0, 2)
 
 
 def test_majority_is_more_than_half(stored):
-    shown = examples.load(stored / "lung.h5", {}, 6)
+    shown = examples.load(stored / "lung.h5", {}, 0, 6)
     for example in shown:
         assert np.array_equal(example.majority, example.annotations.sum(axis=0) > 2)
     assert shown[-1].description == ("marked by 0/4", "0% of pixels")
-    assert examples.load(stored / "skin.h5", {}, 1)[0].description[0] == ""
+    assert examples.load(stored / "skin.h5", {}, 0, 1)[0].description[0] == ""
 
 
 @pytest.mark.parametrize("seed", range(20))

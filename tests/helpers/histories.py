@@ -79,9 +79,9 @@ SETTINGS: dict[tuple[str, ...], list[object]] = {
     ("training", "learning_rate"): [0.001, 0.002, 0.003],
     ("models", "unet", "training", "batch_size"): [2, 4],
     ("draws",): [16, 32],
-    ("statistics", "seed"): [0, 1],
+    ("statistics", "confidence"): [0.95, 0.9],
     ("active", "add"): [2, 3],
-    ("datasets", "phantom_lung", "split", "seed"): [0, 1],
+    ("datasets", "phantom_lung", "split", "folds"): [5, 3],
 }
 EDITED = ("train", "sample", "evaluate", "prepare", "tabulate", "active_acquire_with_model", "active_train")
 

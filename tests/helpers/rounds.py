@@ -3,66 +3,61 @@
 import csv
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
 from segunc import cells
 from segunc.active import labelled_set
+from segunc.active.round_scores import COLUMNS
+from segunc.metrics.registry import ROUND_SCORES
 
 START, ADD = 20, 10
+PATIENTS = [image // 3 for image in range(24)]
+"""The patient of each test image."""
 
 
 def pattern(folder):
     """Where `write_scores` writes the scores of a round in `folder`."""
-    return f"{folder}/{{dataset}}/{{model}}/{{strategy}}/seed{{seed}}/round{{round}}/scores.csv"
+    return f"{folder}/{{dataset}}/{{model}}/{{strategy}}/seed{{seed}}/round{{round}}/images.csv"
 
 
 def score_files(folder, datasets, models, strategies, seeds, rounds):
     """The files of all rounds that `write_scores` writes."""
-    return [Path(cell.fill(pattern(folder))) for cell in cells.rounds(datasets, models, strategies, seeds, rounds)]
+    grid = {"datasets": datasets, "models": models, "strategies": strategies, "seeds": seeds, "rounds": rounds}
+    return [Path(cell.fill(pattern(folder))) for cell in cells.rounds(SimpleNamespace(**grid))]
 
 
 def write_scores(folder, datasets, models, strategies, seeds, rounds, value=None):
-    """Writes a `scores.csv` of each round in `folder`; value(metric, row) overrides the invented scores.
+    """Writes the `images.csv` of each round in `folder`; value(metric, row) overrides the invented scores.
 
-    `skin` has one annotator. Returns the grid: `datasets`, `models`, `strategies`, `seeds` and `rounds`.
+    Returns the grid: `datasets`, `models`, `strategies`, `seeds` and `rounds`.
     """
     chain = [("start", 0), *itertools.product(strategies, range(1, rounds + 1))]
     for dataset, model, (strategy, round_), seed in itertools.product(datasets, models, chain, range(seeds)):
-        row = {"dataset": dataset, "model": model, "strategy": strategy, "seed": seed, "round": round_}
-        row |= {"images": START + ADD * round_, **_invented(row, [*strategies, "start"].index(strategy))}
-        if value is not None:
-            row |= {metric: value(metric, row) for metric in ("cross_entropy", "dice", "ged_16")}
-        path = folder / dataset / model / strategy / f"seed{seed}" / f"round{round_}" / "scores.csv"
+        cell = {"dataset": dataset, "model": model, "strategy": strategy, "seed": seed, "round": round_}
+        path = folder / dataset / model / strategy / f"seed{seed}" / f"round{round_}" / "images.csv"
         path.parent.mkdir(parents=True)
+        invented = _invented(cell, [*strategies, "start"].index(strategy))
         with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerow({k: f"{v:.9g}" if isinstance(v, float) else v for k, v in row.items()})
+            for image, patient in enumerate(PATIENTS):
+                row = {**cell, "images": START + ADD * round_, "image_id": f"NA{image}", "patient_id": f"p{patient}"}
+                scores = {metric: float(invented[metric][image]) for metric in ROUND_SCORES}
+                if value is not None:
+                    scores = {metric: float(value(metric, row)) for metric in ROUND_SCORES}
+                writer.writerow({**row, **{metric: f"{score:.9g}" for metric, score in scores.items()}})
     grid = {"datasets": datasets, "models": models, "strategies": strategies, "seeds": list(range(seeds))}
     return {**grid, "rounds": rounds}
 
 
-def _invented(row, place):
-    """Scores that improve with the number of images, more slowly for later strategies."""
-    rng = np.random.default_rng([place, row["seed"], row["round"], len(row["model"]), len(row["dataset"])])
-    loss = 0.04 + 0.2 * np.exp(-row["round"] / (3 + 0.3 * place)) + 0.01 * rng.standard_normal()
-    disputed = float("nan") if row["dataset"] == "skin" else 0.35 + 0.03 * place * (place < 9) + 0.02 * rng.random()
-    added = START if row["round"] == 0 else ADD
-    return {
-        "cross_entropy": float(loss),
-        "dice": float(0.9 - 2 * loss),
-        "ged_16": float(4 * loss),
-        "ged_u_16": float(3 * loss),
-        "foreground": 0.03,
-        "disagreement": disputed,
-        "patients": min(12, 8 + row["round"]),
-        "groups": START + row["round"],
-        "picked_foreground": float(0.03 + 0.004 * place * (place < 9) + 0.002 * rng.random()),
-        "picked_disagreement": disputed,
-        "picked_patients": int(rng.integers(max(1, added - 3 - place), added + 1)),
-        "picked_groups": int(rng.integers(max(1, added - 2), added + 1)),
-    }
+def _invented(cell, place):
+    """Scores that improve with the number of images, more slowly for later strategies, and differ between patients."""
+    rng = np.random.default_rng([place, cell["seed"], cell["round"], len(cell["model"]), len(cell["dataset"])])
+    loss = 0.1 + 0.2 * np.exp(-cell["round"] / (3 + 0.3 * place)) + 0.01 * rng.standard_normal()
+    losses = loss + 0.02 * np.sin(PATIENTS) + 0.005 * rng.standard_normal(len(PATIENTS))
+    return {"cross_entropy": losses, "dice": 0.9 - 2 * losses, "dice_cut": 0.95 - 2 * losses, "ged_u": 3 * losses}
 
 
 def write_labelled(path, image_ids, start, add, rounds, seed=0):

@@ -45,14 +45,25 @@ def write_dataset(path, annotators=4, images=6, truth=False, missing=(), exclusi
 
 
 def write_samples(path, image_ids, draws, kind="independent"):
-    """draws: float (N, S, H, W) in [0, 1]."""
+    """draws: float (N, S, H, W) in [0, 1]. The validation images have the ids and the means of the test images."""
     mean = draws.mean(axis=1)
     masks = (draws > 0.5).reshape(*draws.shape[:2], -1)
+    clipped = draws.clip(1e-8, 1 - 1e-8)
+    half = {
+        "predictive_entropy": entropy(mean),
+        "expected_entropy": entropy(draws).mean(axis=1),
+        "mutual_information": entropy(mean) - entropy(draws).mean(axis=1),
+        "expected_log_foreground": np.log(clipped).mean(axis=1),
+        "expected_log_background": np.log(1 - clipped).mean(axis=1),
+        "validation_probability": mean,
+    }
     with h5py.File(path, "w") as file:
         file["samples"] = np.packbits(masks, axis=-1)
         file["mean_probability"] = mean.astype(np.float32)
-        file["predictive_entropy"] = entropy(mean).astype(np.float16)
-        file.create_dataset("image_id", data=list(image_ids), dtype=h5py.string_dtype())
+        for name, values in half.items():
+            file[name] = values.astype(np.float16)
+        for name in ("image_id", "validation_image_id"):
+            file.create_dataset(name, data=list(image_ids), dtype=h5py.string_dtype())
         file.attrs["height"], file.attrs["width"] = draws.shape[-2:]
         file.attrs["draws"] = kind
 
@@ -68,8 +79,13 @@ def energy_distances(samples, annotations, *, exact):
     """All estimates of the generalised energy distance of one image, and the diversity, by the metrics' names."""
     of_image = distances(samples, annotations, exact=exact)
     scores = {f"ged_{n}": v_statistic(of_image, n) for n in SIZES}
-    scores |= {"ged_u_16": u_statistic(of_image), "ged_study_16": study_estimator(of_image)}
+    scores |= {"ged_u": u_statistic(of_image), "ged_study_16": study_estimator(of_image)}
     return scores | {"diversity": diversity(of_image)}
+
+
+def score_files(folder):
+    """The files of `evaluate` and `baselines`, by the first part of their names."""
+    return {name.split(".")[0]: folder / name for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")}
 
 
 def read_images(path):

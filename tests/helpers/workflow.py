@@ -25,11 +25,10 @@ TINY: dict[str, Any] = {
     "datasets": {
         "phantom_lung": {"size": 32, "options": {"patients": 14, "images_per_patient": 2, "size": 32}},
         "phantom_skin": {"size": 32, "options": {"patients": 20, "size": 32}},
-        "lidc": {"size": 16},
+        "lidc": {"size": 16, "split": {"folds": 3}},
     },
     "backbone": {"filters": [4, 8]},
     "training": {"steps": 6, "validate_every": 3, "warmup_steps": 0, "precision": "float32"},
-    "statistics": {"resamples": 100},
     "active": NO_ACTIVE_LEARNING,
 }
 

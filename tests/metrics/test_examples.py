@@ -9,8 +9,9 @@ import pytest
 
 import segunc.metrics
 
-MODULES = [f"segunc.metrics.{module.name}" for module in pkgutil.iter_modules(segunc.metrics.__path__)]
-MODULES += ["segunc.evaluation.statistics", "segunc.evaluation.seed_statistics", "segunc.active.tables"]
+MODULES = ["segunc.masks", *(f"segunc.metrics.{m.name}" for m in pkgutil.iter_modules(segunc.metrics.__path__))]
+MODULES += ["segunc.evaluation.statistics", "segunc.active.tables"]
+MODULES += [f"segunc.claims.{name}" for name in ("active_learning", "study", "verdicts")]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,89 +1,103 @@
+"""The estimators of the energy distance, compared with its definition in sets and fractions."""
+
 from itertools import product
+from math import isnan
 
 import numpy as np
 import pytest
+from helpers import definitions
+from helpers.masks import H, W, pairs, random_masks
 from helpers.study import energy_distances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from segunc.metrics.ged import SIZES
+from segunc.metrics.ged import SIZES, annotator_distance, distances, u_statistic, v_statistic
 
-H, W = 4, 5
+NAMES = {f"ged_{n}" for n in SIZES}
 sixteen = arrays(bool, (16, H, W))
 some = arrays(bool, st.tuples(st.integers(1, 5), st.just(H), st.just(W)))
 
 
-def distance(a, b):
-    union = np.logical_or(a, b).sum()
-    return 1 - np.logical_and(a, b).sum() / union if union else 0.0
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("count", [4, 6])
+def test_v_statistic_is_the_mean_over_all_subsets_of_the_samples(count, exact):
+    samples, annotations = random_masks(count, 0), random_masks(3, 1)
+    of_image = distances(samples, annotations, exact=exact)
+    for n in range(1, count + 1):
+        expected = definitions.energy_distance_of(n, samples, annotations)
+        assert v_statistic(of_image, n) == pytest.approx(float(expected), abs=1e-12), n
 
 
-def mean_distance(first, second):
-    return sum(distance(a, b) for a, b in product(first, second)) / (len(first) * len(second))
-
-
-def random_masks(n, seed):
-    """Nested and disjoint blobs of many sizes, some empty."""
-    generator = np.random.default_rng(seed)
-    return generator.random((n, H, W)) < generator.choice([0, 0.2, 0.5, 0.9], size=(n, 1, 1))
-
-
-def spread(annotations):
-    return mean_distance(annotations, annotations)
-
-
-@pytest.mark.parametrize("draws", [16, 32])
-def test_v_statistic_is_its_definition_averaged_over_blocks(draws):
-    samples, annotations = random_masks(draws, 0), random_masks(3, 1)
-    scores = energy_distances(samples, annotations, exact=False)
-    for n in SIZES:
-        of_blocks = [
-            2 * mean_distance(block, annotations) - mean_distance(block, block) - spread(annotations)
-            for block in np.split(samples, draws // n)
-        ]
-        assert scores[f"ged_{n}"] == pytest.approx(np.mean(of_blocks))
+def test_exact_samples_are_the_whole_distribution():
+    for samples, annotations in pairs():
+        of_image = distances(samples, annotations, exact=True)
+        expected = float(definitions.energy_distance(samples, annotations))
+        assert u_statistic(of_image) == pytest.approx(expected, abs=1e-12)
+        for n in (len(samples), len(samples) + 1, 1000):
+            # One sample at a time has no pair.
+            between = 0 if n > 1 else float(definitions.mean_distance(samples, samples))
+            assert v_statistic(of_image, n) == pytest.approx(expected + between, abs=1e-12)
 
 
 def test_u_statistic_leaves_out_the_diagonal():
-    samples, annotations = random_masks(16, 2), random_masks(4, 3)
-    pairs = [distance(samples[i], samples[j]) for i, j in product(range(16), repeat=2) if i != j]
-    expected = 2 * mean_distance(samples, annotations) - np.mean(pairs) - spread(annotations)
-    assert energy_distances(samples, annotations, exact=False)["ged_u_16"] == pytest.approx(expected)
+    for samples, annotations in pairs():
+        of_image = distances(samples, annotations, exact=False)
+        between = definitions.different(samples)
+        expected = 2 * definitions.mean_distance(samples, annotations) - between
+        expected -= definitions.mean_distance(annotations, annotations)
+        assert u_statistic(of_image) == pytest.approx(float(expected), abs=1e-12, nan_ok=True)
+        for n in SIZES[1:]:
+            shift = float(between) / n
+            assert v_statistic(of_image, n) == pytest.approx(float(expected) + shift, abs=1e-12, nan_ok=True)
 
 
-def test_diversity_is_the_mean_over_all_pairs():
-    samples = random_masks(16, 4)
-    expected = mean_distance(samples, samples)
-    assert expected > 0.3
-    assert energy_distances(samples, samples[:1], exact=False)["diversity"] == pytest.approx(expected)
+READERS = random_masks(3, 9)
+"""A population of readers, each equally likely; no two are equal."""
 
 
-def test_perfect_model_with_exact_draws_has_no_distance():
+def expectation(estimator, samples, annotators):
+    """Of an estimator over all ways to draw samples and annotators from READERS, independently and with replacement."""
+    drawn = [np.stack(chosen) for chosen in product(READERS, repeat=samples)]
+    judging = [np.stack(chosen) for chosen in product(READERS, repeat=annotators)]
+    return float(np.mean([estimator(d, a) for d, a in product(drawn, judging)]))
+
+
+def test_a_model_that_knows_the_population_of_readers_gets_the_floors():
+    spread = float(definitions.mean_distance(READERS, READERS))
+    assert spread > 0.3
+    found = expectation(lambda d, a: annotator_distance(distances(d, a, exact=False).between_annotators), 1, 2)
+    assert found == pytest.approx(spread)
+
+    def independent(name):
+        return expectation(lambda d, a: energy_distances(d, a, exact=False)[name], 2, 2)
+
+    assert independent("ged_u") == pytest.approx(spread / 2)
+    assert independent("diversity") == pytest.approx(15 / 16 * spread)
+    # Two samples are enough for any n.
+    for n in (1, 4, 16, 64):
+        assert independent(f"ged_{n}") == pytest.approx(spread / 2 + spread / n)
+    exact = [energy_distances(READERS, np.stack(a), exact=True) for a in product(READERS, repeat=2)]
+    for name in ("ged_4", "ged_u"):
+        assert np.mean([scores[name] for scores in exact]) == pytest.approx(spread / 2)
+    assert exact[0]["diversity"] == pytest.approx(spread)
+
+
+def test_a_fresh_reader_is_the_floor_of_one_sample():
+    spread = float(definitions.mean_distance(READERS, READERS))
+    one = expectation(lambda d, a: energy_distances(d, a, exact=True)["ged_u"], 1, 2)
+    assert one == pytest.approx((1 + 1 / 2) * spread)
+
+
+def test_the_readings_themselves_have_no_distance():
     annotations = random_masks(4, 5)
-    scores = energy_distances(np.tile(annotations, (4, 1, 1)), annotations, exact=True)
-    assert spread(annotations) > 0.3
-    # Each block of 4 holds every annotator once.
-    for metric in ("ged_4", "ged_8", "ged_16", "ged_u_16"):
+    scores = energy_distances(annotations, annotations, exact=True)
+    spread = float(definitions.mean_distance(annotations, annotations))
+    assert spread > 0.3
+    for metric in ("ged_4", "ged_8", "ged_16", "ged_64", "ged_u"):
         assert scores[metric] == pytest.approx(0, abs=1e-12)
-    assert scores["ged_1"] == pytest.approx(spread(annotations))
-    assert scores["diversity"] == pytest.approx(spread(annotations))
-    assert scores["ged_study_16"] == pytest.approx(2 * spread(annotations) / 16)
-
-
-def test_floors_of_a_perfect_model_with_independent_draws():
-    generator = np.random.default_rng(6)
-    annotations = random_masks(4, 7)
-    runs = [
-        energy_distances(annotations[generator.integers(4, size=16)], annotations, exact=False) for _ in range(2000)
-    ]
-    mean = {metric: np.mean([run[metric] for run in runs]) for metric in runs[0]}
-    error = {metric: np.std([run[metric] for run in runs]) / np.sqrt(len(runs)) for metric in runs[0]}
-    floor = {f"ged_{n}": spread(annotations) / n for n in SIZES}
-    floor |= {"ged_u_16": 0, "ged_study_16": 2 * spread(annotations) / 16}
-    for metric, expected in floor.items():
-        assert abs(mean[metric] - expected) < 4 * error[metric] + 1e-9, metric
-        assert error[metric] < 0.01
+    assert scores["ged_1"] == scores["diversity"] == pytest.approx(spread)
+    assert scores["ged_study_16"] == pytest.approx(2 * spread / 16)
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -93,13 +107,11 @@ def test_study_estimator_in_expectation(exact):
     outcomes, annotations = random_masks(4, 9), random_masks(3, 10)
     estimates, ours = [], []
     for _ in range(1500):
-        drawn = generator.integers(4, size=16)
-        samples = outcomes[drawn]
+        samples = outcomes[generator.integers(4, size=16)]
         references = annotations[generator.integers(3, size=16)]
         estimates.append(2 * (1 - _iou(samples, references)).mean() - (1 - _iou(samples, samples)).mean())
         estimates[-1] -= (1 - _iou(references, references)).mean()
-        given = np.tile(outcomes, (4, 1, 1)) if exact else samples
-        ours.append(energy_distances(given, annotations, exact=exact)["ged_study_16"])
+        ours.append(energy_distances(outcomes if exact else samples, annotations, exact=exact)["ged_study_16"])
     error = np.hypot(np.std(estimates), np.std(ours)) / np.sqrt(len(estimates))
     assert error < 0.01
     assert abs(np.mean(estimates) - np.mean(ours)) < 4 * error
@@ -112,17 +124,31 @@ def _iou(first, second):
 
 
 def test_deterministic_model_gets_the_same_at_every_n():
-    annotations = random_masks(4, 11)
-    scores = energy_distances(np.repeat(random_masks(1, 12), 16, axis=0), annotations, exact=True)
-    assert len({round(scores[m], 12) for m in ("ged_1", "ged_4", "ged_8", "ged_16", "ged_u_16")}) == 1
+    scores = energy_distances(random_masks(1, 12), random_masks(4, 11), exact=True)
+    assert len({scores[name] for name in (*NAMES, "ged_u")}) == 1
     assert scores["diversity"] == 0
 
 
+def test_one_independent_sample_says_nothing_about_their_spread():
+    samples, annotations = random_masks(1, 13), random_masks(3, 14)
+    scores = energy_distances(samples, annotations, exact=False)
+    assert scores.pop("ged_1") == pytest.approx(energy_distances(samples, annotations, exact=True)["ged_1"])
+    assert all(isnan(value) for value in scores.values())
+
+
 def test_one_annotator_has_no_diversity_to_match():
-    """GED = 2 A - diversity: with one annotator, any diversity of the model is rewarded."""
+    """GED = 2 C - diversity: with one annotator, any diversity of the model is rewarded."""
     samples, annotation = random_masks(16, 13), random_masks(1, 14)
     scores = energy_distances(samples, annotation, exact=False)
-    assert scores["ged_16"] == pytest.approx(2 * mean_distance(samples, annotation) - scores["diversity"])
+    expected = 2 * definitions.mean_distance(samples, annotation)
+    assert scores["ged_16"] == pytest.approx(float(expected) - scores["diversity"])
+    assert isnan(annotator_distance(distances(samples, annotation, exact=False).between_annotators))
+
+
+def test_annotator_distance_leaves_out_the_diagonal():
+    for samples, annotations in pairs():
+        found = annotator_distance(distances(samples, annotations, exact=True).between_annotators)
+        assert found == pytest.approx(float(definitions.different(annotations)), abs=1e-12, nan_ok=True)
 
 
 def test_empty_masks():
@@ -133,36 +159,35 @@ def test_empty_masks():
     assert set(scores.values()) == {2}
 
 
-@pytest.mark.parametrize("draws", [0, 8, 24])
-def test_number_of_samples_must_be_a_multiple_of_16(draws):
-    with pytest.raises(ValueError, match=f"there are {draws} samples"):
-        energy_distances(np.zeros((draws, H, W), bool), np.zeros((1, H, W), bool), exact=False)
+def test_there_must_be_a_sample():
+    with pytest.raises(ValueError, match="there is no sample"):
+        distances(np.zeros((0, H, W), bool), np.zeros((1, H, W), bool), exact=False)
 
 
 @settings(max_examples=40, deadline=None)
 @given(sixteen, some, st.booleans())
 def test_bounds(samples, annotations, exact):
     scores = energy_distances(samples, annotations, exact=exact)
-    for n in SIZES:
+    for n in (1, 4, 8, 16):
         assert -1e-9 <= scores[f"ged_{n}"] <= 2
-    assert scores["ged_u_16"] <= scores["ged_16"] + 1e-12
+    assert scores["ged_u"] <= scores["ged_16"] + 1e-12
     assert scores["ged_study_16"] >= scores["ged_16"] - 1e-12
-    # Each draw has no distance to itself.
     assert 0 <= scores["diversity"] <= 15 / 16
     if exact:
-        assert scores["ged_u_16"] == pytest.approx(scores["ged_16"], abs=1e-12)
+        assert scores["ged_u"] == pytest.approx(scores["ged_16"], abs=1e-12)
+    else:
+        assert scores["ged_u"] - 1e-12 <= scores["ged_64"] <= scores["ged_16"] + 1e-12
 
 
 @settings(max_examples=40, deadline=None)
-@given(sixteen, some, st.randoms(use_true_random=False))
-def test_order_does_not_matter(samples, annotations, random):
+@given(sixteen, some, st.booleans(), st.randoms(use_true_random=False))
+def test_order_does_not_matter(samples, annotations, exact, random):
     draws, annotators = list(range(16)), list(range(len(annotations)))
     random.shuffle(draws)
     random.shuffle(annotators)
-    before = energy_distances(samples, annotations, exact=False)
-    after = energy_distances(samples[draws], annotations[annotators], exact=False)
-    for metric in ("ged_1", "ged_16", "ged_u_16", "ged_study_16", "diversity"):
-        assert after[metric] == pytest.approx(before[metric], abs=1e-12)
+    before = energy_distances(samples, annotations, exact=exact)
+    after = energy_distances(samples[draws], annotations[annotators], exact=exact)
+    assert after == pytest.approx(before, abs=1e-12)
 
 
 @settings(max_examples=20, deadline=None)

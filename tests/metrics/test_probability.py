@@ -2,11 +2,12 @@ from math import log
 
 import numpy as np
 import pytest
+from helpers import definitions
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from segunc.metrics.probability import CLIP, cross_entropy, truth_rmse
+from segunc.metrics.probability import CLIP, brier, brier_floor, cross_entropy, truth_rmse
 
 
 def test_cross_entropy_by_hand():
@@ -31,6 +32,23 @@ def test_a_coin_costs_log_2_whatever_the_annotators_say():
 @given(arrays(np.float32, (3, 3), elements=st.floats(0, 1, width=32)), arrays(bool, (4, 3, 3)))
 def test_no_map_beats_the_annotators_frequencies(p, annotations):
     assert cross_entropy(annotations.mean(axis=0), annotations) <= cross_entropy(p, annotations) + 1e-6
+
+
+def test_brier_by_hand():
+    p, annotations = np.array([[0.2, 0.9]]), np.array([[[0, 1]], [[1, 1]]])
+    assert brier(p, annotations) == pytest.approx(0.05 + 0.125)
+    assert brier_floor(annotations) == 0.125
+
+
+@given(arrays(np.float32, (3, 3), elements=st.floats(0, 1, width=32)), arrays(bool, (3, 3, 3)))
+def test_brier_is_its_definition_and_the_frequencies_have_the_lowest(p, annotations):
+    assert brier(p, annotations) == pytest.approx(float(definitions.brier(p, annotations)), abs=1e-12)
+    assert brier(annotations.mean(axis=0), annotations) == brier_floor(annotations)
+    assert brier(p, annotations) >= brier_floor(annotations)
+
+
+def test_brier_has_no_floor_with_one_annotator():
+    assert brier_floor(np.array([[[0, 1]]])) == 0
 
 
 def test_truth_rmse_by_hand():

@@ -3,6 +3,7 @@ from math import isnan, log2
 
 import numpy as np
 import pytest
+from helpers import definitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -52,21 +53,10 @@ def test_agreements_are_the_entropy_of_the_votes(annotations):
         assert [name for name in groups if groups[name][pixel]] == [expected]
 
 
-def auroc_by_pairs(uncertainty, prediction, annotations):
-    """Every wrong pixel x annotator pair against every right one."""
-    wrong, right = [], []
-    for annotation in annotations:
-        for u, p, y in zip(uncertainty.flat, prediction.flat, annotation.flat, strict=True):
-            (wrong if p != y else right).append(u)
-    if not wrong or not right:
-        return float("nan")
-    return sum((w > r) + 0.5 * (w == r) for w in wrong for r in right) / (len(wrong) * len(right))
-
-
 @settings(max_examples=60, deadline=None)
 @given(arrays(np.float32, (3, 4), elements=st.sampled_from([0, 0.1, 0.5, 0.9, 1])), maps, annotated)
 def test_auroc_is_the_share_of_pairs_in_order(uncertainty, prediction, annotations):
-    expected = auroc_by_pairs(uncertainty, prediction, annotations)
+    expected = definitions.auroc(uncertainty, prediction, annotations)
     assert error_auroc(uncertainty, prediction, annotations) == pytest.approx(expected, nan_ok=True)
 
 
@@ -74,7 +64,7 @@ def test_auroc_without_ties():
     generator = np.random.default_rng(0)
     uncertainty, prediction = generator.random((6, 7)), generator.random((6, 7)) < 0.5
     annotations = generator.random((4, 6, 7)) < 0.4
-    expected = auroc_by_pairs(uncertainty, prediction, annotations)
+    expected = definitions.auroc(uncertainty, prediction, annotations)
     assert error_auroc(uncertainty, prediction, annotations) == pytest.approx(expected)
 
 

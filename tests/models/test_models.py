@@ -65,15 +65,18 @@ def test_sample_keeps_its_contract(method: str) -> None:
         samples = model.sample(images, 16, seeded())
         again = model.sample(images, 16, seeded())
         other = model.sample(images, 16, seeded(1))
-    assert samples.shape == (16, 8, 32, 32)
+        one = model.sample(images, 1, seeded())
+    assert samples.shape[1:] == (8, 32, 32)
     assert samples.dtype == torch.float32
     assert 0 <= samples.min() <= samples.max() <= 1
     assert torch.equal(samples, again)
     assert model.draws in ("exact", "independent")
     if model.draws == "exact":
         assert torch.equal(samples, other)
-        assert torch.equal(samples[:4], samples[4:8])
+        assert torch.equal(samples, one)
+        assert len(samples) == {"unet": 1, "ensemble": 4}[method]
     else:
+        assert (len(samples), len(one)) == (16, 1)
         assert not torch.equal(samples, other)
         assert not torch.equal(samples[0], samples[1])
 
@@ -125,7 +128,7 @@ def test_untrained_network_predicts_the_foreground_share(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_sizes_that_do_not_halve_evenly(method: str) -> None:
     with torch.no_grad():
-        assert untrained(method).eval().sample(torch.rand(2, 1, 37, 50), 4, seeded()).shape == (4, 2, 37, 50)
+        assert untrained(method).eval().sample(torch.rand(2, 1, 37, 50), 4, seeded()).shape[1:] == (2, 37, 50)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -195,8 +198,25 @@ def test_kl_divergence_against_torch() -> None:
     q = Gaussian(torch.randn(5, 6), torch.randn(5, 6))
     p = Gaussian(torch.randn(5, 6), torch.randn(5, 6))
     normal = [torch.distributions.Normal(g.mean, g.log_std.exp()) for g in (q, p)]
-    expected = torch.distributions.kl_divergence(*normal).sum(dim=1)
-    assert torch.allclose(kl_divergence(q, p), expected, rtol=1e-4)
+    assert torch.allclose(kl_divergence(q, p), torch.distributions.kl_divergence(*normal), rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_divergence_is_what_the_loss_of_a_latent_model_weighs(method: str) -> None:
+    """Per image and dimension; the loss is linear in beta, and its slope is the mean over images of the sum."""
+    if method != "prob_unet":
+        assert not hasattr(untrained(method), "divergence")
+        return
+    images, masks, annotated = eight_images()
+    annotated[:4, 1] = False
+    light, heavy = (untrained(method, latent=3, beta=beta).eval() for beta in (1.0, 3.0))
+    divergence = light.divergence(images, masks, annotated, seeded())
+    assert divergence.shape == (8, 3) and (divergence >= 0).all()
+    slope = (heavy.loss(images, masks, annotated, seeded()) - light.loss(images, masks, annotated, seeded())) / 2
+    assert torch.allclose(slope, divergence.sum(dim=1).mean(), rtol=1e-4)
+    # Masks of annotators who do not exist are not seen.
+    again = light.divergence(images, torch.cat([masks[:, :1], 1 - masks[:, 1:]], dim=1), annotated, seeded())
+    assert torch.equal(divergence[:4], again[:4]) and not torch.equal(divergence[4:], again[4:])
 
 
 def test_latent_nets_do_not_grow_with_the_image() -> None:

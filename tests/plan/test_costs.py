@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from helpers.config import merged, read_config
@@ -12,7 +13,7 @@ from helpers.workflow import TINY
 from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.load import load_with_device
-from segunc.config.schema import Config
+from segunc.config.schema import Config, Split
 from segunc.learning.train_spec import TrainSpec
 from segunc.plan import costs
 from segunc.plan.costs import DatasetSize
@@ -36,8 +37,8 @@ def test_work_grows_with_what_it_depends_on() -> None:
     config = config_of(TINY)
     spec = {model: spec_of(config, model) for model in config.grid.models}
     data = size_of(config)
-    # 14 patients with 2 images each.
-    assert (data.images, data.train, data.val, data.test, data.channels, data.annotators) == (28, 20, 4, 4, 1, 4)
+    # 14 patients with 2 images each, a fifth of them to test.
+    assert (data.images, data.train, data.val, data.test, data.channels, data.annotators) == (28, 16, 6, 6, 1, 4)
 
     def work(model: str, steps: int | None = None, **changed: int) -> float:
         return costs.train_work(spec[model], data._replace(**changed), True, steps)[0]
@@ -51,6 +52,18 @@ def test_work_grows_with_what_it_depends_on() -> None:
     assert work("unet") < work("prob_unet") < 3 * work("unet")
     sampled = [costs.sample_work(spec[model], data, 10, 16)[0] for model in ("unet", "ensemble", "mc_dropout")]
     assert sampled[1] == 4 * sampled[0] and sampled[0] < sampled[2] < 16 * sampled[0]
+
+
+def test_images_are_counted_in_the_store_or_expected_by_the_split(tmp_path: Path) -> None:
+    dataset = config_of(TINY).datasets["phantom_lung"]
+    shares = Split(train=0.5, val=0.25, test=0.25)
+    assert costs.data_of(dataset.model_copy(update={"split": shares}), NOWHERE)[:3] == (14, 7, 7)
+    with h5py.File(tmp_path / "store.h5", "w") as file:
+        file["images"], file["masks"] = np.zeros((10, 1, 2, 2)), np.zeros((10, 4, 2, 2))
+        file["fold"] = [0, 0, 0, 0, 1, 1, 1, 2, 2, 3]
+        file["fold"].attrs["folds"] = 4
+    counted = costs.data_of(dataset, tmp_path / "store.h5")
+    assert counted[:3] == (3, 3, 4) and counted.source == ""
 
 
 def test_passes_are_those_of_training_validation_and_sampling() -> None:
@@ -78,10 +91,12 @@ def test_early_stopping_is_expected_and_bounded() -> None:
     config = config_of(merged(TINY, {"training": {"steps": 1000, "validate_every": 10, "patience": 3}}))
     data = size_of(config)
     training = spec_of(config, "unet")["training"]
-    assert (costs.expected_steps(training, data), costs.budget(training, data)) == (150, 1000)
+    assert (costs.expected_steps(training, data), costs.budget(training, data)) == (250 + 150, 1000)
+    training["patience"] = 30
+    assert costs.expected_steps(training, data) == 1000
     training.update({"steps": None, "epochs": 7, "validate_every": None, "patience": None})
-    # 20 training images in batches of 16.
-    assert costs.expected_steps(training, data) == 14
+    # 16 training images in batches of 16.
+    assert costs.expected_steps(training, data) == 7
 
 
 def test_disk_of_weights_is_that_of_their_shapes() -> None:
@@ -92,3 +107,9 @@ def test_disk_of_weights_is_that_of_their_shapes() -> None:
     assert sizes["unet"] == pytest.approx(617e3, rel=0.1)
     assert sizes["ensemble"] == pytest.approx(2470e3, rel=0.1)
     assert sizes["prob_unet"] == pytest.approx(1370e3, rel=0.1)
+
+
+def test_disk_of_samples_is_that_of_their_arrays() -> None:
+    # Files of 84 test and 76 validation images of the phantom lung, of the U-Net and of the Probabilistic U-Net.
+    data = size_of(config_of({}))._replace(test=84, val=76)
+    assert 0.85 * costs.samples_bytes(data) < 3_251_533 < 3_876_387 < 1.15 * costs.samples_bytes(data)

@@ -128,11 +128,11 @@ def test_the_papers_grid_before_its_raw_data_is_there(tmp_path: Path) -> None:
     overlay = yaml.safe_load((ROOT / "workflow/presets/paper.yaml").read_text())
     overlay["raw_folders"] = [str(tmp_path / "nowhere")]
     jobs = Counter(job.rule for job in read(tmp_path, overlay)[1])
-    # 2 datasets x 4 models x 5 seeds, with round 0 and 2 strategies of 10 rounds each.
-    assert jobs["train"] == jobs["sample"] == 40
-    assert jobs["active_train"] == jobs["active_evaluate"] == 40 * 21
+    # 2 datasets x 5 models x 5 seeds; in active learning 4 models, with round 0 and 2 strategies of 10 rounds each.
+    assert jobs["train"] == jobs["sample"] == 50
+    assert jobs["active_train"] == jobs["active_sample"] == jobs["active_evaluate"] == 40 * 21
     assert (jobs["active_acquire_with_model"], jobs["active_acquire"]) == (40 * 10, 2 * 5 * 10)
-    assert sum(jobs.values()) == 2341
+    assert sum(jobs.values()) == 3222
 
 
 @pytest.fixture(scope="module")
@@ -235,9 +235,10 @@ def test_results_that_are_missing_after_keep_going_are_no_inputs(tmp_path: Path)
     )
     lost = {
         ("tabulate", ""): {
-            f"results/scores/phantom_lung/unet/seed0/{name}" for name in ("images.csv", "pixels.csv.gz")
+            f"results/scores/phantom_lung/unet/seed0/{name}"
+            for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")
         },
-        ("active_tabulate", ""): {"results/active/phantom_lung/unet/random/seed3/round1/scores.csv"},
+        ("active_tabulate", ""): {"results/active/phantom_lung/unet/random/seed3/round1/images.csv"},
         ("plot_sampled_masks", "phantom_lung"): {"results/samples/phantom_lung/unet/seed0.h5"},
     }
     assert {job: whole[job] - holes[job] for job in lost} == lost

@@ -51,6 +51,7 @@ def full_pool(n, labelled, seed=0, blank=False):
         labelled_features=features[n:],
         foreground=scale * rng.random(n),
         disagreement=scale * rng.random(n),
+        disputed_pixels=scale * rng.integers(0, 99, n).astype(float),
     )
 
 
@@ -60,7 +61,7 @@ def only_what_it_needs(name, everything):
         "nothing": [],
         "uncertainty": ["predictive_entropy", "mutual_information"],
         "features": ["features", "labelled_features"],
-        "annotations": ["foreground", "disagreement"],
+        "annotations": ["foreground", "disagreement", "disputed_pixels"],
     }[constant_of("strategies", name, "NEEDS")]
     unneeded = [field for field in Pool._field_defaults if field not in fields]
     return everything._replace(**dict.fromkeys(unneeded))
@@ -105,7 +106,9 @@ def test_module_states_what_it_needs_and_its_source(name):
 
 def test_helpers_are_not_strategies():
     with_model = {"entropy", "entropy_mean", "bald", "power_bald", "coreset"}
-    assert set(STRATEGIES) == with_model | {"random", "foreground_random", "patient_random", "disagreement"}
+    assert set(STRATEGIES) == with_model | {
+        *("random", "foreground_random", "patient_random", "disagreement", "disputed")
+    }
 
 
 @given(scores=st.lists(st.sampled_from([0.0, 0.5, 1.0, -np.inf, np.inf]), min_size=1), seed=st.integers(0, 9))
@@ -207,5 +210,7 @@ def test_patient_random_never_leaves_a_patient_two_behind(n, k, seed):
     assert all(last <= count + 1 for count in waiting)
 
 
-def test_disagreement_picks_where_annotators_disagree_most():
-    assert pick("disagreement", pool(3, disagreement=np.array([0.2, 0.9, 0.5])), 2) == [1, 2]
+def test_oracles_pick_where_annotators_disagree_most():
+    some = pool(3, disagreement=np.array([0.2, 0.9, 0.5]), disputed_pixels=np.array([7.0, 2.0, 9.0]))
+    assert pick("disagreement", some, 2) == [1, 2]
+    assert pick("disputed", some, 2) == [2, 0]

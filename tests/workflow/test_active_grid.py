@@ -1,8 +1,10 @@
 """Active learning in the workflow: how many jobs there are, and what one more round, strategy or seed adds to them."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from helpers.workflow import STUDY, TINY, Study, merged, scheduled, snakemake
 
 TABLE = "results/tables/active_learning.csv"
@@ -11,7 +13,15 @@ ACTIVE = {**TINY, "active": {**STUDY["active"], "rounds": 2}}
 
 
 def scores(model: str, strategy: str, round_: int) -> str:
-    return f"results/active/phantom_lung/{model}/{strategy}/seed0/round{round_}/scores.csv"
+    return f"results/active/phantom_lung/{model}/{strategy}/seed0/round{round_}/images.csv"
+
+
+def labelled_set(folder: Path, model: str, strategy: str, seed: str, round_: str) -> int:
+    """How many images are labelled in a round."""
+    places = [f"{strategy}/{seed}/labelled.csv"]
+    places += [f"{start}{strategy}/{seed}/{round_}/labelled.csv" for start in ("", f"{model}/")]
+    (path,) = [folder / place for place in places if (folder / place).exists()]
+    return len(path.read_text(encoding="utf-8").splitlines()) - 1
 
 
 def of_rounds(jobs: dict[str, int]) -> dict[str, int]:
@@ -38,6 +48,7 @@ def test_number_of_jobs(tmp_path: Path) -> None:
         "prepare": 2,
         "active_start": 2 * 2,
         "active_train": cells * (1 + 5 * 4),
+        "active_sample": cells * (1 + 5 * 4),
         "active_evaluate": cells * (1 + 5 * 4),
         "active_acquire": 2 * 2 * without_model * 4,
         "active_acquire_with_model": cells * with_model * 4,
@@ -64,13 +75,15 @@ def test_files_of_the_rounds(study: Study, tmp_path: Path) -> None:
     # `random` picks once for both models, `entropy` for each.
     assert len(list(folder.glob("random/seed0/round*/labelled.csv"))) == 1
     assert len(list(folder.glob("*/entropy/seed0/round*/labelled.csv"))) == 2 + 1
-    for path in folder.glob("*/*/seed0/round*/scores.csv"):
-        with path.open(newline="", encoding="utf-8") as file:
-            (row,) = csv.DictReader(file)
+    assert len(list(folder.glob("*/*/seed0/round*/samples.h5"))) == 2 * (1 + 2) + 1
+    for path in folder.glob("*/*/seed0/round*/images.csv"):
         model, strategy, seed, round_ = path.relative_to(folder).parts[:4]
-        assert [row[name] for name in ("dataset", "model", "strategy")] == ["phantom_lung", model, strategy]
-        assert (seed, round_) == (f"seed{row['seed']}", f"round{row['round']}")
-        assert int(row["images"]) == 6 + 2 * int(row["round"])
+        labelled = labelled_set(folder, model, strategy, seed, round_)
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                assert [row[name] for name in ("dataset", "model", "strategy")] == ["phantom_lung", model, strategy]
+                assert (seed, round_) == (f"seed{row['seed']}", f"round{row['round']}")
+                assert int(row["images"]) == labelled == 6 + 2 * int(row["round"])
     assert not list(study.folder.rglob("*.partial*"))
 
 
@@ -79,6 +92,7 @@ def test_one_more_round_is_one_more_round_per_chain(study: Study) -> None:
         "active_acquire": 1,
         "active_acquire_with_model": 2,
         "active_train": 4,
+        "active_sample": 4,
         "active_evaluate": 4,
     }
 
@@ -92,6 +106,7 @@ def test_one_more_strategy_or_seed_or_model_runs_its_own_rounds(study: Study) ->
         "active_acquire": 1,
         "active_acquire_with_model": 2,
         "active_train": 4,
+        "active_sample": 4,
         "active_evaluate": 4,
     }
     assert more(seeds=[0, 1]) == {
@@ -99,11 +114,13 @@ def test_one_more_strategy_or_seed_or_model_runs_its_own_rounds(study: Study) ->
         "active_acquire": 1,
         "active_acquire_with_model": 2,
         "active_train": 6,
+        "active_sample": 6,
         "active_evaluate": 6,
     }
     assert more(models=["unet", "mc_dropout", "prob_unet"]) == {
         "active_acquire_with_model": 1,
         "active_train": 3,
+        "active_sample": 3,
         "active_evaluate": 3,
     }
 
@@ -138,7 +155,25 @@ def test_too_small_a_pool_is_noticed_after_rounds_were_raised(study: Study, tmp_
     assert not list((study.folder / "results/active").rglob("round2/weights.pt"))
 
 
+@pytest.mark.parametrize(
+    ("file", "edit"),
+    [
+        ("metrics/overlap.py", lambda text: f"{text}\n\ndef foreground_share(mask):\n    return mask.mean()\n"),
+        ("metrics/registry.py", None),
+        ("evaluation/scores.py", None),
+    ],
+)
+def test_a_new_metric_reruns_scores_and_no_network(study: Study, file: str, edit: Callable[[str], str] | None) -> None:
+    """Neither picks nor trainings nor samples depend on a metric."""
+    with study.edited(file, edit):
+        jobs = study.scheduled("active")
+    networks = {"train", "sample", "active_start", "active_acquire", "active_acquire_with_model", "active_train"}
+    assert networks.isdisjoint(jobs) and "active_sample" not in jobs
+    assert jobs["active_evaluate"] == 2 * (1 + 2)
+
+
 def test_number_of_samples_matters_to_strategies_that_need_uncertainty(study: Study) -> None:
     jobs = jobs_of_rounds(study, {**study.grid, "draws": 32})
     assert "active_acquire" not in jobs
-    assert jobs["active_acquire_with_model"] == 2
+    # MC-dropout has a number of its own.
+    assert jobs["active_acquire_with_model"] == 1

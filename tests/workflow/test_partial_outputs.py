@@ -40,6 +40,8 @@ def test_tables_list_what_is_missing_and_why(holes: tuple[Study, str]) -> None:
     assert summary.loc[("unet", "dice"), "n_seeds"] == 0 and pd.isna(summary.loc[("unet", "dice"), "mean"])
     assert summary.loc[("mc_dropout", "dice"), "n_images"] > 0
     assert "the loss is nan" in (folder / "results/tables/summary.md").read_text()
+    claims = read(folder, "claims")
+    assert set(claims.loc[claims["claim"] == "9", "note"]) == {"no scores of unet"}
     rounds = read(folder, "active_missing")
     assert rounds[["model", "strategy", "round"]].values.tolist() == [["unet", "start", 0], ["unet", "random", 1]]
     assert set(read(folder, "active_learning")["model"]) == {"mc_dropout"}
@@ -71,11 +73,13 @@ def test_a_run_that_fixes_it_makes_them_anew(holes: tuple[Study, str]) -> None:
     study, _ = holes
     jobs = study.scheduled(models={"unet": {"training": {"learning_rate": 0.001}}})
     assert jobs["train"] == jobs["evaluate"] == jobs["tabulate"] == jobs["active_tabulate"] == 1
+    assert jobs["claims_tabulate"] == 1
     assert jobs["active_train"] == 2 and "prepare" not in jobs
     # With the settings of before, the scores of before are up to date; nothing needs the weights, which are gone.
     jobs = study.scheduled()
     assert not (study.folder / "results/models/phantom_lung/unet/seed0/weights.pt").exists()
-    assert {rule for rule in jobs if not rule.startswith("plot_")} == {"tabulate", "active_tabulate"}
+    tables = {rule for rule in jobs if not rule.startswith("plot_")}
+    assert tables == {"tabulate", "active_tabulate", "claims_tabulate"}
     assert {"plot_sampled_masks", "plot_learning_curves"} < set(jobs)
     targets = ("tables", "results/tables/active_learning.csv")
     done = study.run(*targets)

@@ -14,16 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.raw_data import save, write_lidc_slices, zipped
-from helpers.workflow import Study, command, merged
+from helpers.workflow import STUDY, Study, command, merged
 
 MAIN = {"tabulate", "plot_sampled_masks", "plot_uncertainty_maps", "plot_entropy_by_outcome"}
-MAIN |= {"plot_entropy_by_agreement", "plot_ged_by_samples"}
+MAIN |= {"plot_entropy_by_agreement", "plot_ged_by_samples", "claims_tabulate"}
 ACTIVE = {"active_tabulate", "plot_learning_curves", "plot_active_composition", "plot_pairwise_penalty"}
 TRAINED = {"train": 4, "sample": 4, "evaluate": 4, "baseline_threshold": 2}
-LEARNED = {"active_train": 6, "active_evaluate": 6, "active_acquire_with_model": 2, "plot_active_picks": 1}
+LEARNED = {"active_train": 6, "active_sample": 6, "active_evaluate": 6, "active_acquire_with_model": 2}
+LEARNED |= {"plot_active_picks": 1}
 ONE_MODEL = {"train": 2, "sample": 2, "evaluate": 2}
-ONE_MODEL |= {"active_train": 3, "active_evaluate": 3, "active_acquire_with_model": 1}
-AFTER_PICKS = {"active_train": 2, "active_evaluate": 2, "plot_active_picks": 1}
+ONE_MODEL |= {"active_train": 3, "active_sample": 3, "active_evaluate": 3, "active_acquire_with_model": 1}
+AFTER_PICKS = {"active_train": 2, "active_sample": 2, "active_evaluate": 2, "plot_active_picks": 1}
 
 
 def of(jobs: dict[str, int], but: set[str]) -> dict[str, int]:
@@ -140,7 +141,7 @@ def test_a_figures_code_or_a_label_reruns_figures_that_show_it(study: Study) -> 
     with study.edited("figures/ged_by_samples.py"):
         assert study.scheduled() == {"plot_ged_by_samples": 1}
     every = {"plot_entropy_by_outcome": 1, "plot_entropy_by_agreement": 1, "plot_ged_by_samples": 1}
-    lidc = {"label": "Lungs", "size": 16}
+    lidc = {**STUDY["datasets"]["lidc"], "label": "Lungs"}
     jobs = study.scheduled(datasets={"lidc": lidc})
     assert jobs == {**every, "plot_contact_sheet": 1, "plot_sampled_masks": 1, "plot_uncertainty_maps": 1}
     strategy = {"entropy": {"label": "H", "method": "entropy"}}
@@ -160,7 +161,7 @@ def test_a_hyper_parameter_or_two_swapped_ones_rerun_one_model(study: Study) -> 
 
 
 def test_one_more_seed_model_or_dataset_runs_its_own_cells(study: Study) -> None:
-    new = {"train": 4, "sample": 4, "evaluate": 4, "baseline_threshold": 2, "plot_learning_curves": 2}
+    new = {"train": 4, "sample": 4, "evaluate": 4, "baselines": 2, "baseline_threshold": 2, "plot_learning_curves": 2}
     assert of(study.scheduled(grid={"seeds": [0, 1]}), MAIN) == new
     model = {"models": ["unet", "mc_dropout", "prob_unet"]}
     jobs = {"train": 2, "sample": 2, "evaluate": 2, "plot_learning_curves": 2}

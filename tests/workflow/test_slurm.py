@@ -182,7 +182,7 @@ def test_the_grid_ends_as_on_one_machine(cluster: Node, tmp_path: Path) -> None:
     asked = [job["Comment"].split("_wildcards")[0] for job in on_gpus]
     assert sorted(set(asked)) == [
         "rule_active_acquire_with_model",
-        "rule_active_evaluate",
+        "rule_active_sample_active_evaluate_active_sample",
         "rule_active_train",
         "rule_sample_evaluate_sample",
         "rule_train",
@@ -190,8 +190,10 @@ def test_the_grid_ends_as_on_one_machine(cluster: Node, tmp_path: Path) -> None:
     assert {job["Partition"] for job in on_gpus} == {"gpu"}
     # SLURM would give three at a time; `resources: gpu` allows two.
     assert at_once(on_gpus) == CAP
-    # Acquisitions without a model and figures are no jobs, a sampling and its evaluation are one.
-    assert len(jobs) == len({job["Comment"] for job in jobs} - {"rule_sample_evaluate_sample"}) + 2
+    # Acquisitions without a model and figures are no jobs, a sampling and its evaluation are one: of 2 models, and of 3
+    # rounds.
+    grouped = {"rule_sample_evaluate_sample", "rule_active_sample_active_evaluate_active_sample"}
+    assert len(jobs) == len({job["Comment"] for job in jobs} - grouped) + 2 + 3
     again = snakemake(tmp_path / "cluster", "tables", "--dry-run", overlay=GRID)
     assert "Nothing to be done" in again.stdout + again.stderr
 

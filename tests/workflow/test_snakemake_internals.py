@@ -439,7 +439,7 @@ def test_rules_are_walked(parsed: Parsed) -> None:
     assert rules.inputs("sample", cell) == ["results/data/phantom_lung.h5", weights]
     # Input functions, and one that adds no input, are called as Snakemake calls them.
     assert samples in rules.inputs("baseline_threshold", {"dataset": "phantom_lung", "seed": "0"})
-    assert json.loads(rules.param("sample", "spec", cell)) == {"draws": 16, "seed": 0}
+    assert json.loads(rules.param("sample", "spec", cell)) == {"draws": 64, "seed": 0}
     assert rules.pattern("sample", "samples") == "results/samples/{dataset}/{model}/seed{seed}.h5"
     assert (rules.threads("train"), rules.threads("sample")) == (4, 1)
     assert rules.benchmarks == "results/benchmarks"
@@ -463,19 +463,19 @@ def test_outputs_have_labels_and_inputs_their_records(parsed: Parsed) -> None:
 def test_planned_jobs_are_those_of_a_dry_run(tmp_path: Path) -> None:
     overlay = {**TINY, "grid": {"datasets": ["phantom_skin"], "seeds": [3]}}
     jobs, folder = planned_jobs(["samples", *where(tmp_path, overlay)])
-    assert sorted({job.rule for job in jobs}) == ["prepare", "sample", "train"] and len(jobs) == 9
+    assert sorted({job.rule for job in jobs}) == ["prepare", "sample", "train"] and len(jobs) == 11
     assert folder == tmp_path and all(job.runs and job.state is None and not job.forced for job in jobs)
     (job,) = (job for job in jobs if job.rule == "sample" and job.wildcards["model"] == "unet")
     assert job.wildcards == {"dataset": "phantom_skin", "model": "unet", "seed": "3"}
     facts = job.facts
     assert facts.outputs == {"seed{seed}.h5": "results/samples/phantom_skin/unet/seed3.h5"}
     assert facts.record == "results/records/sample/phantom_skin/unet/seed3.json"
-    assert json.loads(facts.spec) == {"draws": 16, "seed": 3}
+    assert json.loads(facts.spec) == {"draws": 64, "seed": 3}
     assert facts.code.startswith("segunc.stages.sample segunc.models.unet ")
     (train,) = (job for job in jobs if job.rule == "train" and job.wildcards["model"] == "unet")
     assert facts.inputs[1] == ("results/models/phantom_skin/unet/seed3/weights.pt", "weights.pt", train.identity)
     assert job.identity == facts.identity
-    assert [job.forced for job in planned_jobs(["samples", "--forceall", *where(tmp_path, overlay)])[0]] == [True] * 9
+    assert [job.forced for job in planned_jobs(["samples", "--forceall", *where(tmp_path, overlay)])[0]] == [True] * 11
 
 
 def test_signatures_are_cached(parsed: Parsed) -> None:

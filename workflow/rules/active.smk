@@ -1,5 +1,5 @@
-# Active learning: rounds of acquisition, training and evaluation. Round r needs round r - 1, so that the DAG is static and
-# no Snakemake checkpoint is needed.
+# Active learning: rounds of acquisition, training, sampling and evaluation. Round r needs round r - 1, so that the DAG is
+# static and no Snakemake checkpoint is needed.
 
 
 rule active_start:
@@ -72,7 +72,7 @@ rule active_acquire_with_model:
         runtime=doubled(120),
         gpu=GPUS,
     params:
-        spec=spec("active_acquire", "strategy", "seed", "round"),
+        spec=spec("active_acquire", "model", "strategy", "seed", "round"),
         code=code("stages.active_acquire_with_model", "strategies", "models"),
         needed=needed_images,
         device=on_device,
@@ -128,13 +128,26 @@ rule active_train:
         " > {log} 2>&1"
 
 
+use rule sample as active_sample with:
+    input:
+        data=rules.prepare.output.store,
+        weights=rules.active_train.output.weights,
+    output:
+        samples="<results>/active/<cell>/samples.h5",
+        record="<record>",
+    pathvars:
+        step="active_sample",
+        cell="<round>",
+    params:
+        code=code("stages.active_sample", "models"),
+
+
 rule active_evaluate:
     input:
         data=rules.prepare.output.store,
-        labelled=labelled,
-        weights=rules.active_train.output.weights,
+        samples=rules.active_sample.output.samples,
     output:
-        scores="<results>/active/<cell>/scores.csv",
+        images="<results>/active/<cell>/images.csv",
         record="<record>",
     log:
         "<log>",
@@ -146,30 +159,28 @@ rule active_evaluate:
     conda:
         "../../envs/segunc.yaml"
     resources:
-        mem_mb=network_memory,
+        mem_mb=doubled(4000),
         runtime=doubled(60),
-        gpu=GPUS,
     params:
-        spec=spec("sample", "seed"),
-        code=code("stages.active_evaluate", "models"),
+        spec=spec("active_evaluate", "round"),
+        code=code("stages.active_evaluate"),
+        input=input_options,
         cell=cell_options,
-        device=on_device,
     message:
-        "Evaluating {wildcards}"
+        "Scoring {wildcards}"
     shell:
         "python -m segunc.runtime.start {params.job}"
-        " --data {input.data}"
-        " --labelled {input.labelled}"
-        " --weights {input.weights}"
         " {params.cell}"
-        " --device {params.device} --threads {threads}"
-        " --scores {output.scores}"
+        " {params.input}"
+        " --images {output.images}"
         " > {log} 2>&1"
 
 
 rule active_tabulate:
     input:
-        scores=present(ROUNDS, "scores"),
+        data=files_of([rules.prepare.output.store], [cell for _, cell in SCORED_ROUNDS]),
+        labelled=[labelled_in(cell) for _, cell in SCORED_ROUNDS],
+        images=present(SCORED_ROUNDS, "images"),
     output:
         learning="<results>/tables/active_learning.csv",
         summary=report(
@@ -178,6 +189,7 @@ rule active_tabulate:
             category="Tables",
             labels={"table": "Active learning: strategies against random"},
         ),
+        picks="<results>/tables/active_picks.csv",
         penalty="<results>/tables/pairwise_penalty.csv",
         missing="<results>/tables/active_missing.csv",
         record="<record>",
@@ -191,8 +203,8 @@ rule active_tabulate:
     conda:
         "../../envs/segunc.yaml"
     resources:
-        mem_mb=doubled(2000),
-        runtime=doubled(30),
+        mem_mb=doubled(4000),
+        runtime=doubled(60),
     params:
         spec=spec("active_tabulate"),
         code=code("stages.active_tabulate"),
@@ -202,5 +214,5 @@ rule active_tabulate:
     shell:
         "python -m segunc.runtime.start {params.job}"
         " {params.input}"
-        " --tables {output.learning} {output.summary} {output.penalty} {output.missing}"
+        " --tables {output.learning} {output.summary} {output.picks} {output.penalty} {output.missing}"
         " > {log} 2>&1"

@@ -20,7 +20,7 @@ use rule plot_contact_sheet as plot_learning_curves with:
 
 use rule plot_contact_sheet as plot_active_composition with:
     input:
-        table=rules.active_tabulate.output.learning,
+        table=rules.active_tabulate.output.picks,
     output:
         png=figure("<results>/figures/active_composition.png", "Active learning", "What is picked"),
         pdf="<results>/figures/active_composition.pdf",

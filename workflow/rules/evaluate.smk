@@ -8,6 +8,7 @@ rule evaluate:
     output:
         images="<results>/scores/<cell>/images.csv",
         pixels="<results>/scores/<cell>/pixels.csv.gz",
+        calibration="<results>/scores/<cell>/calibration.csv.gz",
         record="<record>",
     log:
         "<log>",
@@ -32,7 +33,7 @@ rule evaluate:
         "python -m segunc.runtime.start {params.job}"
         " {params.cell}"
         " {params.input}"
-        " --scores {output.images} {output.pixels}"
+        " --scores {output.images} {output.pixels} {output.calibration}"
         " > {log} 2>&1"
 
 
@@ -41,7 +42,7 @@ use rule evaluate as baselines with:
         data=rules.prepare.output.store,
     pathvars:
         step="baselines",
-        cell="<dataset>/baselines",
+        cell="<dataset>/baselines/<seed>",
     params:
         code=code("stages.baselines"),
         stage="baselines",

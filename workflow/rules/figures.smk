@@ -1,5 +1,5 @@
-# The study's figures, each as PNG for the report and as PDF for papers. All differ from the first in their input, output,
-# spec and module.
+# Figures of the main grid, each as PNG for the report and as PDF for papers. All differ from the first in their input,
+# output, spec and module.
 
 
 rule plot_contact_sheet:
@@ -37,6 +37,22 @@ rule plot_contact_sheet:
         " --png {output.png}"
         " --pdf {output.pdf}"
         " > {log} 2>&1"
+
+
+use rule plot_contact_sheet as plot_training_curves with:
+    input:
+        histories=histories_of_runs,
+    output:
+        png=figure("<results>/figures/training_curves_<dataset>.png", "Figures", "Training curves"),
+        pdf="<results>/figures/training_curves_<dataset>.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_training_curves",
+        cell="<dataset>",
+    params:
+        spec=spec("training_curves"),
+        code=code("figures.training_curves"),
+        figure="training_curves",
 
 
 use rule plot_contact_sheet as plot_uncertainty_maps with:

@@ -36,10 +36,16 @@ def unet_samples(wildcards):
 # tabulate
 
 
-SCORED = cells.scored_in(experiment)
+SCORED = cells.scored(experiment)
 
 
 # figures
+
+
+def histories_of_runs(wildcards):
+    """The histories of all models and seeds of a dataset."""
+    runs = cells.main_grid([Cell.of(wildcards).dataset], grid.models, grid.seeds)
+    return present([("train", cell) for cell in runs], "history")
 
 
 def samples_of_models(wildcards):
@@ -51,7 +57,8 @@ def samples_of_models(wildcards):
 # active
 
 
-ROUNDS = [("active_evaluate", cell) for cell in cells.rounds_in(active)]
+ROUNDS = [("active_evaluate", cell) for cell in cells.rounds(active)]
+SCORED_ROUNDS = [step for step in ROUNDS if step not in experiment.reasons]
 
 
 @exit_on_user_error

@@ -21,7 +21,7 @@ rule sample:
         runtime=doubled(120),
         gpu=GPUS,
     params:
-        spec=spec("sample", "seed"),
+        spec=spec("sample", "model", "seed"),
         code=code("stages.sample", "models"),
         name=job_name,
         device=on_device,

@@ -6,6 +6,7 @@ rule tabulate:
         data=present([("prepare", Cell(dataset)) for dataset in grid.datasets], "store"),
         images=present(SCORED, "images"),
         pixels=present(SCORED, "pixels"),
+        calibration=present(SCORED, "calibration"),
     output:
         summary=report(
             "<results>/tables/summary.csv",
@@ -22,6 +23,8 @@ rule tabulate:
                 "entropy_histograms",
                 "ged_by_votes",
                 "comparisons",
+                "failure_detection",
+                "calibration",
                 "exclusions",
                 "missing",
             ],

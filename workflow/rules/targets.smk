@@ -1,6 +1,6 @@
 # Named targets. Every file of the grid is a target as well.
 FIGURES = ("contact_sheet", "uncertainty_maps", "sampled_masks", "entropy_by_outcome", "entropy_by_agreement")
-FIGURES += ("ged_by_samples",)
+FIGURES += ("ged_by_samples", "training_curves")
 ACTIVE_FIGURES = ("learning_curves", "active_composition", "active_picks", "pairwise_penalty")
 
 
@@ -12,6 +12,7 @@ localrules:
     tables,
     figures,
     active,
+    claims,
 
 
 rule data:
@@ -43,3 +44,8 @@ rule active:
     input:
         rules.active_tabulate.output if cells.has_rounds(active) else [],
         figure_files(ACTIVE_FIGURES, active.datasets if cells.has_rounds(active) else []),
+
+
+rule claims:
+    input:
+        rules.claims_tabulate.output,

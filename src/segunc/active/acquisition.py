@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segunc.active import labelled_set
 from segunc.data.store import Images, take
-from segunc.evaluation.annotation_stats import disagreement, foreground
+from segunc.evaluation.annotation_stats import disagreement, disputed_pixels, foreground
 from segunc.runtime.errors import UserError
 from segunc.strategies import Needs, Pool
 
@@ -51,7 +51,11 @@ def next_picks(
         fields["labelled_features"] = predictions["features"][positions]
     elif needs == "annotations":
         images = take(train, free)
-        fields = {"foreground": foreground(images), "disagreement": np.nan_to_num(disagreement(images))}
+        fields = {
+            "foreground": foreground(images),
+            "disagreement": np.nan_to_num(disagreement(images)),
+            "disputed_pixels": np.nan_to_num(disputed_pixels(images)),
+        }
     pool = Pool(
         group_id=train.group_id[free],
         patient_id=train.patient_id[free],

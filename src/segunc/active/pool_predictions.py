@@ -17,9 +17,6 @@ from segunc.learning.sampling import sample
 from segunc.learning.weights import load_weights
 from segunc.networks.backbone import Encoder
 
-ROUNDING = 1e-5
-"""In bits. Equal samples leave up to 8e-6 of mutual information in float32, most of it at uncertain pixels."""
-
 
 def predict(spec: AcquireSpec, train: Images, weights: Path, device: torch.device) -> dict[str, NDArray]:
     """Predictions for all N training images that the strategy needs, by field of the Pool, (N, ...) each."""
@@ -34,16 +31,10 @@ def uncertainty(
 ) -> dict[str, NDArray[np.float32]]:
     """`predictive_entropy` and `mutual_information` of images (N, C, H, W), (N, H, W) each, in bits, at least 0.
 
-    The same as in evaluation with as many samples, but mutual information below ROUNDING is set to 0. Otherwise, sums
-    of rounding errors would rank the images of a model whose samples are all the same.
+    The same as in evaluation with as many samples.
     """
     arrays, _ = sample(weights, images, draws, seed, device, what)
-    mutual_information = arrays["mutual_information"].astype(np.float32)
-    mutual_information[mutual_information < ROUNDING] = 0
-    return {
-        "predictive_entropy": arrays["predictive_entropy"].astype(np.float32),
-        "mutual_information": mutual_information,
-    }
+    return {name: arrays[name].astype(np.float32) for name in ("predictive_entropy", "mutual_information")}
 
 
 @torch.no_grad()

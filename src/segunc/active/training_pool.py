@@ -23,12 +23,14 @@ def initial_set(spec: StartSpec, n: int) -> NDArray[np.int64]:
     return np.random.default_rng(spec["seed"]).permutation(n)[: spec["start"]]
 
 
-def read_training_images(data: Path, needed: int) -> Images:
-    """The training images. Raises UserError if there are fewer than `needed`, the number labelled in the last round.
+def read_training_images(data: Path, seed: int, needed: int) -> Images:
+    """The training images of a seed.
+
+    Raises UserError if there are fewer than `needed`, the number labelled in the last round.
 
     Checked in every round, not only in round 0, since `rounds` may be raised later.
     """
-    train = read_split(data, "train")
+    train = read_split(data, "train", seed)
     if needed > len(train.image_id):
         raise UserError(
             f"config keys active.start, active.add and active.rounds add up to {needed} labelled images, but "

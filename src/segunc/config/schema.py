@@ -51,6 +51,7 @@ Label = Annotated[str, Field(max_length=100, description="name in figures"), Aft
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Draws = Annotated[int, Field(gt=0, le=4096)]
 
 
 class Strict(BaseModel):
@@ -66,18 +67,37 @@ class Grid(Strict):
 
 
 class Split(Strict):
-    """Shares of the patients (not of the images) in each split. A raw format with a published split ignores it."""
+    """How the patients (not the images) are split, by folds or by shares. A published split is used as it is."""
 
-    train: Share = 0.7
-    val: Share = 0.15
-    test: Share = 0.15
-    seed: Seed = 0
+    # At most 20, because the contact sheet has a row of images for each.
+    folds: int | None = Field(
+        None,
+        ge=3,
+        le=20,
+        description="folds into which the patients are dealt; training s tests on fold s mod folds, validates on the "
+        "next one and trains on the rest",
+    )
+    train: Share | None = Field(None, description="share of the patients, the same ones for every seed of the grid")
+    val: Share | None = None
+    test: Share | None = None
+    seed: Seed = Field(0, description="of the shuffling of the patients")
 
     @validator(mode="after")
-    def _whole(self) -> "Split":
-        if abs(self.train + self.val + self.test - 1) > 1e-6:
-            raise ValueError(f"train + val + test must be 1, not {self.train + self.val + self.test:g}")
+    def _one_way(self) -> "Split":
+        shares = [share for share in (self.train, self.val, self.test) if share is not None]
+        if len(shares) != (3 if self.folds is None else 0):
+            raise ValueError("give either folds, or train, val and test, and null for the other")
+        if shares and abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"train + val + test must be 1, not {sum(shares):g}")
         return self
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of the patients in the training, validation and test split of one seed."""
+        if self.folds is not None:
+            return 1 - 2 / self.folds, 1 / self.folds, 1 / self.folds
+        assert self.train and self.val and self.test
+        return self.train, self.val, self.test
 
 
 class Augmentation(Strict):
@@ -89,12 +109,16 @@ class Augmentation(Strict):
 
 
 class Training(Strict):
-    """How a network is trained. The weights with the best validation are kept."""
+    """How a network is trained. The last weights are kept or, with `patience`, those with the best validation."""
 
     steps: Count | None = Field(description="budget in gradient steps (give steps or epochs)")
     epochs: Count | None = Field(None, description="budget in passes through the training images")
     validate_every: Count | None = Field(description="gradient steps between validations; null: an epoch")
-    patience: Count | None = Field(None, description="validations without improvement before stopping; null: never")
+    patience: Count | None = Field(
+        None,
+        description="early stopping: validations without improvement before stopping, counted after a quarter of the "
+        "budget; null: none",
+    )
     batch_size: Count
     learning_rate: PositiveFloat
     warmup_steps: int = Field(ge=0, lt=2**31, description="steps over which the learning rate rises linearly")
@@ -149,7 +173,7 @@ class Dataset(Strict):
     options: dict[str, Any] = Field({}, description="options of the raw format, including the names of raw data")
     size: Count = Field(le=8192, description="height and width of the images, in pixels")
     resize: Literal["crop", "area"] = Field("crop", description="how to get there: crop the centre, or average areas")
-    split: Split = Split()
+    split: Split = Split(folds=5)
     training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the global training")
 
 
@@ -166,6 +190,7 @@ class Model(Strict):
     label: Label
     method: str = Field(description="a file in src/segunc/models")
     options: dict[str, Any] = Field({}, description="options of the method")
+    draws: Draws | None = Field(None, description="replaces the global draws")
     training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the dataset's training")
     per_dataset: dict[Identifier, ModelOverrides] = Field({}, description="overrides for single datasets")
 
@@ -193,11 +218,9 @@ class Active(Strict):
 
 
 class Statistics(Strict):
-    """The bootstrap behind every interval: patients are drawn with replacement."""
+    """How intervals are computed."""
 
-    resamples: Count = Field(le=100_000)
-    confidence: float = Field(gt=0, lt=1)
-    seed: Seed = 0
+    confidence: float = Field(gt=0, lt=1, description="level of all intervals")
 
 
 class Missing(Strict):
@@ -220,7 +243,7 @@ class Config(Strict):
     models: dict[Identifier, Model]
     backbone: Backbone
     training: Training
-    draws: Count = Field(multiple_of=16, le=4096, description="sampled masks per test image")
+    draws: Draws = Field(description="sampled masks per image, of models whose samples are independent")
     statistics: Statistics
     strategies: dict[Identifier, Strategy]
     active: Active

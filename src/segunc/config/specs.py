@@ -6,7 +6,7 @@ that uses them (`segunc.learning.train_spec`).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,7 +24,8 @@ def prepare(config: Config, cell: Cell, raw: Mapping[str, str]) -> str:
     entry = config.datasets[cell.dataset]
     options = options_of(FORMAT[0], entry.format, FORMAT[1])(**entry.options)
     values = options.model_dump(exclude=set(raw_options(type(options))))
-    return _json(format=entry.format, options=values, size=entry.size, resize=entry.resize, split=entry.split, raw=raw)
+    split = entry.split.model_dump(exclude_none=True)
+    return _json(format=entry.format, options=values, size=entry.size, resize=entry.resize, split=split, raw=raw)
 
 
 def train(config: Config, cell: Cell) -> str:
@@ -47,7 +48,11 @@ def _train(config: Config, cell: Cell, training: Training) -> str:
 
 def sample(config: Config, cell: Cell) -> str:
     """Samples per image, and the seed."""
-    return _json(draws=config.draws, seed=cell.seed)
+    return _json(draws=_draws(config, cell), seed=cell.seed)
+
+
+def _draws(config: Config, cell: Cell) -> int:
+    return config.models[cell.model].draws or config.draws
 
 
 def active_start(config: Config, cell: Cell) -> str:
@@ -61,20 +66,22 @@ def active_acquire(config: Config, cell: Cell) -> str:
     options = options_of(STRATEGY[0], entry.method, STRATEGY[1])(**entry.options)
     spec = {"method": entry.method, "options": options, "add": config.active.add}
     if constant_of(STRATEGY[0], entry.method, "NEEDS") == "uncertainty":
-        spec["draws"] = config.draws
+        spec["draws"] = _draws(config, cell)
     return _json(**spec, seed=cell.seed, round=cell.round)
 
 
+def active_evaluate(config: Config, cell: Cell) -> str:
+    """`images`: how many are labelled in the round."""
+    assert isinstance(cell.round, int)
+    return _json(images=config.active.start + config.active.add * cell.round)
+
+
 def tabulate(config: Config, cell: Cell) -> str:
-    """Statistics, the cells in the order of the tables, whether they include `baseline_threshold`, what is missing."""
+    """Statistics, datasets and models in the order of the tables, and what is missing."""
     grid = config.grid
-    scored = {"datasets": grid.datasets, "models": grid.models, "seeds": grid.seeds}
-    missing = [_missing(config, step, ("step", "dataset", "model", "seed")) for step in cells.scored_in(config)]
+    missing = [_missing(config, step, ("step", "dataset", "model", "seed")) for step in cells.scored(config)]
     return _json(
-        statistics=config.statistics,
-        **scored,
-        threshold=cells.plain_unet(config) is not None,
-        missing=list(filter(None, missing)),
+        statistics=config.statistics, datasets=grid.datasets, models=grid.models, missing=list(filter(None, missing))
     )
 
 
@@ -83,7 +90,7 @@ def active_tabulate(config: Config, cell: Cell) -> str:
     active = config.active
     scored = {"datasets": active.datasets, "models": active.models, "strategies": active.strategies}
     names = ("dataset", "model", "strategy", "seed", "round")
-    missing = [_missing(config, ("active_evaluate", round_), names) for round_ in cells.rounds_in(active)]
+    missing = [_missing(config, ("active_evaluate", round_), names) for round_ in cells.rounds(active)]
     return _json(
         confidence=config.statistics.confidence,
         **scored,
@@ -91,6 +98,28 @@ def active_tabulate(config: Config, cell: Cell) -> str:
         rounds=active.rounds,
         missing=list(filter(None, missing)),
     )
+
+
+def claims_tabulate(config: Config, cell: Cell) -> str:
+    """What each model is by dataset; the learning curves, and which strategy is uncertainty sampling."""
+    grid, active = config.grid, config.active
+    entropy = (name for name in active.strategies if config.strategies[name].method == "entropy")
+    spec = {
+        "roles": {dataset: _roles(config, dataset, grid.models) for dataset in grid.datasets},
+        "learners": {dataset: _roles(config, dataset, active.models, active=True) for dataset in active.datasets},
+        "uncertainty": next(entropy, ""),
+        "active": active.model_dump(include={"datasets", "models", "strategies", "rounds"}),
+    }
+    return _text(spec)
+
+
+def _roles(config: Config, dataset: str, models: Iterable[str], active: bool = False) -> dict[str, str]:
+    """By model: its method, or `ensemble_index` for an ensemble whose members learn from one annotator slot each."""
+    roles = {model: config.models[model].method for model in models}
+    for model, method in roles.items():
+        if method == "ensemble" and training_of(config, dataset, model, active).annotators == "index":
+            roles[model] = "ensemble_index"
+    return roles
 
 
 def _missing(config: Config, step: cells.Step, names: tuple[str, ...]) -> dict[str, Any]:
@@ -111,12 +140,19 @@ def contact_sheet(config: Config, cell: Cell) -> str:
 
 
 def figure_of_samples(config: Config, cell: Cell) -> str:
-    """A figure of one dataset's samples: labels, `models` with samples of the first seed, and the `missing` others."""
+    """A figure of one dataset's samples of the first seed: labels, `models` that have them, the `missing` others."""
     labels = {cell.dataset: config.datasets[cell.dataset].label, **_labels(config, "models")}
-    shown = {
-        model: (cells.SAMPLES, cell._replace(model=model, seed=config.grid.seeds[0])) for model in config.grid.models
-    }
-    return _text({"labels": labels, **_present_and_missing(config, "models", shown)})
+    seed = config.grid.seeds[0]
+    shown = {model: (cells.SAMPLES, cell._replace(model=model, seed=seed)) for model in config.grid.models}
+    return _text({"labels": labels, "seed": seed, **_present_and_missing(config, "models", shown)})
+
+
+def training_curves(config: Config, cell: Cell) -> str:
+    """A figure of one dataset's training runs: labels, `runs` (model and seed) with a history, the `missing` others."""
+    labels = {cell.dataset: config.datasets[cell.dataset].label, **_labels(config, "models")}
+    grid = config.grid
+    shown = {(of.model, of.seed): ("train", of) for of in cells.main_grid([cell.dataset], grid.models, grid.seeds)}
+    return _text({"labels": labels, **_present_and_missing(config, "runs", shown)})
 
 
 def figure_of_active_learning(config: Config, cell: Cell) -> str:
@@ -137,7 +173,8 @@ def active_picks(config: Config, cell: Cell) -> str:
     return _text({"labels": labels, "model": active.models[0], "seed": active.seeds[0], **present})
 
 
-def _present_and_missing(config: Config, name: str, steps: Mapping[str, cells.Step]) -> dict[str, list[str]]:
+def _present_and_missing(config: Config, name: str, steps: Mapping[Any, cells.Step]) -> dict[str, list[Any]]:
+    """The keys of the steps under `name`, without those whose results are missing, which are under `missing`."""
     missing = [key for key, step in steps.items() if step in config.reasons]
     return {name: [key for key in steps if key not in missing], "missing": missing}
 

@@ -39,15 +39,18 @@ def groups_of(keys: Iterable[str]) -> list[list[int]]:
 
 
 def identical_images(
-    groups: Iterable[Sequence[int]], image_ids: Sequence[str], patient_ids: Sequence[str], splits: Sequence[str]
+    groups: Iterable[Sequence[int]],
+    image_ids: Sequence[str],
+    patient_ids: Sequence[str],
+    parts: Sequence[str] | Sequence[int],
 ) -> dict[str, int]:
     """The number of images by remark, which names the first of them.
 
-    groups: positions of identical images; the other arguments have one entry per image.
+    groups: positions of identical images; the other arguments have one entry per image; parts: its split or fold.
     """
     by_kind = defaultdict(list)
     for group in groups:
-        if len({splits[image] for image in group}) > 1:
+        if len({parts[image] for image in group}) > 1:
             kind = "identical to an image in another split"
         elif len({patient_ids[image] for image in group}) > 1:
             kind = "identical to an image of another patient, kept in the same split"

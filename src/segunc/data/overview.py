@@ -1,4 +1,4 @@
-"""Overview of a dataset's store: a row per image, facts per split, a description as text.
+"""Overview of a dataset's store: a row per image, facts per split or fold, a description as text.
 
 Masks are read a few at a time, so that the store may be larger than memory.
 """
@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from segunc.data.hdf5 import open_hdf5
-from segunc.data.splits import SPLITS
-from segunc.data.store import CHUNK, read_attributes, read_remarks
+from segunc.data.store import CHUNK, parts_of, read_attributes, read_remarks
 
 BLOCK = 2**26
 """Bytes of masks that are in memory at a time."""
@@ -19,13 +18,15 @@ BLOCK = 2**26
 def read_images(path: Path) -> pd.DataFrame:
     """One row per image, in the order of the store.
 
-    Columns: image_id, group_id, patient_id, split; annotators (masks that exist), votes (of these, the number that are
-    not empty), foreground (share of the pixels in [0, 1], mean over the existing masks; NaN without one).
+    Columns: image_id, group_id, patient_id; part (categorical: split or fold); annotators (masks that exist), votes (of
+    these, the number that are not empty), foreground (share of the pixels in [0, 1], mean over the existing masks; NaN
+    without one).
 
     Raises UserError if `path` is not a store.
     """
     with open_hdf5(path) as file:
-        columns = {name: file[name].asstr()[:] for name in ("image_id", "group_id", "patient_id", "split")}
+        columns = {name: file[name].asstr()[:] for name in ("image_id", "group_id", "patient_id")}
+        part_of, parts = parts_of(file)
         annotated = file["annotated"][:]
         masks = file["masks"]
         step = max(1, BLOCK // max(int(np.prod(masks.shape[1:])), 1) // CHUNK) * CHUNK
@@ -36,6 +37,7 @@ def read_images(path: Path) -> pd.DataFrame:
     return pd.DataFrame(
         {
             **columns,
+            "part": pd.Categorical(part_of, parts),
             "annotators": existing,
             "votes": (marked > 0).sum(axis=1),
             "foreground": np.where(existing > 0, marked.sum(axis=1) / np.maximum(existing, 1) / pixels, np.nan),
@@ -44,10 +46,10 @@ def read_images(path: Path) -> pd.DataFrame:
 
 
 def overview(images: pd.DataFrame) -> pd.DataFrame:
-    """Facts (rows) of each split and of all images (columns), as text; `images` comes from `read_images`."""
-    parts = {split: images[images["split"] == split] for split in SPLITS} | {"all": images}
+    """Facts (rows) of each part and of all images (columns), as text; `images` comes from `read_images`."""
+    parts = {name: images[images["part"] == name] for name in images["part"].cat.categories} | {"all": images}
     counts = sorted(int(count) for count in images["annotators"].unique())
-    return pd.DataFrame({split: _facts(part, counts) for split, part in parts.items()})
+    return pd.DataFrame({name: _facts(part, counts) for name, part in parts.items()})
 
 
 def _facts(images: pd.DataFrame, counts: list[int]) -> dict[str, str]:
@@ -87,7 +89,7 @@ def describe(path: Path) -> str:
         _, channels, height, width = file["images"].shape
         slots = file["masks"].shape[1]
     raw_format = read_attributes(path).get("spec", {}).get("format", "unknown")
-    torn = int((images.groupby("patient_id")["split"].nunique() > 1).sum())
+    torn = int((images.groupby("patient_id")["part"].nunique() > 1).sum())
     lines = [
         f"{path.stem}: {'grey' if channels == 1 else 'RGB'} images of {width}x{height} pixels, "
         f"{slots} slot{'s' * (slots != 1)} for annotators",

@@ -4,7 +4,7 @@ import importlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,27 @@ from segunc.data.archive import NO_NAME, digest
 from segunc.data.fingerprint import state_of
 from segunc.data.geometry import area, crop
 from segunc.data.hdf5 import open_hdf5
-from segunc.data.splits import SPLITS, check_split, split_patients
-from segunc.data.store import CHUNK, Dropped, ImageRecord, read_attributes, read_remarks, write_store
+from segunc.data.splits import check_split, deal_folds, split_patients
+from segunc.data.store import CHUNK, Dropped, ImageRecord, parts_of, read_attributes, read_remarks, write_store
 from segunc.runtime.errors import UserError
 from segunc.runtime.progress import Progress
 
 
-class SplitSpec(TypedDict):
+@final
+class SharesSpec(TypedDict):
     """Shares of the patients in each split, with sum 1, and the seed of the shuffling."""
 
     train: float
     val: float
     test: float
+    seed: int
+
+
+@final
+class FoldsSpec(TypedDict):
+    """Number of folds, and the seed of the shuffling."""
+
+    folds: int
     seed: int
 
 
@@ -39,7 +48,7 @@ class PrepareSpec(TypedDict):
     size: int
     """Height and width of the images, in pixels."""
     resize: Literal["crop", "area"]
-    split: SplitSpec
+    split: SharesSpec | FoldsSpec
     raw: NotRequired[Mapping[str, str]]
     """Digests of the raw data by option name, as the workflow saw it."""
 
@@ -130,27 +139,32 @@ def _marked(record: ImageRecord) -> bool:
 
 
 def assign_splits(
-    shares: SplitSpec, patient_ids: list[str], published: list[str | None], tied: Iterable[Collection[str]] = ()
-) -> list[str]:
-    """The split of each image: the published one if there is one, otherwise that of its patient in a seeded split.
+    how: SharesSpec | FoldsSpec,
+    patient_ids: list[str],
+    published: list[str | None],
+    tied: Iterable[Collection[str]] = (),
+) -> list[str] | list[int]:
+    """The split of each image: the published one if there is one, otherwise that of its patient; or the patient's fold.
 
-    The seeded split keeps `tied` patients together. Raises UserError if a patient is in two splits, if the release has
-    a split for some images only, or if there are no training or no test images. A published split without validation
-    images is enough for active learning.
+    `tied` patients get the same split or fold. Raises UserError if there are too few patients; if the release has a
+    split for some images only, or a patient in two splits; or if it has no training or no test images. A published
+    split without validation images is enough for active learning.
     """
     if any(published):
         if not all(published):
             patient = patient_ids[published.index(None)]
             raise UserError(f"an image of patient {patient} is missing from the published split; add or remove it.")
         splits = [split for split in published if split]
-    else:
-        split_of = split_patients(patient_ids, **shares, tied=tied)
-        splits = [split_of[patient] for patient in patient_ids]
-    check_split(patient_ids, splits)
-    for split in ("train", "test"):
-        if split not in splits:
-            raise UserError(f"the published split has no {split} images; move or add some.")
-    return splits
+        check_split(patient_ids, splits)
+        for split in ("train", "test"):
+            if split not in splits:
+                raise UserError(f"the published split has no {split} images; move or add some.")
+        return splits
+    if "folds" in how:
+        fold_of = deal_folds(patient_ids, **how, tied=tied)
+        return [fold_of[patient] for patient in patient_ids]
+    split_of = split_patients(patient_ids, **how, tied=tied)
+    return [split_of[patient] for patient in patient_ids]
 
 
 def unchanged(
@@ -188,13 +202,13 @@ def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
         read(**spec["options"], **raw), spec["size"], spec["resize"], found, Progress(f"prepare {output.stem}")
     )
 
-    def assign(patient_ids: list[str], published: list[str | None]) -> list[str]:
+    def assign(patient_ids: list[str], published: list[str | None]) -> list[str] | list[int]:
         groups = duplicates.groups_of(found.contents.values())
         tied = [{patient_ids[image] for image in group} for group in groups]
-        splits = assign_splits(spec["split"], patient_ids, published, tied)
-        found.remarks.update(duplicates.identical_images(groups, list(found.contents), patient_ids, splits))
+        assigned = assign_splits(spec["split"], patient_ids, published, tied)
+        found.remarks.update(duplicates.identical_images(groups, list(found.contents), patient_ids, assigned))
         found.remarks.update(duplicates.similar_patients(patient_ids))
-        return splits
+        return assigned
 
     attributes = {
         "spec": spec,
@@ -206,28 +220,28 @@ def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
 
 
 def summary(path: Path) -> str:
-    """One line on a store: images and patients per split, annotators, share of empty masks, images left out.
+    """One line on a store: images and patients per split or fold, annotators, share of empty masks, images left out.
 
     A further line for each remark on the images kept.
 
     Masks are read a few at a time, so that the store may be larger than memory.
     """
     with open_hdf5(path) as file:
-        split_of, patients = (file[name].asstr()[:] for name in ("split", "patient_id"))
+        (part_of, parts), patients = parts_of(file), file["patient_id"].asstr()[:]
         annotated, masks = file["annotated"][:], file["masks"]
-        parts = (masks[start : start + CHUNK] for start in range(0, len(masks), CHUNK))
-        marked = np.concatenate([part.any(axis=(2, 3)) for part in parts])
-    splits = [
-        f"{split} {_count((split_of == split).sum(), 'image')} of "
-        f"{_count(len(set(patients[split_of == split])), 'patient')}"
-        for split in SPLITS
+        blocks = (masks[start : start + CHUNK] for start in range(0, len(masks), CHUNK))
+        marked = np.concatenate([block.any(axis=(2, 3)) for block in blocks])
+    counts = [
+        f"{part} has {_count((part_of == part).sum(), 'image')} of "
+        f"{_count(len(set(patients[part_of == part])), 'patient')}"
+        for part in parts
     ]
-    if "val" not in split_of:
-        splits.append("without val images, only active learning can train")
+    if "val" in parts and "val" not in part_of:
+        counts.append("without val images, only active learning can train")
     dropped = [f"{count} dropped ({reason})" for reason, count in read_attributes(path)["exclusions"].items()]
     empty = 1 - marked[annotated].mean()
     annotators = _count(annotated.shape[1], "annotator")
-    facts = [*splits, f"{annotators}, {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
+    facts = [*counts, f"{annotators}, {empty:.0%} of masks empty", *(dropped or ["none dropped"])]
     return "\n  ".join([f"{path.stem}: {'; '.join(facts)}", *read_remarks(path)])
 
 

@@ -1,12 +1,11 @@
-"""Training, validation and test splits by patient: no patient is in two of them."""
+"""Splits and folds by patient: no patient is in two of them."""
 
 from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from segunc.data.store import SPLITS
 from segunc.runtime.errors import UserError
-
-SPLITS = ("train", "val", "test")
 
 
 def split_patients(
@@ -20,19 +19,16 @@ def split_patients(
 
     Every split with a share above 0 gets at least one patient; raises UserError if there are too few patients for that.
     """
-    units = _units(sorted(set(patient_ids)), tied)
-    patients = sum(map(len, units))
+    units = _shuffled_units(patient_ids, seed, tied)
     shares = {"train": train, "val": val, "test": test}
     wanted = [split for split in SPLITS if shares[split] > 0]
     if len(units) < len(wanted):
-        groups = f" in {len(units)} group(s) with identical images" if len(units) < patients else ""
-        raise UserError(f"{patients} patient(s){groups} cannot be split into {' and '.join(wanted)}; add patients.")
-    room = dict(zip(SPLITS, _counts(patients, [shares[split] for split in SPLITS]), strict=True))
-    shuffled = [units[unit] for unit in np.random.default_rng(seed).permutation(len(units))]
+        raise UserError(f"{_counted(units)} cannot be split into {' and '.join(wanted)}; add patients.")
+    room = dict(zip(SPLITS, _counts(sum(map(len, units)), [shares[split] for split in SPLITS]), strict=True))
     split_of: dict[str, str] = {}
     empty = [*wanted]
-    # The largest first, while there is room for them. Without ties this fills one split after the other.
-    for placed, unit in enumerate(sorted(shuffled, key=len, reverse=True)):
+    # While there is room for them. Without ties this fills one split after the other.
+    for placed, unit in enumerate(units):
         candidates = empty if len(empty) == len(units) - placed else wanted
         split = next((split for split in candidates if room[split] >= len(unit)), max(candidates, key=room.__getitem__))
         room[split] -= len(unit)
@@ -41,13 +37,45 @@ def split_patients(
     return split_of
 
 
-def _units(patients: Iterable[str], tied: Iterable[Collection[str]]) -> list[list[str]]:
-    """The patients in groups that are tied directly or through others, each sorted, in the order of their first."""
-    unit_of = {patient: {patient} for patient in patients}
+def deal_folds(
+    patient_ids: Iterable[str], folds: int, seed: int, tied: Iterable[Collection[str]] = ()
+) -> dict[str, int]:
+    """The fold, in [0, folds), of every patient.
+
+    The patients are shuffled as in `split_patients` and dealt one by one, so that the numbers of patients of two folds
+    differ by at most 1. Patients that are `tied` get the same fold, which then may be larger than others. No fold is
+    empty; raises UserError if there are too few patients for that.
+    """
+    units = _shuffled_units(patient_ids, seed, tied)
+    if len(units) < folds:
+        raise UserError(
+            f"{_counted(units)} cannot be dealt into {folds} folds; add patients, or set fewer folds in the dataset's "
+            "split."
+        )
+    fold_of: dict[str, int] = {}
+    sizes = [0] * folds
+    for unit in units:
+        smallest = sizes.index(min(sizes))
+        sizes[smallest] += len(unit)
+        fold_of |= dict.fromkeys(unit, smallest)
+    return fold_of
+
+
+def _shuffled_units(patient_ids: Iterable[str], seed: int, tied: Iterable[Collection[str]]) -> list[list[str]]:
+    """The patients in groups that are tied directly or through others, shuffled, the largest first."""
+    unit_of = {patient: {patient} for patient in patient_ids}
     for group in tied:
         merged = set().union(*(unit_of[patient] for patient in group))
         unit_of |= dict.fromkeys(merged, merged)
-    return sorted(sorted(unit) for unit in {id(unit): unit for unit in unit_of.values()}.values())
+    units = sorted(sorted(unit) for unit in {id(unit): unit for unit in unit_of.values()}.values())
+    shuffled = [units[unit] for unit in np.random.default_rng(seed).permutation(len(units))]
+    return sorted(shuffled, key=len, reverse=True)
+
+
+def _counted(units: list[list[str]]) -> str:
+    patients = sum(map(len, units))
+    groups = f" in {len(units)} group(s) with identical images" if len(units) < patients else ""
+    return f"{patients} patient(s){groups}"
 
 
 def _counts(total: int, shares: list[float]) -> list[int]:

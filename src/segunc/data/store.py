@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segunc.data.hdf5 import create_hdf5, open_hdf5
 from segunc.runtime.files import write_atomically
 
+SPLITS = ("train", "val", "test")
 BATCH = 256
 """Images held in memory while a store is written or read."""
 CHUNK = 16
@@ -64,14 +65,14 @@ class Images(NamedTuple):
 def write_store(
     path: Path,
     records: Iterable[ImageRecord],
-    assign_splits: Callable[[list[str], list[str | None]], list[str]],
+    assign_splits: Callable[[list[str], list[str | None]], Sequence[str] | Sequence[int]],
     attributes: Mapping[str, Any],
 ) -> None:
     """Streams records of one shape into a new store; after any error, `path` is as it was before.
 
     `assign_splits(patient_ids, published)` gets the patient and the published split of every image, once all are known,
-    and returns the split of each. `attributes` are written as JSON after the last record, so counts in them may still
-    grow while the records stream.
+    and returns the split of each, or its fold: a number from 0; no fold is empty. `attributes` are written as JSON
+    after the last record, so counts in them may still grow while the records stream.
     """
     texts: dict[str, list[str]] = {"image_id": [], "group_id": [], "patient_id": []}
     published: list[str | None] = []
@@ -82,7 +83,12 @@ def write_store(
             for name, values in texts.items():
                 values += [getattr(record, name) for record in batch]
             published += [record.split for record in batch]
-        texts["split"] = assign_splits(texts["patient_id"], published)
+        assigned = np.array(assign_splits(texts["patient_id"], published))
+        if assigned.dtype.kind == "U":
+            texts["split"] = assigned.tolist()
+        else:
+            file["fold"] = assigned.astype(np.uint8)
+            file["fold"].attrs["folds"] = assigned.max() + 1
         for name, values in texts.items():
             file.create_dataset(name, data=values, dtype=h5py.string_dtype())
         for name, value in attributes.items():
@@ -128,10 +134,13 @@ def _grow(file: h5py.File, name: str, values: NDArray, per_slot: bool) -> None:
     dataset[target] = values
 
 
-def read_split(path: Path, split: str) -> Images:
-    """The images of `split` (`train`, `val` or `test`); N may be 0. Raises UserError as `open_hdf5` does."""
+def read_split(path: Path, split: str, seed: int) -> Images:
+    """The images of `split` (`train`, `val` or `test`) for a seed (`splits_of`); N may be 0.
+
+    Raises UserError as `open_hdf5` does.
+    """
     with open_hdf5(path) as file:
-        keep = file["split"].asstr()[:] == split
+        keep = splits_of(file, seed) == split
         probability = "annotator_probability"
         return Images(
             images=_rows(file["images"], keep),
@@ -142,6 +151,43 @@ def read_split(path: Path, split: str) -> Images:
             patient_id=_strings(file["patient_id"])[keep],
             annotator_probability=_rows(file[probability], keep) if probability in file else None,
         )
+
+
+def splits_of(file: h5py.File, seed: int) -> NDArray[np.str_]:
+    """The split (N,) of each image of an open store: `train`, `val` or `test`.
+
+    Without a fixed split, it is that of the image's fold for the seed of a training run (`split_of_folds`).
+    """
+    if "split" in file:
+        return _strings(file["split"])
+    fold, folds = _folds(file)
+    return split_of_folds(fold, folds, seed)
+
+
+def split_of_folds(fold: NDArray[np.integer], folds: int, seed: int) -> NDArray[np.str_]:
+    """The split (N,) of the images of a training run with this seed.
+
+    fold: (N,), in [0, folds). Seed s tests on the fold s mod folds, validates on the next one and trains on the rest.
+    So as many consecutive seeds as there are folds test every image once.
+    """
+    return np.select([fold == seed % folds, fold == (seed + 1) % folds], ["test", "val"], "train")
+
+
+def parts_of(file: h5py.File) -> tuple[NDArray[np.str_], Sequence[str]]:
+    """What an open store is divided into: the part (N,) of each image, and the names of all parts.
+
+    These are the splits, or `fold 0`, `fold 1` and so on.
+    """
+    if "split" in file:
+        return _strings(file["split"]), SPLITS
+    fold, folds = _folds(file)
+    names = [f"fold {number}" for number in range(folds)]
+    return np.array(names)[fold], names
+
+
+def _folds(file: h5py.File) -> tuple[NDArray[np.integer], int]:
+    """The fold (N,) of each image, and the number of folds."""
+    return file["fold"][:], int(file["fold"].attrs["folds"])
 
 
 def take(images: Images, keep: NDArray) -> Images:

@@ -1,10 +1,10 @@
-"""Statistics of annotated images: their foreground, the disagreement of annotators, the number of patients."""
+"""Statistics of annotated images: their foreground, and the disagreement of annotators."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segunc.data.store import Images
-from segunc.metrics.overlap import pairwise_iou
+from segunc.masks import pairwise_iou
 
 
 def foreground(images: Images) -> NDArray[np.float64]:
@@ -25,16 +25,9 @@ def _disagreement(masks: NDArray) -> float:
     return float((1 - pairwise_iou(masks, masks))[different].mean())
 
 
-def composition(images: Images) -> dict[str, float]:
-    """Means of `foreground` and `disagreement` over the images, and the number of their `patients` and `groups`.
-
-    Images with one annotator do not count for `disagreement`, which is NaN if there are no others.
-    """
-    defined = disagreement(images)
-    defined = defined[~np.isnan(defined)]
-    return {
-        "foreground": float(foreground(images).mean()),
-        "disagreement": float(defined.mean()) if len(defined) else float("nan"),
-        "patients": len(np.unique(images.patient_id)),
-        "groups": len(np.unique(images.group_id)),
-    }
+def disputed_pixels(images: Images) -> NDArray[np.float64]:
+    """Number of pixels of each image that some but not all of its annotators mark; (N,), NaN with one annotator."""
+    annotators = images.annotated.sum(axis=1)
+    votes = images.masks.sum(axis=1, dtype=np.uint8)
+    disputed = (votes > 0) & (votes < annotators[:, None, None])
+    return np.where(annotators > 1, disputed.sum(axis=(1, 2)), np.nan)

@@ -1,7 +1,8 @@
 """Baselines, with which the models' scores must be compared: GED alone proves little where masks are small.
 
-`baseline_empty`, `baseline_blind`, `baseline_annotator` and `baseline_oracle` need the data alone; they have seed 0, as
-they are the same for every seed. `baseline_threshold` needs the samples of a U-Net and has the U-Net's seed.
+`baseline_empty`, `baseline_blind`, `baseline_annotator` and `baseline_readings` need the data alone,
+`baseline_threshold` the samples of a U-Net. Each is scored on the test images of every seed, which differ between seeds
+if there are folds. None has maps that need several probability maps: expected entropy, mutual information, mean logs.
 """
 
 from collections.abc import Iterator
@@ -10,89 +11,100 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segunc.data.store import read_split
-from segunc.evaluation.predictions import Prediction, read_predictions
-from segunc.evaluation.scores import SCORES, Scored, annotations_of, identity, score, score_image
+from segunc.data.store import Images, read_split
+from segunc.evaluation.predictions import Prediction, annotations_of, best_cut, read_predictions
+from segunc.evaluation.scores import SCORES, Scored, identity, inputs_of, score, score_image
+from segunc.masks import pairwise_iou
+from segunc.metrics.ged import Distances, annotator_distance
+from segunc.metrics.levels import LEVELS, level_sets
+from segunc.metrics.probability import brier_floor
+from segunc.metrics.registry import ENERGY_DISTANCES, METRICS
 from segunc.metrics.uncertainty import entropy
-
-SAMPLES = 16
-# The reversed bits of 0 to 15: any aligned block of n = 4 or 8 of these numbers is spread evenly over the range.
-LEVELS = np.array([(int(f"{i:04b}"[::-1], 2) + 0.5) / SAMPLES for i in range(SAMPLES)])
-"""Midpoints (i + 0.5) / 16 of 16 equal parts of [0, 1]."""
 
 
 def empty(shape: tuple[int, int]) -> Prediction:
     """`baseline_empty`: no foreground on any image. shape: (H, W)."""
-    return Prediction(np.zeros((SAMPLES, *shape), bool), np.zeros(shape), None, exact=True)
+    return Prediction(np.zeros((1, *shape), bool), np.zeros(shape), None, exact=True)
 
 
-def blind(masks: NDArray, annotated: NDArray[np.bool_]) -> Prediction:
-    """`baseline_blind`: the same 16 masks for every image, made from the training split alone (image-agnostic).
+def blind(train: Images, validation: Images) -> Prediction:
+    """`baseline_blind`: the same 16 masks for every image, made from the training images alone (image-agnostic).
 
-    masks: {0, 1} (N, A, H, W) and annotated: (N, A), as in the store. The areas are the LEVELS-quantiles of the areas
-    of all existing training masks, including empty ones; each mask has that many pixels, those that are foreground
-    most often.
+    The areas are the LEVELS-quantiles of the areas of all existing training masks, including empty ones; each mask has
+    that many pixels, those that are foreground most often. The cut is chosen on the validation images.
     """
-    shape = masks.shape[2:]
-    areas = np.rint(np.quantile(masks.sum(axis=(2, 3), dtype=np.int64)[annotated], LEVELS))
-    often_first = np.argsort(-masks.sum(axis=(0, 1), dtype=np.int64), axis=None, kind="stable")
+    areas = np.rint(np.quantile(train.masks.sum(axis=(2, 3), dtype=np.int64)[train.annotated], LEVELS))
+    often_first = np.argsort(-train.masks.sum(axis=(0, 1), dtype=np.int64), axis=None, kind="stable")
     rank = np.empty(often_first.size, np.int64)
     rank[often_first] = np.arange(rank.size)
-    sampled = rank.reshape(shape) < areas[:, None, None]
-    return Prediction(sampled, sampled.mean(axis=0), None, exact=True)
+    sampled = rank.reshape(train.masks.shape[2:]) < areas[:, None, None]
+    share = sampled.mean(axis=0)
+    return Prediction(sampled, share, None, exact=True, cut=best_cut([share] * len(validation.images), validation))
 
 
 def annotator(annotations: NDArray) -> dict[str, float]:
     """`baseline_annotator`: the scores of each annotator as a prediction of the others, averaged (inter-annotator).
 
+    Energy distances are on the models' scale: D is the diversity of all A annotators, as for a model, not of A - 1. So
+    they are what one more annotator is expected to have, (1 + 1 / A) D_U (`segunc.metrics.ged`), also with level sets,
+    which are the mask itself.
+
     annotations: (A, H, W). Returns SCORES by name, all NaN if there is only one annotator.
     """
     if len(annotations) == 1:
         return dict.fromkeys(SCORES, float("nan"))
+    between = 1 - pairwise_iou(annotations, annotations)
+    of_all = {"annotator_distance": annotator_distance(between), "brier_floor": brier_floor(annotations)}
     scores = []
-    for i, mask in enumerate(annotations):
-        prediction = Prediction(np.repeat(mask[None], SAMPLES, axis=0), mask, None, exact=True)
-        scores.append(score(prediction, np.delete(annotations, i, axis=0), truth=None))
+    for i, mask in enumerate(annotations.astype(bool)):
+        prediction = Prediction(mask[None], mask.astype(np.float64), None, exact=True)
+        against_others = score(inputs_of(prediction, np.delete(annotations, i, axis=0), truth=None))
+        distances = Distances(np.delete(between[i], i)[None], np.zeros((1, 1)), between, exact=True)
+        energy = {name: METRICS[name].function(distances) for name in ENERGY_DISTANCES}
+        scores.append(against_others | energy | of_all)
     return {name: float(np.mean([one[name] for one in scores])) for name in SCORES}
 
 
-def oracle(annotations: NDArray, generator: np.random.Generator) -> Prediction:
-    """`baseline_oracle`: a perfect model, whose 16 independent samples are annotations of the image.
+def readings(annotations: NDArray, cut: float) -> Prediction:
+    """`baseline_readings`: the annotations themselves, each equally likely, and their frequency as the probability.
 
-    annotations: (A, H, W). The probability is the annotators' frequency, so the cross-entropy is the lowest possible.
-    Its V-statistics show what a perfect sampler gets: D / n, not 0 (`segunc.metrics.ged`).
+    Their GED^2 is 0 from A samples on, and no map has a lower cross-entropy. A model cannot be expected to reach that,
+    because it would have to know these readings, not only the distribution of readers that they are a sample of.
+
+    annotations: (A, H, W).
     """
-    sampled = annotations[generator.integers(len(annotations), size=SAMPLES)]
     frequency = annotations.mean(axis=0)
-    return Prediction(sampled, frequency, entropy(frequency), exact=False)
+    return Prediction(annotations.astype(bool), frequency, entropy(frequency), exact=True, cut=cut)
 
 
 def threshold(unet: Prediction) -> Prediction:
     """`baseline_threshold`: the U-Net's probability map, thresholded at the 16 LEVELS (a random threshold).
 
     A sampler without cost: its threshold is uniform in [0, 1]. The levels represent 16 equal parts of that range, each
-    equally often, so the samples are exact, and the probability and its entropy are the U-Net's own.
+    equally often, so the samples are exact; the probability, its entropy and its cut are the U-Net's own.
     """
-    return unet._replace(masks=unet.probability > LEVELS[:, None, None], exact=True)
+    return Prediction(level_sets(unet.probability), unet.probability, unet.uncertainty, exact=True, cut=unet.cut)
 
 
-def from_data(data: Path, dataset: str) -> Iterator[Scored]:
-    """Scores of the baselines that need the data alone, on every test image."""
-    train, test = read_split(data, "train"), read_split(data, "test")
-    generator = np.random.default_rng(0)
-    same = {"baseline_empty": empty(test.masks.shape[2:]), "baseline_blind": blind(train.masks, train.annotated)}
+def from_data(data: Path, dataset: str, seed: int) -> Iterator[Scored]:
+    """Scores of the baselines that need the data alone, on every test image of the seed."""
+    train, validation, test = (read_split(data, split, seed) for split in ("train", "val", "test"))
+    same = {"baseline_empty": empty(test.masks.shape[2:]), "baseline_blind": blind(train, validation)}
     images = range(len(test.image_id))
     for name, prediction in same.items():
         for i in images:
-            yield score_image(dataset, name, 0, test, i, prediction)
+            yield score_image(dataset, name, seed, test, i, prediction)
     for i in images:
-        yield Scored(identity(dataset, "baseline_annotator", 0, test, i) | annotator(annotations_of(test, i)), {})
+        row = identity(dataset, "baseline_annotator", seed, test, i) | annotator(annotations_of(test, i))
+        yield Scored(row, {}, None)
+    frequencies = (annotations_of(validation, i).mean(axis=0) for i in range(len(validation.image_id)))
+    cut = best_cut(frequencies, validation)
     for i in images:
-        yield score_image(dataset, "baseline_oracle", 0, test, i, oracle(annotations_of(test, i), generator))
+        yield score_image(dataset, "baseline_readings", seed, test, i, readings(annotations_of(test, i), cut))
 
 
 def from_unet(data: Path, samples: Path, dataset: str, seed: int) -> Iterator[Scored]:
     """Scores of `baseline_threshold` on every test image, from the U-Net's samples."""
-    test = read_split(data, "test")
-    for i, unet in enumerate(read_predictions(samples, test.image_id)):
+    test, validation = read_split(data, "test", seed), read_split(data, "val", seed)
+    for i, unet in enumerate(read_predictions(samples, test, validation)):
         yield score_image(dataset, "baseline_threshold", seed, test, i, threshold(unet))

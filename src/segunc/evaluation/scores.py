@@ -1,28 +1,38 @@
-"""Scores of one image, and the two CSV files that the stages `evaluate` and `baselines` write."""
+"""Scores of one image, and the three CSV files that the stages `evaluate` and `baselines` write."""
 
 import csv
 import gzip
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segunc.data.store import Images
-from segunc.evaluation.predictions import Prediction
+from segunc.evaluation.predictions import Prediction, annotations_of
+from segunc.metrics import aggregation
+from segunc.metrics.calibration import Bins
 from segunc.metrics.registry import METRICS, Inputs
-from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES, agreements, outcomes
+from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
 from segunc.runtime.files import write_atomically
 
 KEY = ("dataset", "model", "seed", "image_id")
 IDENTITY = (*KEY, "group_id", "patient_id", "annotators", "votes", "foreground")
 GROUPS = (*OUTCOMES, *AGREEMENTS)
+UNIONS = {"right": ("tp", "tn"), "wrong": ("fp", "fn"), "disputed": ("somewhat", "disagree")}
+"""Groups that are taken together."""
+CERTAIN_GROUPS = ("tp", "tn")
+"""Groups whose share of certain pixels is a score."""
 SCORES = (
     *METRICS,
+    *aggregation.NAMES,
     *(f"{what}_{group}" for what in ("entropy", "pixels") for group in OUTCOMES),
     *(f"{what}_{group}" for what in ("entropy", "pixels") for group in AGREEMENTS),
+    *(f"entropy_{union}" for union in UNIONS),
+    *(f"certain_{group}" for group in CERTAIN_GROUPS),
 )
 COLUMNS = (*IDENTITY, *SCORES)
 if len(set(COLUMNS)) < len(COLUMNS):
@@ -30,6 +40,11 @@ if len(set(COLUMNS)) < len(COLUMNS):
 HISTOGRAM_COLUMNS = (*KEY, "group", "bin", "pixels")
 BINS = 20
 """Equal bins of entropy over [0, 1] bit, the last one closed."""
+CALIBRATION_COLUMNS = (*KEY, "bin", *Bins._fields)
+FEWEST_PIXELS = 10
+"""Of a group, for its mean entropy to be defined: a mean of fewer is noise, but would weigh as much as any other."""
+CERTAIN = 0.05
+"""In bits: a pixel of lower predictive entropy is certain. This is the lowest bin of entropy."""
 
 
 class Scored(NamedTuple):
@@ -39,20 +54,17 @@ class Scored(NamedTuple):
     """COLUMNS by name."""
     histograms: dict[str, NDArray[np.int64]]
     """Pixels per bin of predictive entropy, (BINS,), for each of GROUPS; empty if there is no uncertainty."""
+    calibration: Bins | None
+    """None if there is no probability."""
 
 
 def score_image(dataset: str, model: str, seed: int, images: Images, index: int, prediction: Prediction) -> Scored:
-    """Scores the prediction for image `index` of the test images: its row and its histograms."""
-    annotations = annotations_of(images, index)
-    probabilities = images.annotator_probability
-    truth = None if probabilities is None else probabilities[index]
-    row = identity(dataset, model, seed, images, index) | score(prediction, annotations, truth)
-    return Scored(row, entropy_histograms(prediction, annotations))
-
-
-def annotations_of(images: Images, index: int) -> NDArray[np.uint8]:
-    """The existing annotations of image `index`, {0, 1} (A, H, W), including empty ones."""
-    return images.masks[index][images.annotated[index]]
+    """Scores the prediction for image `index` of the test images."""
+    truths = images.annotator_probability
+    truth = None if truths is None else truths[index]
+    inputs = inputs_of(prediction, annotations_of(images, index), truth)
+    row = identity(dataset, model, seed, images, index) | score(inputs)
+    return Scored(row, entropy_histograms(inputs), inputs.bins)
 
 
 def identity(dataset: str, model: str, seed: int, images: Images, index: int) -> dict[str, Any]:
@@ -71,78 +83,123 @@ def identity(dataset: str, model: str, seed: int, images: Images, index: int) ->
     }
 
 
-def score(prediction: Prediction, annotations: NDArray, truth: NDArray | None) -> dict[str, float]:
-    """SCORES of one image: all METRICS, and mean predictive entropy (bits) and pixel count for each of GROUPS.
+def inputs_of(prediction: Prediction, annotations: NDArray, truth: NDArray | None) -> Inputs:
+    """What metrics need of one image.
 
     Parameters
     ----------
     prediction
-        What is judged. Its mean is thresholded at > 0.5 wherever a mask is needed.
+        What is judged.
     annotations
         (A, H, W), bool or {0, 1}.
     truth
         (H, W), the true probability that an annotator marks the pixel; None if unavailable.
-
-    Returns
-    -------
-    dict
-        By name. NaN where undefined: metrics as their records say, the entropy of a group without pixels, and all
-        entropies of a prediction without any.
     """
-    inputs = inputs_of(prediction, annotations, truth)
-    scores = {name: metric(inputs) for name, metric in METRICS.items()}
-    entropy = prediction.uncertainty
-    for group, pixels in _groups(inputs.prediction, annotations).items():
-        defined = entropy is not None and pixels.any()
-        mean = float(entropy[pixels].mean(dtype=np.float64)) if defined else float("nan")  # type: ignore[index]
-        scores[f"entropy_{group}"] = mean
-        scores[f"pixels_{group}"] = int(pixels.sum())
-    return scores
-
-
-def inputs_of(prediction: Prediction, annotations: NDArray, truth: NDArray | None) -> Inputs:
-    """What metrics need of one image; arguments as for `score`."""
     return Inputs(
         samples=prediction.masks,
         exact=prediction.exact,
         mean=prediction.probability,
         uncertainty=prediction.uncertainty,
+        expected_entropy=prediction.expected_entropy,
+        mutual_information=prediction.mutual_information,
+        log_foreground=prediction.log_foreground,
+        log_background=prediction.log_background,
+        cut=prediction.cut,
         annotations=annotations,
         truth=truth,
     )
 
 
-def entropy_histograms(prediction: Prediction, annotations: NDArray) -> dict[str, NDArray[np.int64]]:
+def score(inputs: Inputs) -> dict[str, float]:
+    """SCORES of one image by name. NaN where undefined, as docs/measures.md says of each."""
+    of_metrics = {name: metric(inputs) for name, metric in METRICS.items()}
+    by_name = of_metrics | _aggregated(inputs) | _of_groups(inputs)
+    return {name: by_name[name] for name in SCORES}
+
+
+def _aggregated(inputs: Inputs) -> dict[str, float]:
+    """Each map of uncertainty as one number in several ways, and the disagreement of the samples."""
+    maps = {
+        "entropy": inputs.uncertainty,
+        "expected": inputs.expected_entropy,
+        "mi": inputs.mutual_information,
+    }
+    of_maps = {
+        f"u_{how}_{name}": float("nan") if values is None else aggregate(values, inputs.prediction)
+        for how, aggregate in aggregation.AGGREGATIONS.items()
+        for name, values in maps.items()
+    }
+    return {**of_maps, "u_pairwise": aggregation.pairwise(inputs.distances)}
+
+
+def _of_groups(inputs: Inputs) -> dict[str, float]:
+    """Pixel counts and mean predictive entropies (bits) of GROUPS and UNIONS, and shares of certain pixels."""
+    counts = {group: int(pixels.sum()) for group, pixels in inputs.groups.items()}
+    scores: dict[str, float] = {f"pixels_{group}": count for group, count in counts.items()}
+    if (entropy := inputs.uncertainty) is None:
+        undefined = [f"entropy_{group}" for group in (*GROUPS, *UNIONS)] + [f"certain_{g}" for g in CERTAIN_GROUPS]
+        return scores | dict.fromkeys(undefined, float("nan"))
+    sums = {group: float(entropy[pixels].sum(dtype=np.float64)) for group, pixels in inputs.groups.items()}
+    for group, count in counts.items():
+        scores[f"entropy_{group}"] = sums[group] / count if count >= FEWEST_PIXELS else float("nan")
+    for union, groups in UNIONS.items():
+        scores[f"entropy_{union}"] = _ratio(sum(sums[group] for group in groups), sum(counts[g] for g in groups))
+    for group in CERTAIN_GROUPS:
+        certain = int((entropy[inputs.groups[group]] < CERTAIN).sum())
+        scores[f"certain_{group}"] = _ratio(certain, counts[group])
+    return scores
+
+
+def _ratio(total: float, count: int) -> float:
+    return total / count if count else float("nan")
+
+
+def entropy_histograms(inputs: Inputs) -> dict[str, NDArray[np.int64]]:
     """Pixels per bin of predictive entropy, (BINS,), for each of GROUPS; empty if there is no uncertainty."""
-    if prediction.uncertainty is None:
+    if inputs.uncertainty is None:
         return {}
-    bins = np.minimum((prediction.uncertainty * BINS).astype(np.int64), BINS - 1)
-    groups = _groups(prediction.probability > 0.5, annotations)
-    return {group: np.bincount(bins[pixels], minlength=BINS) for group, pixels in groups.items()}
-
-
-def _groups(mask: NDArray, annotations: NDArray) -> dict[str, NDArray[np.bool_]]:
-    return outcomes(mask, annotations) | agreements(annotations)
+    bins = np.minimum((inputs.uncertainty * BINS).astype(np.int64), BINS - 1)
+    return {group: np.bincount(bins[pixels], minlength=BINS) for group, pixels in inputs.groups.items()}
 
 
 def write(files: Sequence[Path], scored: Iterable[Scored]) -> None:
-    """Writes `images.csv` and `pixels.csv.gz` (non-zero bins only); equal scores give equal bytes."""
+    """Writes `images.csv`, `pixels.csv.gz` and `calibration.csv.gz` (bins with pixels only); equal scores give equal
+    bytes."""
     by_name = {path.name: path for path in files}
     with (
-        write_atomically(by_name["images.csv"]) as images_path,
-        write_atomically(by_name["pixels.csv.gz"]) as pixels_path,
-        images_path.open("w", encoding="utf-8", newline="") as images_file,
-        pixels_path.open("wb") as raw,
-        # Without a file name and a time, the bytes depend on the content alone.
-        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as compressed,
-        io.TextIOWrapper(compressed, encoding="utf-8", newline="") as pixels_file,
+        _new_csv(by_name["images.csv"]) as images_file,
+        _new_csv(by_name["pixels.csv.gz"]) as pixels_file,
+        _new_csv(by_name["calibration.csv.gz"]) as calibration_file,
     ):
         image_rows = csv.DictWriter(images_file, COLUMNS, lineterminator="\n")
         pixel_rows = csv.writer(pixels_file, lineterminator="\n")
+        calibration_rows = csv.writer(calibration_file, lineterminator="\n")
         image_rows.writeheader()
         pixel_rows.writerow(HISTOGRAM_COLUMNS)
-        for row, histograms in scored:
+        calibration_rows.writerow(CALIBRATION_COLUMNS)
+        for row, histograms, bins in scored:
             image_rows.writerow({name: f"{v:.9g}" if isinstance(v, float) else v for name, v in row.items()})
             key = [row[name] for name in KEY]
             for group, counts in histograms.items():
                 pixel_rows.writerows([*key, group, b, counts[b]] for b in np.flatnonzero(counts))
+            if bins is not None:
+                filled = np.flatnonzero(bins.pixels)
+                calibration_rows.writerows(
+                    [*key, b, bins.pixels[b], f"{bins.probability[b]:.9g}", f"{bins.frequency[b]:.9g}"] for b in filled
+                )
+
+
+@contextmanager
+def _new_csv(path: Path) -> Iterator[TextIO]:
+    """Writes a CSV file, packed if its name ends in `.gz`."""
+    with write_atomically(path) as beside, beside.open("wb") as raw:
+        if path.suffix != ".gz":
+            with io.TextIOWrapper(raw, encoding="utf-8", newline="") as file:
+                yield file
+            return
+        # Without a file name and a time, the bytes depend on the content alone.
+        with (
+            gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as compressed,
+            io.TextIOWrapper(compressed, encoding="utf-8", newline="") as file,
+        ):
+            yield file

@@ -1,112 +1,177 @@
-"""Means with intervals, and paired comparisons, in which the patient is the independent unit.
+"""Means, differences and other statistics with intervals that hold for new patients and for new trainings.
 
-Images of one patient are similar. Therefore the bootstrap draws whole patients with replacement (Davison and Hinkley
-1997, section 3.8); intervals that treat images as independent are two to three times too narrow on LIDC. With few
-patients, percentile intervals are slightly too narrow themselves, by a factor of about sqrt(1 - 1 / patients).
+Scores vary for two reasons: other patients would have been tested, and another training of the same method would have
+ended with another network. Images of one patient are similar, and the images that one network predicts share its luck,
+so values are in clusters of two kinds. The variance of their mean is, as in two-way clustering (Cameron, Gelbach and
+Miller 2011, J. Bus. Econ. Stat. 29:238), the sum of both:
+
+    V = V_patients + max(0, V_seeds - V_shared)
+
+- V_patients: sum of d_p^2 over patients, where d_p is how far the mean moves without patient p, times the root of
+  (P - 1) / P of a seed's P patients: a delete-one jackknife, which is right for few clusters of unequal size (CR3; Bell
+  and McCaffrey 2002, Survey Methodology 28:169). Degrees of freedom: the effective number of patients, 1 / sum(h_p^2),
+  minus 1, where h_p is the patient's share of a seed's images, averaged over seeds (Kish 1965).
+- V_seeds: variance of the values of the S seeds, divided by S. Degrees of freedom: S - 1.
+- V_shared: the part of V_seeds that is there because seeds test other patients (folds). V_patients contains it already.
+  With h_sp, the share in seed s, it is sum of ((h_sp - h_p) d_p / h_p)^2 over seeds and patients, divided by S (S - 1):
+  0 if all seeds test the same patients, and V_patients if no two seeds test the same.
+
+What a network does on a single patient by chance is in both parts, which errs on the safe side.
+
+The degrees of freedom of V are the harmonic mean of both, weighted by their parts of V. Satterthwaite (1946) weights by
+squares, and covers 0.92 instead of 0.95 with three seeds. There is no resampling. docs/statistics.md has the coverage.
 """
 
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.special import expit, logit
 
-__all__ = ["Comparison", "Mean", "clustered_mean", "holm", "paired_comparison"]
+__all__ = ["Estimate", "Scale", "Units", "holm", "two_way", "two_way_statistic"]
+
+Scale = Literal["identity", "log", "logit"]
+"""On which scale an interval is symmetric: `log` for positive values, `logit` for values between 0 and 1."""
+
+METHOD, NETWORKS = "method", "these networks"
+"""What an interval may be about."""
+POWER = 0.8
+"""At which a smallest detectable difference is detected."""
+LEAST_PATIENTS, LEAST_DF = 6, 4
+"""Below them, there is no interval: 5 patients cover 0.82 instead of 0.95, even if values are normal."""
 
 
-class Mean(NamedTuple):
-    """A mean over images with its bootstrap interval."""
+class Units(NamedTuple):
+    """What each value belongs to."""
 
-    mean: float
-    """NaN if no value is defined."""
+    images: ArrayLike
+    """(N,): ids of images."""
+    patients: ArrayLike
+    """(N,): ids of patients."""
+    seeds: ArrayLike
+    """(N,): ids of trainings. All have the same weight, whatever their number of images."""
+
+
+class Estimate(NamedTuple):
+    """An estimate with its interval and test."""
+
+    estimate: float
+    """Mean over seeds. NaN if it is defined for none."""
     ci_low: float
     ci_high: float
-    """Percentile interval; NaN with fewer than two patients."""
-    n_images: int
-    """Defined values, of which the mean is taken."""
-    n_patients: int
-    """Patients with a defined value."""
-    n_undefined: int
-    """Values that are NaN and left out."""
-
-
-class Comparison(NamedTuple):
-    """A mean difference of paired values with its bootstrap interval and p-value; the rest as in Mean."""
-
-    difference: float
-    ci_low: float
-    ci_high: float
+    """NaN below 6 patients or 4 degrees of freedom of patients. With one seed, it holds for this network only."""
     p: float
-    """Two-sided; at least 2 / (resamples + 1). NaN with fewer than two patients."""
+    """Two-sided, against the null; in [0, 1]. NaN where there is no interval, or if the null is not on the scale."""
+    se: float
+    """Standard error, on the scale."""
+    df: float
+    """Degrees of freedom of Student's t."""
+    detectable: float
+    """The smallest difference from the null that is found with power 0.8; NaN unless the scale is `identity`."""
+    n_seeds: int
     n_images: int
     n_patients: int
+    """Seeds, images and patients with a defined value."""
+    effective_patients: float
+    """1 / sum(share^2) of the patients' shares of images: their number if all have equally many. NaN if there are
+    none."""
+    n_undefined: int
+    """Images whose value is undefined in every seed."""
+
+    @property
+    def scope(self) -> str:
+        """What the interval is about; with one seed, nothing is known about other trainings. Empty without seeds."""
+        return METHOD if self.n_seeds > 1 else NETWORKS if self.n_seeds else ""
 
 
-def clustered_mean(values: ArrayLike, patients: ArrayLike, *, resamples: int, confidence: float, seed: int) -> Mean:
-    """Mean of `values` with a percentile interval from a bootstrap of patients.
-
-    Every image has the same weight, so a patient's weight is the number of images.
+def two_way(
+    values: ArrayLike, units: Units, *, confidence: float, scale: Scale = "identity", null: float = 0.0
+) -> Estimate:
+    """Mean of `values`: over the images of a seed, then over seeds. For a difference, pass values paired by image.
 
     Parameters
     ----------
     values
-        (N,), float, one per image; NaN where undefined.
-    patients
-        (N,): the patient of each image.
-    resamples
-        Number of bootstrap resamples.
+        (N,), float, one per seed and image; NaN where undefined (left out).
+    units
+        Image, patient and seed of each value, in any order.
     confidence
         Level of the interval, in (0, 1).
-    seed
-        Of the bootstrap; equal arguments give equal results.
+    scale
+        On which the interval is made, by the delta method: symmetric around the transformed mean, and transformed back.
+    null
+        What p tests against, on the scale of the values.
 
     Examples
     --------
-    >>> values, patients = [0.0, 0.0, 1.0, float("nan")], ["a", "a", "b", "b"]
-    >>> mean = clustered_mean(values, patients, resamples=1000, confidence=0.95, seed=0)
-    >>> round(mean.mean, 3), mean.ci_low, mean.ci_high
-    (0.333, 0.0, 1.0)
-    >>> mean.n_images, mean.n_patients, mean.n_undefined
-    (3, 2, 1)
+    Patients of 2, 1 and 3 images are too few for an interval:
+
+    >>> units = Units(images=range(6), patients=list("aabccc"), seeds=[0] * 6)
+    >>> result = two_way([1, 3, 5, 2, 4, 6], units, confidence=0.95)
+    >>> round(result.estimate, 3), round(result.se**2, 6), round(result.df, 3), result.ci_low
+    (3.5, 0.601667, 1.571, nan)
+
+    >>> units = Units(images=[*range(8)] * 2, patients=[*range(8)] * 2, seeds=[0] * 8 + [1] * 8)
+    >>> values = [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 9]
+    >>> result = two_way(values, units, confidence=0.95)
+    >>> [round(value, 2) for value in result[:4]]
+    [4.56, 2.41, 6.72, 0.0]
     """
     array = np.asarray(values, dtype=np.float64)
-    mean, means, n_images, n_patients = _bootstrap(array, np.asarray(patients), resamples, seed)
-    low, high = _interval(means, confidence)
-    return Mean(mean, low, high, n_images, n_patients, len(array) - n_images)
+    defined = ~np.isnan(array)
+    clusters = _clusters(units, defined)
+    sums, counts = clusters.table(array[defined]), clusters.table()
+    totals, images = sums.sum(axis=1, keepdims=True), counts.sum(axis=1, keepdims=True)
+    without = (totals - sums) / np.maximum(images - counts, 1)
+    return _estimate((totals / images)[:, 0], without, clusters, confidence, scale, null)
 
 
-def paired_comparison(
-    first: ArrayLike, second: ArrayLike, patients: ArrayLike, *, resamples: int, confidence: float, seed: int
-) -> Comparison:
-    """Mean of `first - second`, paired by image, with interval and two-sided p-value from a bootstrap of patients.
+def two_way_statistic(
+    statistic: Callable[[NDArray[np.int64]], float],
+    units: Units,
+    *,
+    confidence: float,
+    scale: Scale = "identity",
+    null: float = 0.0,
+) -> Estimate:
+    """A statistic of all images of a seed, such as the area under a curve: its mean over seeds.
 
-    The p-value inverts the percentile interval: twice the smaller share of resampled differences on either side of 0,
-    where the observed one counts among them (Davison and Hinkley 1997, eq. 4.11), so it is never 0.
+    The jackknife computes it once per seed and patient, without the images of that patient.
 
     Parameters
     ----------
-    first, second
-        (N,), float, one per image; pairs in which one is NaN are left out.
-    patients
-        (N,): the patient of each image.
-    resamples, confidence, seed
-        As for `clustered_mean`.
+    statistic
+        Computes it from rows, ascending indices into the units, of one seed. A seed for which it is NaN is left out.
+    units
+        Image, patient and seed of each row.
+    confidence, scale, null
+        As for `two_way`.
 
     Examples
     --------
-    >>> patients = ["a", "b", "c", "d"]
-    >>> result = paired_comparison([0.4, 0.5, 0.6, 0.7], [0.3] * 4, patients, resamples=999, confidence=0.95, seed=0)
-    >>> round(result.difference, 3), result.p
-    (0.25, 0.002)
+    >>> import numpy as np
+    >>> values = np.arange(8.0)
+    >>> units = Units(images=range(8), patients=range(8), seeds=[0] * 8)
+    >>> by_statistic = two_way_statistic(lambda rows: values[rows].mean(), units, confidence=0.95)
+    >>> by_mean = two_way(values, units, confidence=0.95)
+    >>> np.allclose(by_statistic, by_mean)
+    True
     """
-    differences = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    difference, means, n_images, n_patients = _bootstrap(differences, np.asarray(patients), resamples, seed)
-    low, high = _interval(means, confidence)
-    p = float("nan")
-    if means.size:
-        one_sided = (1 + min((means <= 0).sum(), (means >= 0).sum())) / (1 + resamples)
-        p = min(1.0, 2 * float(one_sided))
-    return Comparison(difference, low, high, p, n_images, n_patients)
+    seeds = np.asarray(units.seeds)
+    names, index = np.unique(seeds, return_inverse=True)
+    of_seeds = np.array([statistic(np.flatnonzero(seeds == name)) for name in names], dtype=np.float64)
+    defined = ~np.isnan(of_seeds)
+    rows = np.flatnonzero(defined[index])
+    clusters = _clusters(units, defined[index])
+    of_seeds = of_seeds[defined]
+    without = np.repeat(of_seeds[:, None], clusters.shape[1], axis=1)
+    for s, p in np.argwhere(clusters.table() > 0):
+        left = rows[(clusters.seed == s) & (clusters.patient != p)]
+        if len(left):
+            without[s, p] = statistic(left)
+    return _estimate(of_seeds, without, clusters, confidence, scale, null)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -136,32 +201,95 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def _bootstrap(
-    values: NDArray[np.float64], patients: NDArray, resamples: int, seed: int
-) -> tuple[float, NDArray[np.float64], int, int]:
-    """Mean of the defined values, the resampled means (none with fewer than two patients), images and patients."""
-    defined = ~np.isnan(values)
-    values = values[defined]
-    if not values.size:
-        return float("nan"), np.empty(0), 0, 0
-    names, index = np.unique(patients[defined], return_inverse=True)
-    sums, counts = np.bincount(index, values), np.bincount(index)
-    means = np.empty(0)
-    if len(names) > 1:
-        weights = _weights(len(names), resamples, seed)
-        means = (weights @ sums) / (weights @ counts)
-    return float(values.mean()), means, len(values), len(names)
+class _Clusters(NamedTuple):
+    """Seeds and patients of the defined values, as numbers from 0."""
+
+    seed: NDArray[np.int64]
+    patient: NDArray[np.int64]
+    """(N,) both."""
+    shape: tuple[int, int]
+    """(S, P): numbers of seeds and of patients."""
+    n_images: int
+    n_undefined: int
+
+    def table(self, values: NDArray | None = None) -> NDArray[np.float64]:
+        """(S, P): sums of the values, (N,), by seed and patient; without values, the number of images."""
+        cells = np.ravel_multi_index((self.seed, self.patient), self.shape)
+        return np.bincount(cells, values, minlength=self.shape[0] * self.shape[1]).reshape(self.shape).astype(float)
 
 
-@lru_cache(maxsize=8)
-def _weights(patients: int, resamples: int, seed: int) -> NDArray[np.float64]:
-    """(resamples, patients): how often each resample draws each patient."""
-    generator = np.random.default_rng(seed)
-    return generator.multinomial(patients, np.full(patients, 1 / patients), size=resamples).astype(np.float64)
+def _clusters(units: Units, defined: NDArray[np.bool_]) -> _Clusters:
+    images, patients, seeds = (np.asarray(of_unit) for of_unit in units)
+    seed_names, seed = np.unique(seeds[defined], return_inverse=True)
+    patient_names, patient = np.unique(patients[defined], return_inverse=True)
+    n_images = len(np.unique(images[defined]))
+    n_undefined = len(np.unique(images)) - n_images
+    return _Clusters(seed, patient, (len(seed_names), len(patient_names)), n_images, n_undefined)
 
 
-def _interval(means: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    if not means.size:
-        return float("nan"), float("nan")
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+def _estimate(
+    of_seeds: NDArray[np.float64],
+    without: NDArray[np.float64],
+    clusters: _Clusters,
+    confidence: float,
+    scale: Scale,
+    null: float,
+) -> Estimate:
+    """The estimate from the values of seeds, (S,), and those without each patient, (S, P)."""
+    nan = float("nan")
+    n_seeds, n_patients = clusters.shape
+    if not n_seeds:
+        return Estimate(*[nan] * 7, 0, 0, 0, nan, clusters.n_undefined)  # type: ignore[arg-type,call-arg]
+    counts = clusters.table()
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    effective = _effective(shares)
+    estimate = float(of_seeds.mean())
+    counted = (n_seeds, clusters.n_images, n_patients, effective, clusters.n_undefined)
+    variance, df = _variance(of_seeds, without, shares) if n_patients > 1 else (nan, nan)
+    transform, slope, back = _SCALES[scale]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        se = float(np.sqrt(variance) * slope(estimate)) if variance else 0.0
+        centre, distance = transform(estimate), abs(transform(estimate) - transform(null))
+    if n_patients < LEAST_PATIENTS or effective - 1 < LEAST_DF:
+        return Estimate(estimate, nan, nan, nan, se, df, nan, *counted)
+    if not se:
+        return Estimate(estimate, estimate, estimate, float(estimate == null), se, df, 0.0, *counted)
+    quantile, power = (float(stats.t.ppf(level, df)) for level in ((1 + confidence) / 2, POWER))
+    low, high = (float(back(centre + side * quantile * se)) for side in (-1, 1))
+    p = 2 * float(stats.t.sf(distance / se, df)) if np.isfinite(distance) else nan
+    detectable = (quantile + power) * se if scale == "identity" else nan
+    return Estimate(estimate, low, high, p, se, df, detectable, *counted)
+
+
+def _effective(shares: NDArray[np.float64]) -> float:
+    """Effective number of patients; shares: of each patient in the images of each seed, (S, P)."""
+    return 1 / float((shares.mean(axis=0) ** 2).sum())
+
+
+def _variance(
+    of_seeds: NDArray[np.float64], without: NDArray[np.float64], shares: NDArray[np.float64]
+) -> tuple[float, float]:
+    """V and its degrees of freedom, as in the docstring of the module."""
+    share = shares.mean(axis=0)
+    df_patients = _effective(shares) - 1
+    n_seeds, n_patients = len(of_seeds), (shares > 0).sum(axis=1, keepdims=True)
+    # A patient who is alone in a seed cannot be left out of it.
+    moved = np.where((shares > 0) & (shares < 1), of_seeds[:, None] - without, 0)
+    moved = (np.sqrt((n_patients - 1) / n_patients) * moved).mean(axis=0)
+    patients = float((moved**2).sum())
+    if n_seeds == 1:
+        return patients, df_patients
+    seeds = float(of_seeds.var(ddof=1)) / n_seeds
+    shared = float((((shares - share) * moved / share) ** 2).sum()) / (n_seeds * (n_seeds - 1))
+    if seeds <= shared:
+        return patients, df_patients
+    variance = patients + seeds - shared
+    return variance, variance / (max(patients - shared, 0) / df_patients + seeds / (n_seeds - 1))
+
+
+_SCALES: dict[Scale, tuple[Callable, Callable, Callable]] = {
+    "identity": (lambda x: x, lambda x: 1.0, lambda x: x),
+    "log": (np.log, lambda x: np.divide(1, x), np.exp),
+    "logit": (logit, lambda x: np.divide(1, x * (1 - x)), expit),
+}
+"""Transform, its derivative, and its inverse."""

@@ -1,18 +1,38 @@
 """`summary.md`: the summary table for reading."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from segunc.evaluation.statistics import LEAST_DF, LEAST_PATIENTS, NETWORKS
 from segunc.evaluation.tables import INTERVAL, is_baseline
 from segunc.metrics.registry import METRICS
 
+BLOCKS = {
+    "Samples against annotators": ("ged_u", "ged_levels", "diversity", "hm_iou", "d_max", "d_max_sample"),
+    "GED² by number of samples": ("ged_1", "ged_4", "ged_8", "ged_16", "ged_64", "ged_study_16"),
+    "Mask of the mean probability": ("dice_cut", "iou_cut", "dice", "iou", "soft_dice_loss"),
+    "Mean probability": ("cross_entropy", "brier", "brier_floor", "ece", "truth_rmse"),
+    "Maps of uncertainty": (
+        "error_auroc_band",
+        "border_auroc_band",
+        "centre_auroc_band",
+        "error_auroc",
+        "ncc",
+        "s_ncc",
+    ),
+}
+"""Metrics by title; the others come last."""
+DISTANCE = "annotator_distance"
+"""The metric that is the same for all models, and is told beside the number of images."""
+TARGET = "*knows the readers*"
+
 
 def summary_markdown(table: pd.DataFrame, missing: pd.DataFrame) -> str:
-    """`summary.md`: the table of `summary` with one block per dataset, models as rows and metrics as columns.
+    """`summary.md`: the table of `summary` in blocks of metrics per dataset, models as rows and metrics as columns.
 
     It begins with what is missing (`missing_scores`) and why.
     """
@@ -20,25 +40,21 @@ def summary_markdown(table: pd.DataFrame, missing: pd.DataFrame) -> str:
         "# Summary",
         "",
         *_missing_lines(missing),
-        "`mean [low, high]` over test images, seeds averaged per image; the interval is from a bootstrap of patients.",
+        "`mean [low, high]`: the mean over the images of a seed, then over seeds.",
+        "The interval holds for new patients and new trainings of the method; with one seed, for new patients alone.",
+        f"There is none where fewer than {LEAST_PATIENTS} patients, or {LEAST_DF + 1} effective ones, have a value.",
         "In parentheses: on how many images the value is defined, where not on all. –: on none.",
+        "",
+        f"{TARGET}: the expected score of a model with independent samples that knows the distribution of readers, of",
+        "which the annotators of an image are a sample; no model can be expected to do better.",
+        "",
+        "Effective patients: the number of equally large patients that would tell as much.",
     ]
     for dataset, block in table.groupby("dataset", sort=False):
-        per_model = {str(model): rows.set_index("metric") for model, rows in block.groupby("model", sort=False)}
         metrics = list(dict.fromkeys(block["metric"]))
-        total = int((block["n_images"] + block["n_undefined"]).max())
-        tested = f"{total} test images of {block['n_patients'].max()} patients." if total else "No scores: see above."
-        lines += ["", f"## {dataset}", "", tested]
-        of_samples = [metric for metric in metrics if METRICS[metric].judges_samples]
-        for title, columns in (
-            ("Draws against annotators", of_samples),
-            ("Mean prediction and its uncertainty", [metric for metric in metrics if metric not in of_samples]),
-        ):
-            lines += ["", f"### {title}", "", _line(["model", "seeds", *columns])]
-            lines += [_line(["---"] * (len(columns) + 2))]
-            lines += _rows({m: rows for m, rows in per_model.items() if not is_baseline(m)}, columns, total)
-            lines += [_line(["*baselines*", *[""] * (len(columns) + 1)])]
-            lines += _rows({m: rows for m, rows in per_model.items() if is_baseline(m)}, columns, total)
+        lines += ["", f"## {dataset}", "", *_tested(block)]
+        for title, columns in _blocks(metrics).items():
+            lines += ["", f"### {title}", "", *_rows(block, columns)]
     shown = list(dict.fromkeys(table["metric"]))
     lines += ["", "## Columns", "", *(f"- `{metric}`: {METRICS[metric].meaning}." for metric in shown)]
     return "\n".join(lines) + "\n"
@@ -52,18 +68,57 @@ def _missing_lines(missing: pd.DataFrame) -> Iterator[str]:
     yield ""
     for (dataset, why), entries in missing.groupby(["dataset", "why"], sort=False):
         by_model = entries.groupby("model", sort=False)["seed"]
-        seeds = {str(model): ", ".join(of_model.dropna().astype(str)) for model, of_model in by_model}
-        what = ", ".join(f"{model} (seed {numbers})" if numbers else model for model, numbers in seeds.items())
+        what = ", ".join(f"{model} (seed {', '.join(seeds.astype(str))})" for model, seeds in by_model)
         # An error message may contain Markdown.
         reason = re.sub(r"[\\`*<]", r"\\\g<0>", " ".join(str(why).split()))
         yield f"- **{dataset}**: {what}: {reason}"
     yield ""
 
 
-def _rows(per_model: dict[str, pd.DataFrame], columns: Sequence[str], total: int) -> Iterator[str]:
-    for model, rows in per_model.items():
-        values = [_value(rows.loc[metric], total) for metric in columns]
-        yield _line([model, str(rows["n_seeds"].iloc[0]), *values])
+def _tested(block: pd.DataFrame) -> Iterator[str]:
+    """What the numbers of a dataset are from, in sentences."""
+    if not _total(block):
+        yield "No scores: see above."
+        return
+    effective = f"{block['effective_patients'].max():.1f}"
+    yield f"{_total(block)} test images of {block['n_patients'].max()} patients (effective: {effective})."
+    distance = block.loc[block["metric"] == DISTANCE, "mean"].max()
+    if np.isfinite(distance):
+        yield f"Two annotators of an image differ by D_U = {distance:.3f} (1 - IoU)."
+    single = dict.fromkeys(block.loc[block["scope"] == NETWORKS, "model"])
+    several = {model for model, rows in block.groupby("model") if rows["n_seeds"].max() > 1}
+    if models := [model for model in single if model not in several]:
+        yield f"One seed: the intervals of {', '.join(models)} are about these networks, not about the methods."
+
+
+def _total(block: pd.DataFrame) -> int:
+    return int((block["n_images"] + block["n_undefined"]).max())
+
+
+def _blocks(metrics: Sequence[str]) -> dict[str, list[str]]:
+    """The metrics of each table by its title."""
+    placed = {DISTANCE, *(name for names in BLOCKS.values() for name in names)}
+    by_title: Mapping[str, Sequence[str]] = {**BLOCKS, "Others": [name for name in metrics if name not in placed]}
+    chosen = {title: [name for name in names if name in metrics] for title, names in by_title.items()}
+    return {title: names for title, names in chosen.items() if names}
+
+
+def _rows(block: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
+    """One table: the models, the targets, and the baselines."""
+    yield _line(["model", "seeds", *columns])
+    yield _line(["---"] * (len(columns) + 2))
+    by_model = {str(model): rows.set_index("metric") for model, rows in block.groupby("model", sort=False)}
+    total = _total(block)
+    lines = {
+        model: _line([model, str(rows["n_seeds"].max()), *(_value(rows.loc[metric], total) for metric in columns)])
+        for model, rows in by_model.items()
+    }
+    yield from (line for model, line in lines.items() if not is_baseline(model))
+    targets = block.groupby("metric")["target"].mean()[columns]
+    if targets.notna().any():
+        yield _line([TARGET, "", *("" if np.isnan(value) else f"{value:.3f}" for value in targets)])
+    yield _line(["*baselines*", *[""] * (len(columns) + 1)])
+    yield from (line for model, line in lines.items() if is_baseline(model))
 
 
 def _value(row: Any, total: int) -> str:

@@ -1,7 +1,7 @@
-"""Every table of the main grid, from the scores of all models and the stores of all datasets.
+"""The tables of means and differences of the main grid, from the scores of all models and the stores of all datasets.
 
-Seeds are averaged per image first, over those in which the value is defined. Then each number is a mean over images
-with an interval from a bootstrap of patients (`segunc.evaluation.statistics`), and images without a value are counted.
+Each number is the mean over the images of a seed, then over seeds, and its interval holds for new patients and new
+trainings (`segunc.evaluation.statistics`). Images without a value are counted.
 
 Scores may be missing because a job failed. Statistics are then computed from the available scores, and the missing ones
 are listed.
@@ -18,18 +18,20 @@ import pandas as pd
 from segunc.data.hdf5 import open_hdf5
 from segunc.data.result_csv import open_csv
 from segunc.data.store import read_attributes
-from segunc.evaluation.scores import BINS, COLUMNS, GROUPS, SCORES
-from segunc.evaluation.statistics import clustered_mean, holm, paired_comparison
+from segunc.evaluation.scores import BINS, COLUMNS, FEWEST_PIXELS, GROUPS, SCORES
+from segunc.evaluation.statistics import METHOD, Estimate, Units, holm, two_way
+from segunc.metrics.ged import SIZES, STUDY_SIZE
 from segunc.metrics.registry import COMPARED, ENERGY_DISTANCES, METRICS
 from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
 from segunc.runtime.errors import UserError
 
 INTERVAL = ("mean", "ci_low", "ci_high")
-COUNTS = ("n_seeds", "n_images", "n_patients")
-REFERENCE = "baseline_threshold"
-"""The baseline that every model is compared with: a probabilistic model is needed only if it beats this one."""
-FROM_DATA = ("baseline_empty", "baseline_blind", "baseline_annotator", "baseline_oracle")
+COUNTS = ("scope", "n_seeds", "n_images", "n_patients", "effective_patients")
+THRESHOLD = "baseline_threshold"
+FROM_DATA = ("baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings")
 """The baselines that need the data alone; the step `baselines` scores them all."""
+LEVELS = {"ged_u": "ged_levels"}
+"""Metrics in which models are also compared with level sets of mean probabilities, and the column of the level sets."""
 MISSING = ["dataset", "model", "seed", "why"]
 
 WITHOUT_PROBABILITY = {
@@ -39,38 +41,36 @@ WITHOUT_PROBABILITY = {
 """The models without predictive entropy, and why metrics that judge a probability are undefined for them."""
 UNDEFINED = {
     **{name: metric.undefined for name, metric in METRICS.items() if metric.undefined},
-    **{f"entropy_{group}": f"no {pixel}" for group, pixel in {**OUTCOMES, **AGREEMENTS}.items()},
+    **{
+        f"entropy_{group}": f"fewer than {FEWEST_PIXELS} {pixel.replace('pixel', 'pixels')}"
+        for group, pixel in {**OUTCOMES, **AGREEMENTS}.items()
+    },
 }
 """On which images a score is NaN, by score."""
 
 
-class Bootstrap(TypedDict):
+class Statistics(TypedDict):
     """How intervals are computed."""
 
-    resamples: int
     confidence: float
-    seed: int
 
 
 class MissingJob(TypedDict):
-    """A job whose scores are missing; `model` and `seed` are empty text where the job has none."""
+    """A job whose scores are missing; `model` is empty text where the job has none."""
 
     step: str
     dataset: str
     model: str
-    seed: int | str
+    seed: int
     why: str
 
 
 class TabulateSpec(TypedDict):
     """The spec of the step `tabulate`."""
 
-    statistics: Bootstrap
+    statistics: Statistics
     datasets: list[str]
     models: list[str]
-    seeds: list[int]
-    threshold: bool
-    """Whether `baseline_threshold` is scored."""
     missing: list[MissingJob]
 
 
@@ -81,8 +81,6 @@ class CellScores(NamedTuple):
     model: str
     runs: pd.DataFrame
     """A row per seed and image, as in the `images.csv` files."""
-    images: pd.DataFrame
-    """A row per image, indexed by `image_id`: `patient_id`, `votes`, and SCORES averaged over the seeds."""
 
 
 def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[CellScores]:
@@ -102,23 +100,20 @@ def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[CellScore
             if dataset not in datasets:
                 raise UserError(f"{path} is of the dataset {dataset}, whose store is not given; name it in --data.")
             runs.setdefault((str(dataset), str(model)), []).append(part)
-    cells = []
-    for dataset, model in sorted(runs, key=lambda cell: datasets.index(cell[0])):
-        together = pd.concat(runs[dataset, model], ignore_index=True)
-        by_image = together.groupby("image_id", sort=False)
-        images = by_image[["patient_id", "votes"]].first().join(by_image[list(SCORES)].mean())
-        cells.append(CellScores(dataset, model, together, images))
-    return cells
+    return [
+        CellScores(dataset, model, pd.concat(runs[dataset, model], ignore_index=True))
+        for dataset, model in sorted(runs, key=lambda cell: datasets.index(cell[0]))
+    ]
 
 
 def missing_scores(missing: Sequence[MissingJob]) -> pd.DataFrame:
     """`missing.csv`: a row per model, baseline and seed that a missing job should have scored."""
     rows = [
-        {**entry, "model": model, "seed": pd.NA if entry["seed"] == "" else entry["seed"]}
+        {**entry, "model": model}
         for entry in missing
-        for model in {"baselines": FROM_DATA, "baseline_threshold": [REFERENCE]}.get(entry["step"], [entry["model"]])
+        for model in {"baselines": FROM_DATA, "baseline_threshold": [THRESHOLD]}.get(entry["step"], [entry["model"]])
     ]
-    return pd.DataFrame(rows, columns=MISSING).astype({"seed": "Int64"})
+    return pd.DataFrame(rows, columns=MISSING)
 
 
 def with_empty_cells(
@@ -129,62 +124,96 @@ def with_empty_cells(
     missing: `missing_scores`. Cells are in the order of `datasets`, then of `models`, then of the baselines; those of
     other datasets and models come after, in the order in which they appear.
     """
-    runs = pd.DataFrame(columns=["seed", *SCORES], dtype=float)
-    images = pd.DataFrame(columns=["patient_id", "votes", *SCORES], dtype=float)
+    runs = pd.DataFrame(columns=COLUMNS).astype(dict.fromkeys(SCORES, float))
     names = dict.fromkeys(zip(missing["dataset"], missing["model"], strict=True))
     there = {(cell.dataset, cell.model): cell for cell in cells}
-    every = there | {name: CellScores(*name, runs, images) for name in names if name not in there}
+    every = there | {name: CellScores(*name, runs) for name in names if name not in there}
     in_order = (
         dict.fromkeys([*datasets, *(dataset for dataset, _ in every)]),
-        dict.fromkeys([*models, *(model for _, model in every if not is_baseline(model)), *FROM_DATA, REFERENCE]),
+        dict.fromkeys([*models, *(model for _, model in every if not is_baseline(model)), *FROM_DATA, THRESHOLD]),
     )
     return [every[name] for name in product(*in_order) if name in every]
 
 
 def metrics_of(cells: Sequence[CellScores], dataset: str) -> list[str]:
     """METRICS that apply to a dataset: all but those that need a truth where none is known (or all cells are empty)."""
-    own = [cell.images for cell in cells if cell.dataset == dataset]
+    own = [cell.runs for cell in cells if cell.dataset == dataset]
     return [
         name
         for name, metric in METRICS.items()
-        if "truth" not in metric.needs or any(images[name].notna().any() for images in own)
+        if "truth" not in metric.needs or any(runs[name].notna().any() for runs in own)
     ]
 
 
-def summary(cells: Sequence[CellScores], bootstrap: Bootstrap) -> pd.DataFrame:
+def summary(cells: Sequence[CellScores], confidence: float) -> pd.DataFrame:
     """`summary.csv`: a row per dataset, model and metric."""
     rows = []
     for cell in cells:
+        units, target = units_of(cell.runs), targets(cell.runs)
         for metric in metrics_of(cells, cell.dataset):
-            seed_means = cell.runs.groupby("seed")[metric].mean()
-            rows.append({**_mean(cell, metric, bootstrap), "metric": metric, "seed_sd": seed_means.std()})
-    return pd.DataFrame(rows, columns=["dataset", "model", "metric", *INTERVAL, *COUNTS, "n_undefined", "seed_sd"])
+            seed_sd = cell.runs.groupby("seed")[metric].mean().std()
+            extra = {"metric": metric, "target": target.get(metric), "seed_sd": seed_sd}
+            rows.append({**_mean(cell, units, metric, confidence), **extra})
+    columns = ["dataset", "model", "metric", *INTERVAL, "target", *COUNTS, "n_undefined", "seed_sd"]
+    return pd.DataFrame(rows, columns=columns).astype({"target": float})
 
 
-def uncertainty_by(kind: str, groups: Iterable[str], cells: Sequence[CellScores], bootstrap: Bootstrap) -> pd.DataFrame:
+def targets(runs: pd.DataFrame) -> dict[Any, float]:
+    """What a model with independent samples gets that knows the population of readers, but not these readings.
+
+    By metric, the mean over the images with several annotators, then over seeds; as in `segunc.metrics.ged`, with D_U
+    the distance and A the number of annotators.
+    """
+    distance = runs["annotator_distance"]
+    bias = distance / runs["annotators"].astype(float)
+    of_images = pd.DataFrame(
+        {
+            **{f"ged_{n}": bias + distance / n for n in SIZES},
+            "ged_u": bias,
+            "ged_study_16": 2 * distance / STUDY_SIZE + (1 - 1 / STUDY_SIZE) * bias,
+            "diversity": (1 - 1 / STUDY_SIZE) * distance,
+        }
+    )
+    return of_images.groupby(runs["seed"]).mean().mean().to_dict()
+
+
+def uncertainty_by(kind: str, groups: Iterable[str], cells: Sequence[CellScores], confidence: float) -> pd.DataFrame:
     """`uncertainty_by_{kind}.csv`: predictive entropy of each group of pixels.
 
-    Each image has one value, the mean over its pixels of the group; mean and quartiles are over images. `n_pixels`
-    counts the pixels of all seeds. Baselines without any predictive entropy are left out.
+    Each image of a seed has one value, the mean over its pixels of the group; quartiles are over the values of all
+    seeds, and `n_pixels` counts their pixels. Baselines without any predictive entropy are left out.
     """
     quartiles = {"q25": 0.25, "median": 0.5, "q75": 0.75}
     rows = []
     for cell in cells:
         if cell.model in WITHOUT_PROBABILITY:
             continue
+        units = units_of(cell.runs)
         for group in groups:
-            values = cell.images[f"entropy_{group}"]
+            values = cell.runs[f"entropy_{group}"]
             quantiles = {name: values.quantile(share) for name, share in quartiles.items()}
             pixels = int(cell.runs[f"pixels_{group}"].sum())
-            rows.append({**_mean(cell, f"entropy_{group}", bootstrap), kind: group, **quantiles, "n_pixels": pixels})
+            mean = _mean(cell, units, f"entropy_{group}", confidence)
+            rows.append({**mean, kind: group, **quantiles, "n_pixels": pixels})
     columns = ["dataset", "model", kind, *INTERVAL, *quartiles, *COUNTS, "n_pixels", "n_undefined"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _mean(cell: CellScores, score: str, bootstrap: Bootstrap) -> dict[str, Any]:
-    """The columns that all tables of means share."""
-    mean = clustered_mean(cell.images[score], cell.images["patient_id"], **bootstrap)
-    return {"dataset": cell.dataset, "model": cell.model, "n_seeds": cell.runs["seed"].nunique(), **mean._asdict()}
+def units_of(runs: pd.DataFrame) -> Units:
+    """What the values of rows belong to; ids become numbers, which are found faster."""
+    return Units(*(pd.factorize(runs[name])[0] for name in ("image_id", "patient_id", "seed")))
+
+
+def described(model: str, estimate: Estimate) -> dict[str, Any]:
+    """The estimate and its scope by column. Baselines that need the data alone have no networks."""
+    return {**estimate._asdict(), "scope": METHOD if model in FROM_DATA and estimate.n_seeds else estimate.scope}
+
+
+def _mean(cell: CellScores, units: Units, score: str, confidence: float) -> dict[str, Any]:
+    """The columns that all tables of means share; units: of the cell's rows."""
+    scale = METRICS[score].scale if score in METRICS else "identity"
+    mean = two_way(cell.runs[score], units, confidence=confidence, scale=scale)
+    return {"dataset": cell.dataset, "model": cell.model, "mean": mean.estimate, **described(cell.model, mean)}
 
 
 def entropy_histograms(paths: Sequence[Path], cells: Sequence[CellScores]) -> pd.DataFrame:
@@ -209,44 +238,69 @@ def entropy_histograms(paths: Sequence[Path], cells: Sequence[CellScores]) -> pd
     return pd.DataFrame(rows, columns=["dataset", "model", "group", "entropy_low", "entropy_high", "share"])
 
 
-def ged_by_votes(cells: Sequence[CellScores], bootstrap: Bootstrap) -> pd.DataFrame:
+def ged_by_votes(cells: Sequence[CellScores], confidence: float) -> pd.DataFrame:
     """`ged_by_votes.csv`: the energy distances by the number of annotators who mark something on the image (`votes`).
 
     An empty cell has no images, so it has no rows.
     """
     rows = []
     for cell in cells:
-        for votes, images in cell.images.groupby("votes"):
+        for votes, runs in cell.runs.groupby("votes"):
+            part, units, target = cell._replace(runs=runs), units_of(runs), targets(runs)
             rows += [
-                {**_mean(cell._replace(images=images), metric, bootstrap), "votes": votes, "metric": metric}
+                {
+                    **_mean(part, units, metric, confidence),
+                    "votes": votes,
+                    "metric": metric,
+                    "target": target.get(metric),
+                }
                 for metric in ENERGY_DISTANCES
             ]
-    return pd.DataFrame(rows, columns=["dataset", "model", "votes", "metric", *INTERVAL, *COUNTS])
+    columns = ["dataset", "model", "votes", "metric", *INTERVAL, "target", *COUNTS]
+    return pd.DataFrame(rows, columns=columns).astype({"target": float})
 
 
-def comparisons(cells: Sequence[CellScores], bootstrap: Bootstrap) -> pd.DataFrame:
-    """`comparisons.csv`: differences model_a - model_b, paired by image, in each of COMPARED.
+def comparisons(cells: Sequence[CellScores], confidence: float) -> pd.DataFrame:
+    """`comparisons.csv`: differences model_a - model_b, paired by seed and image, in each of COMPARED.
 
-    Of all pairs of models, and of each model with REFERENCE, as far as they have scores. `p_holm` is corrected for all
-    comparisons that are made of one dataset in one metric.
+    Of all pairs of models that have scores and, in the metrics of LEVELS, of each model with the 16 level sets of each
+    model's mean probability (`<model>+levels`). `p_holm` is corrected for all comparisons that are made of one dataset
+    in one metric, but for those whose difference is 0 on every image, which are no tests.
     """
-    columns = ("dataset", "metric", "model_a", "model_b", "difference", "ci_low", "ci_high", "p", "p_holm")
     rows = []
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
-        images = {cell.model: cell.images for cell in cells if cell.dataset == dataset and len(cell.images)}
-        models = [model for model in images if not is_baseline(model)]
-        pairs = list(combinations(models, 2))
-        if REFERENCE in images:
-            pairs += [(model, REFERENCE) for model in models]
+        runs = {cell.model: cell.runs for cell in cells if cell.dataset == dataset and len(cell.runs)}
+        models = [model for model in runs if not is_baseline(model)]
         for metric in COMPARED:
-            family = []
-            for a, b in pairs:
-                first, second = images[a][metric].align(images[b][metric], join="inner")
-                result = paired_comparison(first, second, images[a].loc[first.index, "patient_id"], **bootstrap)
-                family.append({"dataset": dataset, "metric": metric, "model_a": a, "model_b": b, **result._asdict()})
-            for row, adjusted in zip(family, holm([row["p"] for row in family]), strict=True):
-                rows.append({**row, "p_holm": adjusted})
-    return pd.DataFrame(rows, columns=[*columns, "n_images", "n_patients"])
+            pairs = [(a, b, b, metric) for a, b in combinations(models, 2)]
+            if metric in LEVELS:
+                pairs += [(a, f"{b}+levels", b, LEVELS[metric]) for a, b in product(models, repeat=2)]
+            family = [
+                {
+                    "dataset": dataset,
+                    "metric": metric,
+                    "model_a": a,
+                    "model_b": name,
+                    **_difference(runs[a], metric, runs[b], column, confidence),
+                }
+                for a, name, b, column in pairs
+            ]
+            tests = [np.nan if row["se"] == row["difference"] == 0 else row["p"] for row in family]
+            rows += [{**row, "p_holm": p} for row, p in zip(family, holm(tests), strict=True)]
+    keys = ("dataset", "metric", "model_a", "model_b")
+    columns = [*keys, "difference", "ci_low", "ci_high", "p", "p_holm", "detectable", *COUNTS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _difference(
+    first: pd.DataFrame, metric: str, second: pd.DataFrame, column: str, confidence: float
+) -> dict[str, Any]:
+    """The mean of `metric` of the first minus `column` of the second, over the seeds and images of both."""
+    key = ["seed", "image_id"]
+    pairs = first[[*key, "patient_id", metric]].merge(second[[*key, column]], on=key, suffixes=("", "_second"))
+    values = pairs[metric] - pairs[f"{column}_second" if column == metric else column]
+    result = two_way(values, units_of(pairs), confidence=confidence)
+    return {"difference": result.estimate, "scope": result.scope, **result._asdict()}
 
 
 def exclusions(stores: Sequence[Path], cells: Sequence[CellScores]) -> pd.DataFrame:
@@ -261,11 +315,12 @@ def exclusions(stores: Sequence[Path], cells: Sequence[CellScores]) -> pd.DataFr
         for cell in cells:
             if cell.dataset != store.stem:
                 continue
-            for score in (*metrics_of(cells, cell.dataset), *(f"entropy_{group}" for group in GROUPS)):
-                count = int(cell.images[score].isna().sum())
+            scores = [*metrics_of(cells, cell.dataset), *(f"entropy_{group}" for group in GROUPS)]
+            seeds = cell.runs.groupby("image_id")[scores].count()
+            for score, count in (seeds == 0).sum().items():
                 if count:
-                    reason = _why_undefined(cell.model, score)
-                    rows.append((cell.dataset, cell.model, score, reason, count, len(cell.images)))
+                    reason = _why_undefined(cell.model, str(score))
+                    rows.append((cell.dataset, cell.model, score, reason, count, len(seeds)))
     return pd.DataFrame(rows, columns=["dataset", "model", "what", "reason", "n_excluded", "n_total"])
 
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from segunc.active import labelled_set
 from segunc.data.store import Images, read_split, take
-from segunc.evaluation.annotation_stats import composition, foreground
+from segunc.evaluation.annotation_stats import foreground
 from segunc.figures import examples, strategy_style, style
 from segunc.figures.examples import WHOLE
 from segunc.figures.specs import ActiveLabels, PicksSpec
@@ -67,9 +68,9 @@ def plot(picks: Mapping[str, Images], names: Sequence[str], labels: ActiveLabels
 
 def describe(images: Images) -> str:
     """The number of picks, of their patients, and the share of foreground pixels."""
-    statistics = composition(images)
-    counts = style.count(len(images.images), "pick"), style.count(int(statistics["patients"]), "patient")
-    return f"{', '.join(counts)}\n{100 * statistics['foreground']:.1f}% foreground"
+    patients = len(np.unique(images.patient_id))
+    counts = style.count(len(images.images), "pick"), style.count(patients, "patient")
+    return f"{', '.join(counts)}\n{100 * foreground(images).mean():.1f}% foreground"
 
 
 @stage
@@ -84,7 +85,7 @@ def main(
 ) -> None:
     spec: PicksSpec = job.spec
     labels = spec["labels"]
-    train = read_split(data, "train")
+    train = read_split(data, "train", spec["seed"])
     picks = {}
     for strategy, path in zip(spec["strategies"], labelled, strict=True):
         positions, rounds = labelled_set.read(path, train.image_id)

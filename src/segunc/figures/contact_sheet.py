@@ -1,8 +1,9 @@
-"""Figure: what do the images look like? Images of the training, validation and test split with annotators' outlines.
+"""Figure: what do the images look like? Images of each split or fold with annotators' outlines.
 
-Reads the store of one dataset. The images of a split are spread over the numbers of annotators who marked something and
-over foreground shares, and come from as many patients as possible (`segunc.figures.examples.choose_spread`). They are
-not cropped, so that sizes can be compared. What `prepare` left out or remarked on is printed below the title.
+Reads the store of one dataset. The images of a split or fold are spread over the numbers of annotators who marked
+something and over foreground shares, and come from as many patients as possible
+(`segunc.figures.examples.choose_spread`). They are not cropped, so that sizes can be compared. What `prepare` left out
+or remarked on is printed below the title.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from segunc.figures.specs import FigureSpec
 from segunc.runtime.stage import Job, stage
 
 ROWS = {"train": 3, "val": 1, "test": 2}
-"""Rows of images per split."""
+"""Rows of images per split; a fold has one."""
 COLUMNS = 7
 NAMES = {"train": "Training", "val": "Validation", "test": "Test"}
 LEFT, GAP, CAPTION, BETWEEN, TOP = 1.0, 0.05, 0.16, 0.16, 0.52
@@ -36,16 +37,16 @@ RANKED_BY = ("votes", "foreground", "image_id", "patient_id")
 def plot(
     shown: Mapping[str, Sequence[Example]], notes: Mapping[str, str], title: str, remarks: Sequence[str] = ()
 ) -> Figure:
-    """A block of images per split.
+    """A block of images per split or fold.
 
-    shown: the images by split, in the order of the figure; notes: what to print below the name of a split; title: the
+    shown: the images by split or fold, in the order of the figure; notes: what to print below its name; title: the
     dataset's label; remarks: what to print below the title, a paragraph each.
     """
     annotators = max((len(example.annotations) for block in shown.values() for example in block), default=0)
     if not annotators:
         return style.empty_figure(f"{title}: no images")
     handles = examples.annotator_handles(annotators)
-    rows = {split: -(-len(block) // COLUMNS) for split, block in shown.items()}
+    rows = {part: -(-len(block) // COLUMNS) for part, block in shown.items()}
     bottom = 0.05 + style.legend_height(handles, style.WIDTH - LEFT)
     below_title = "\n".join(style.wrapped(remark, style.WIDTH - LEFT, style.SMALL) for remark in remarks)
     top = TOP + len(below_title.splitlines()) * style.LINE
@@ -58,11 +59,11 @@ def plot(
     figure.text(LEFT / style.WIDTH, 1 - 0.23 / height, f"below each image, and in descending order: {order}", **small)
     if remarks:
         figure.text(LEFT / style.WIDTH, 1 - (0.23 + style.LINE) / height, below_title, **small)
-    for split, block in shown.items():
+    for part, block in shown.items():
         rule = 1 - (top - BETWEEN / 2) / height
         figure.add_artist(Line2D([0, 1], [rule, rule], color=style.PALE, lw=0.6))
-        figure.text(0, 1 - top / height, NAMES[split], fontsize=8.5, va="top")
-        figure.text(0, 1 - (top + 0.17) / height, notes[split], **small)
+        figure.text(0, 1 - top / height, NAMES.get(part, part.capitalize()), fontsize=8.5, va="top")
+        figure.text(0, 1 - (top + 0.17) / height, notes[part], **small)
         for i, example in enumerate(block):
             row, column = divmod(i, COLUMNS)
             left, above = LEFT + column * (SIZE + GAP), top + row * (SIZE + CAPTION)
@@ -71,7 +72,7 @@ def plot(
             examples.show_image(axes, example.image, WHOLE)
             examples.outline_annotators(axes, example.annotations, WHOLE)
             figure.text(left / style.WIDTH, 1 - (above + SIZE + 0.025) / height, _caption(example, annotators), **small)
-        top += rows[split] * (SIZE + CAPTION) + BETWEEN
+        top += rows[part] * (SIZE + CAPTION) + BETWEEN
     style.legend(figure, handles, LEFT, height - bottom + 0.02, style.WIDTH - LEFT)
     return figure
 
@@ -83,23 +84,23 @@ def _caption(example: Example, annotators: int) -> str:
 
 
 def load(data: Path, images: pd.DataFrame) -> dict[str, list[Example]]:
-    """The images to show, by split; splits without images are left out.
+    """The images to show, by split or fold; those without images are left out.
 
     images: what `read_images` returns, one row per image of the store.
     """
     chosen = {}
-    for split, rows in ROWS.items():
-        part = images[(images["split"] == split) & (images["annotators"] > 0)]
-        positive_annotators, foreground, ids, patients = (part[name].to_numpy() for name in RANKED_BY)
-        positions = examples.choose_spread(positive_annotators, foreground, ids, patients, rows * COLUMNS)
-        chosen[split] = part.index[positions]
+    for part in images["part"].cat.categories:
+        rows = images[(images["part"] == part) & (images["annotators"] > 0)]
+        positive_annotators, foreground, ids, patients = (rows[name].to_numpy() for name in RANKED_BY)
+        n = ROWS.get(part, 1) * COLUMNS
+        chosen[part] = rows.index[examples.choose_spread(positive_annotators, foreground, ids, patients, n)]
     with open_hdf5(data) as file:
         return {
-            split: [
+            part: [
                 Example(images["image_id"][row], file["images"][row], file["masks"][row][file["annotated"][row]], {})
                 for row in rows
             ]
-            for split, rows in chosen.items()
+            for part, rows in chosen.items()
             if len(rows)
         }
 
@@ -122,7 +123,7 @@ def main(
     spec: FigureSpec = job.spec
     images = read_images(data)
     shown = load(data, images)
-    notes = {split: describe(images[images["split"] == split]) for split in shown}
+    notes = {part: describe(images[images["part"] == part]) for part in shown}
     missing = left_out(data)
     remarks = [*([f"left out: {missing}"] if missing else []), *read_remarks(data)]
     style.save(plot(shown, notes, spec["labels"].get(dataset, dataset), remarks), png, pdf)

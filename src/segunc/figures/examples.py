@@ -74,21 +74,21 @@ def load_specified(data: Path, samples: Sequence[Path], spec: SamplesSpec, n: in
     """
     of_models = dict(zip(spec["models"], samples, strict=True))
     models = style.models_among([*of_models, *spec["missing"]], spec["labels"])
-    return load(data, of_models, n), models
+    return load(data, of_models, spec["seed"], n), models
 
 
-def load(data: Path, samples: Mapping[str, Path], n: int) -> list[Example]:
-    """n test images (see `choose`) with their predictions; samples: one file per model.
+def load(data: Path, samples: Mapping[str, Path], seed: int, n: int) -> list[Example]:
+    """n test images of a seed (see `choose`) with their predictions; samples: one file per model, of that seed.
 
     Raises UserError if the test split is empty or a samples file does not belong to it.
     """
-    test = read_split(data, "test")
+    test = read_split(data, "test", seed)
     if not len(test.image_id):
         raise UserError(f"{data} has no images in its test split; change the dataset's split in the config.")
     rows = choose(test, n)
     predictions: list[dict[str, Prediction]] = [{} for _ in rows]
     for model, path in samples.items():
-        for row, prediction in enumerate(read_predictions(path, test.image_id)):
+        for row, prediction in enumerate(read_predictions(path, test)):
             if row in rows:
                 predictions[rows.index(row)][model] = prediction
     return [

@@ -1,7 +1,8 @@
 """Figure: how close are sampled masks to the annotators' masks? GED^2 against the number of samples, with baselines.
 
 After figure 6 of the study, but with means and intervals instead of the distribution over images. Reads the table
-`summary`: metrics `ged_1`, `ged_4`, `ged_8`, `ged_16` (V-statistics) of models and baselines.
+`summary`: metrics `ged_1`, `ged_4`, `ged_8`, `ged_16`, `ged_64` (V-statistics) of models and baselines, and their
+targets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from segunc.figures import style
 from segunc.figures.specs import FigureSpec
 from segunc.runtime.stage import Job, stage
 
-SIZES = (1, 4, 8, 16)
+SIZES = (1, 4, 8, 16, 64)
 PANEL = (1.95, 2.3)
 """Inches: width and height of a panel."""
 LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.92, 0.42, 0.65
@@ -37,12 +38,14 @@ class Line(NamedTuple):
     dashes: str | tuple
 
 
+TARGET = "target"
+"""Stands for a model that knows the population of readers."""
 BASELINES = {
     "baseline_empty": Line("empty mask", "#9a9a9a", (0, (1, 1.2))),
-    "baseline_annotator": Line("annotator vs.\nthe others", "#4d4d4d", (0, (6, 1.5))),
+    "baseline_annotator": Line("one\nannotator", "#4d4d4d", (0, (6, 1.5))),
     "baseline_blind": Line("image-agnostic\nmasks", "#8a8a8a", (0, (3.5, 1.5))),
     "baseline_threshold": Line("random\nthreshold", "#111111", (0, (5, 1.2, 1, 1.2))),
-    "baseline_oracle": Line("perfect\nsampler", "#666666", "solid"),
+    TARGET: Line("knows the\nreaders", "#666666", "solid"),
 }
 
 
@@ -55,7 +58,8 @@ def plot(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     rows = -(-len(datasets) // columns)
     width = columns * (LEFT + PANEL[0] + RIGHT)
     handles = [_model_line(model, models, labels) for model in models]
-    rows_of = summary.set_index(["model", "metric"])
+    targets = summary.groupby(["dataset", "metric"], as_index=False)["target"].mean().rename(columns={"target": "mean"})
+    rows_of = pd.concat([summary, targets.assign(model=TARGET)]).set_index(["model", "metric"])
     values = {dataset: rows_of[rows_of["dataset"] == dataset] for dataset in datasets}
     missing = {dataset: style.missing_note(_missing(values[dataset], models, labels), PANEL[0]) for dataset in datasets}
     head = style.LINE * max(map(len, missing.values()))
@@ -86,12 +90,12 @@ def plot(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
 def _missing(values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, str]) -> str:
     """The models and baselines without data in a panel, as text; empty if the whole panel has no data.
 
-    A baseline is missing if it has no seed. `baseline_annotator` of a dataset with one annotator is not missing: it has
-    a seed, but its mean is undefined.
+    A baseline is missing if it has no images. `baseline_annotator` of a dataset with one annotator is not missing: it
+    has images, but its mean is undefined.
     """
     lost = [labels.get(model, model) for model in models if _curve(values, model)["mean"].isna().all()]
     for name, line in BASELINES.items():
-        if (_curve(values, name)["n_seeds"] == 0).all():
+        if (_curve(values, name)[["n_images", "n_undefined"]] == 0).all(axis=None):
             lost.append(line.label.replace("\n", " "))
     return ", ".join(lost) if values["mean"].notna().any() else ""
 
@@ -125,7 +129,7 @@ def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], labels: Mapp
     axes.set_xscale("log", base=2)
     axes.set_xticks(SIZES, [str(n) for n in SIZES])
     axes.minorticks_off()
-    axes.set(xlim=(0.72, 22), xlabel="samples")
+    axes.set(xlim=(0.72, 88), xlabel="samples")
     of_models = values.reindex([(model, f"ged_{n}") for model in models for n in SIZES])
     highest = np.nanmax(of_models[["mean", "ci_low", "ci_high"]].to_numpy(dtype=float), initial=0) or 1.0
     # A baseline far above the models would compress them; its value is printed instead.
@@ -153,10 +157,8 @@ def _baselines(axes: Axes, values: pd.DataFrame) -> None:
         if ends[name] > high:
             text += f"\n{ends[name]:.2f} ↑"
         else:
-            axes.plot([16, 22, 24.5], [target, target, y], transform=across, color=line.colour, lw=0.5, clip_on=False)
-        axes.text(
-            25.5, y, text, transform=across, color=style.GREY, fontsize=style.SMALL, va="center", linespacing=0.95
-        )
+            axes.plot([64, 88, 98], [target, target, y], transform=across, color=line.colour, lw=0.5, clip_on=False)
+        axes.text(102, y, text, transform=across, color=style.GREY, fontsize=style.SMALL, va="center", linespacing=0.95)
 
 
 def _curve(values: pd.DataFrame, model: str) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Figure: which strategy learns fastest? Test scores against the number of labelled images.
 
-After figure 8 of the study, but with several seeds. Reads the table `active_learning` and, for the line of the models
-that were trained on the whole training split, the table `summary`.
+After figure 8 of the study, but with intervals over patients and seeds. Reads the table `active_learning` and, for the
+line of the models that were trained on the whole training split, the table `summary`.
 """
 
 from pathlib import Path
@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segunc.evaluation.seed_statistics import mean_over_seeds
 from segunc.figures import strategy_style, style
 from segunc.figures.specs import ActiveLabels, ActiveSpec
 from segunc.metrics.registry import METRICS
@@ -19,20 +18,21 @@ from segunc.runtime.stage import Job, stage
 
 COLUMNS = 4
 """Largest number of models in a row."""
-MARGIN = 0.07
-"""Space above and below the runs, as a share of their range."""
+MARGIN = 0.4
+"""Space above and below the curves, as a share of their range."""
 SMALLEST = 0.01
 """Smallest range of the y axis: smaller differences do not matter, and ticks would need too many digits."""
 
 
 def plot(table: pd.DataFrame, full_data: pd.Series, metric: str, confidence: float, labels: ActiveLabels) -> Figure:
-    """A panel per dataset and model, a line per strategy: mean over seeds, with Student's t interval as a band.
+    """A panel per dataset and model, a line per strategy: mean over images and seeds, with its interval as a band.
 
-    table: `active_learning`; full_data: score by dataset and model, where it is known; confidence: of the intervals, in
-    (0, 1). The y axis spans the runs and cuts off wider bands, as with two or three seeds an interval may be several
-    times as wide. Where data is missing, a line has a gap, an empty panel shows `no data`, and a note above names
-    the strategies.
+    table: `active_learning`, of which the rows of the metric are plotted; full_data: score by dataset and model, where
+    it is known; confidence: of the intervals, in (0, 1). The y axis spans the curves and cuts off wider bands: these
+    show how well a mean is known for new patients, which is common to all strategies. Where data is missing, a line has
+    a gap, an empty panel shows `no data`, and a note above names the strategies.
     """
+    table = table[table["metric"] == metric]
     if table.empty:
         return style.empty_figure("no data")
     datasets, models, names = strategy_style.ids_in_order(table, labels)
@@ -41,10 +41,10 @@ def plot(table: pd.DataFrame, full_data: pd.Series, metric: str, confidence: flo
     handles = [strategy_style.line(name, names, labels) for name in names]
     if full_data.index.isin(table.set_index(["dataset", "model"]).index).any():
         handles.append(strategy_style.reference_handle("trained on all images", "dotted"))
-    seeds = table["seed"].nunique()
-    most = strategy_style.at_most(table, ["dataset", "model", "strategy", "round"])
-    mean = f"mean of {most}{seeds} seeds with {100 * confidence:g}% t interval"
-    note = f"{mean if seeds > 1 else 'one seed: no interval'}{_direction(metric)}"
+    fewest, seeds = table["n_seeds"].min(), table["n_seeds"].max()
+    of_seeds = f"mean of {'at most ' if fewest < seeds else ''}{style.count(seeds, 'seed')}"
+    band = f"{100 * confidence:g}% interval for new patients{' and trainings' if seeds > 1 else ''}"
+    note = f"{of_seeds} with {band}{_direction(metric)}"
     rows = [
         strategy_style.Row(heading, len(shown), _missing(table[table["dataset"] == dataset], shown, names, labels))
         for heading, (dataset, shown) in zip(headings, cells, strict=True)
@@ -58,7 +58,7 @@ def plot(table: pd.DataFrame, full_data: pd.Series, metric: str, confidence: flo
             panel.set_title(title, loc="left", fontsize=8)
             strategy_style.budget_axis(panel, table["images"])
             runs = table[(table["dataset"] == dataset) & (table["model"] == model)]
-            _panel(panel, runs, full_data.get((dataset, model), np.nan), metric, confidence, names, labels)
+            _panel(panel, runs, full_data.get((dataset, model), np.nan), metric, names, labels)
     for panel in axes[-1]:
         panel.set_xlabel("labelled images")
     return figure
@@ -89,12 +89,11 @@ def _panel(
     runs: pd.DataFrame,
     full_data: float,
     metric: str,
-    confidence: float,
     names: list[str],
     labels: ActiveLabels,
 ) -> None:
     """Plots one dataset and model."""
-    if not np.isfinite(runs[metric]).any():
+    if runs.empty:
         style.mark_empty(axes)
         return
     for name in names:
@@ -102,18 +101,15 @@ def _panel(
         if own.empty:
             continue
         # Includes missing rounds, at which lines have gaps.
-        rounds = range(own["round"].max() + 1)
-        images = own.groupby("round")["images"].first().reindex(rounds).to_numpy()
-        curves = own.pivot(index="round", columns="seed", values=metric).reindex(rounds)
-        means = [mean_over_seeds(values, confidence) for values in curves.to_numpy()]
+        curve = own.set_index("round").reindex(range(own["round"].max() + 1))
         line = strategy_style.line(name, names, labels)
-        line.set_data(images, [mean.mean for mean in means])
+        line.set_data(curve["images"], curve["mean"])
         axes.add_line(line)
-        low, high = [mean.low for mean in means], [mean.high for mean in means]
-        axes.fill_between(images, low, high, color=line.get_color(), alpha=min(0.14, 0.5 / len(names)), lw=0, zorder=1)
+        band = curve["images"], curve["ci_low"], curve["ci_high"]
+        axes.fill_between(*band, color=line.get_color(), alpha=min(0.14, 0.5 / len(names)), lw=0, zorder=1)
     if np.isfinite(full_data):
         strategy_style.reference_line(axes, full_data, "dotted")
-    values = np.append(runs[metric].to_numpy(dtype=float), full_data)
+    values = np.append(runs["mean"], full_data)
     low, high = np.nanmin(values), np.nanmax(values)
     half = max((0.5 + MARGIN) * (high - low), SMALLEST / 2)
     lowest = METRICS[metric].low
@@ -126,7 +122,7 @@ def main(
     job: Job,
     *,
     table: Path,  # active_learning.csv
-    metric: str,  # column of the table
+    metric: str,  # whose curves are plotted
     summary: Path | None = None,  # summary.csv, for the line of models trained on all images
     png: Path,  # file to write
     pdf: Path,  # file to write

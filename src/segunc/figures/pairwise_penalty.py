@@ -35,7 +35,8 @@ def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
     """
     table = table[table["metric"] == METRIC]
     if table.empty:
-        return style.empty_figure("one strategy: nothing to compare")
+        one = len(labels["strategies"]) < 2
+        return style.empty_figure("one strategy: nothing to compare" if one else "fewer than 5 seeds: no test")
     datasets = style.ordered([*labels["datasets"], *table["dataset"]], labels["datasets"])
     names = style.ordered([*labels["strategies"], *table["strategy_a"]], labels["strategies"])
     words = [style.wrapped(labels["strategies"].get(name, name), LONGEST, TICKS, lines=1) for name in names]
@@ -45,7 +46,7 @@ def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
     size = len(names) * min(CELL, ((style.WIDTH - room) / columns - GAP) / len(names))
     # A matrix may be narrower than its title.
     step = max(size, 1.3) + GAP
-    notes = [_note(table.loc[table["dataset"] == dataset, "n_comparisons"]) for dataset in datasets]
+    notes = [_note(table[table["dataset"] == dataset]) for dataset in datasets]
     above = TOP + style.LINE * max(note.count("\n") for note in notes)
     figure = Figure(figsize=(room + columns * step, rows * (above + size + room + GAP) - GAP + 0.1))
     width, height = figure.get_size_inches()
@@ -65,13 +66,17 @@ def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
     return figure
 
 
-def _note(comparisons: pd.Series) -> str:
-    """The number of comparisons, as text. It differs between the cells of a matrix if single rounds are missing."""
-    fewest, most = comparisons.min(), comparisons.max()
+def _note(matrix: pd.DataFrame) -> str:
+    """The number of comparisons, and the largest cell that chance explains, as text.
+
+    The number differs between the cells of a matrix if single rounds are missing.
+    """
+    fewest, most = matrix["n_comparisons"].min(), matrix["n_comparisons"].max()
     if not most > 0:
-        return "fewer than 2 seeds: no test"
+        return "fewer than 5 seeds: no test"
     note = f"of {'≤ ' if fewest < most else ''}{style.count(most, 'comparison')}, in %"
-    return note if fewest else f"{note}\n–: fewer than 2 seeds"
+    note += f"\nby chance up to {100 * matrix['null_95'].iloc[0]:.0f}"
+    return note if fewest else f"{note}\n–: fewer than 5 seeds"
 
 
 def _matrix(axes: Axes, penalties: pd.Series, names: list[str]) -> None:

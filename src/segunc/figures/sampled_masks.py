@@ -1,8 +1,8 @@
 """Figure: what do samples of each model look like? Sampled masks of single test images, below the annotators' masks.
 
-After figure 7 of the study. Reads the store of one dataset, the samples of all models with one seed, and the diversity
-of each model from the table `summary`. The images are spread over the test split (`segunc.figures.examples.choose`).
-Each is cropped to the foreground of the masks.
+After figure 7 of the study. Reads the store of one dataset, the samples of all models with one seed, and from the table
+`summary` the diversity of each model, and its target for the annotators. The images are spread over the test split
+(`segunc.figures.examples.choose`). Each is cropped to the foreground of the masks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from segunc.runtime.stage import Job, stage
 IMAGES = 3
 GRID = (2, 4)
 """Rows and columns of the masks of one model on one image."""
+ANNOTATORS = "Annotators"
 BACKGROUND = "#f0f0f0"
 THUMB, GAP, BETWEEN, LEFT = 0.42, 0.03, 0.14, 1.15
 """Inches: width and height of a mask, space between masks, between images and models, and for the names of models."""
@@ -34,7 +35,7 @@ def plot(
 ) -> Figure:
     """A column per image; a row of annotators, then one per model.
 
-    diversity: mean over the test split, by model and for `baseline_oracle`; labels: by model. A model without
+    diversity: mean over the test images by model, and its target under ANNOTATORS; labels: by model. A model without
     predictions gets a row labelled `no data`.
     """
     colours = style.colours(models)
@@ -47,8 +48,8 @@ def plot(
     title = style.wrapped(title, width - 0.16, 9, bold=True, lines=1)
     figure.text(0.08 / width, 1 - 0.07 / height, title, va="top", fontweight="bold", fontsize=9)
     several = any(len(example.annotations) > 1 for example in shown)
-    note = _diversity(diversity, "baseline_oracle") if several else "one mask per image"
-    _name(figure, top + block[1] / 2, "Annotators", style.INK, note)
+    note = _diversity(diversity, ANNOTATORS) if several else "one mask per image"
+    _name(figure, top + block[1] / 2, ANNOTATORS, style.INK, note)
     for m, model in enumerate(models):
         note = _diversity(diversity, model)
         middle = top + (m + 1) * (block[1] + BETWEEN) + block[1] / 2
@@ -141,7 +142,7 @@ def main(
     labels = spec["labels"]
     table = style.read_table(summary)
     rows = table[(table["dataset"] == dataset) & (table["metric"] == "diversity")]
-    diversity = dict(zip(rows["model"], rows["mean"], strict=True))
+    diversity = {**dict(zip(rows["model"], rows["mean"], strict=True)), ANNOTATORS: rows["target"].mean()}
     shown, models = examples.load_specified(data, samples, spec, IMAGES)
     style.save(plot(shown, models, diversity, labels, labels.get(dataset, dataset)), png, pdf)
 

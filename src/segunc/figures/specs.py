@@ -16,10 +16,21 @@ class FigureSpec(TypedDict):
 class SamplesSpec(FigureSpec):
     """Of a figure of one dataset's samples."""
 
+    seed: int
+    """Of the training runs whose samples are shown."""
     models: list[str]
     """Those with a samples file, in the order of the files."""
     missing: list[str]
     """The other models of the grid."""
+
+
+class TrainingSpec(FigureSpec):
+    """Of a figure of one dataset's training runs."""
+
+    runs: list[tuple[str, int]]
+    """Model and seed of those with a history, in the order of the files."""
+    missing: list[tuple[str, int]]
+    """The other runs of the grid."""
 
 
 class ActiveLabels(TypedDict):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,8 +17,8 @@ from segunc.figures import style
 from segunc.figures.specs import ActiveLabels
 
 # Tol 2021, "muted", distinguishable with any colour vision. The first is ink, and a brown replaces the palest colour.
-PALETTE = (style.INK, "#CC6677", "#332288", "#999933", "#44AA99", "#882255", "#117733", "#9C6B3F", "#AA4499")
-MARKERS = ("o", "s", "^", "D", "v", "<", ">", "p", "h")
+PALETTE = (style.INK, "#CC6677", "#332288", "#999933", "#44AA99", "#882255", "#117733", "#9C6B3F", "#AA4499", "#88CCEE")
+MARKERS = ("o", "s", "^", "D", "v", "<", ">", "p", "h", "P")
 DASHES = ("solid", (0, (5, 1.2)), (0, (2.2, 1)), (0, (6, 1.2, 1.2, 1.2)))
 
 
@@ -92,7 +93,7 @@ class Row(NamedTuple):
     """What has no data in these panels."""
 
 
-def panels(rows: Sequence[Row], handles: Sequence[Line2D], note: str) -> tuple[Figure, list[list[Axes]]]:
+def panels(rows: Sequence[Row], handles: Sequence[Artist], note: str) -> tuple[Figure, list[list[Axes]]]:
     """A figure with rows of empty panels below a legend and a note; returns it and its axes, row by row.
 
     handles: the entries of the legend.
@@ -130,9 +131,9 @@ def panels(rows: Sequence[Row], handles: Sequence[Line2D], note: str) -> tuple[F
     return figure, all_axes
 
 
-def budget_axis(axes: Axes, images: pd.Series) -> None:
-    """Sets up the x axis of labelled images and the grid; images: of all panels, so that all have the same limits."""
-    first, last = images.min(), images.max()
+def budget_axis(axes: Axes, budget: pd.Series) -> None:
+    """Sets up the x axis and the grid; budget: images or rounds of all panels, so that all have the same limits."""
+    first, last = budget.min(), budget.max()
     margin = 0.05 * (last - first) or 1
     axes.set_xlim(first - margin, last + margin)
     axes.locator_params("x", nbins=5)

@@ -45,9 +45,10 @@ class State:
     """Indices of the images that are left of the shuffled pass."""
     losses: list[Tensor] = field(default_factory=list)
     """Training losses since the last validation, scalars on the device."""
-    history: list[list[float]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+    """Rows of `history.csv`, by column."""
     best: float = math.inf
-    """Lowest validation loss so far, infinite before the first validation."""
+    """Lowest criterion of early stopping so far, infinite before it applies."""
     best_weights: dict[str, Tensor] | None = None
     """The network's state at `best`."""
     since_best: int = 0

@@ -12,7 +12,7 @@ SAMPLING_BATCH = 32
 VALIDATION_BATCH = 64
 """Images per pass of validation."""
 VALIDATION_DRAWS = 8
-"""Samples per image whose mean is validated."""
+"""Samples per image in validation."""
 
 
 def steps_per_epoch(training: TrainingSpec, images: int) -> int:
@@ -32,3 +32,11 @@ def validation_interval(training: TrainingSpec, images: int) -> int:
     """Gradient steps between two validations, at most the budget."""
     every = training["validate_every"] or steps_per_epoch(training, images)
     return min(every, step_budget(training, images))
+
+
+def selection_begins(steps: int) -> int:
+    """The step after which early stopping selects weights and counts its patience: a quarter of the budget.
+
+    Otherwise a validation that is good by chance could end a run near its beginning.
+    """
+    return steps // 4

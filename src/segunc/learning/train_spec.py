@@ -51,5 +51,5 @@ class SampleSpec(TypedDict):
     """Everything in the config that samples depend on besides the weights."""
 
     draws: int
-    """Samples per image."""
+    """Samples per image, of models whose samples are independent."""
     seed: int

@@ -1,7 +1,7 @@
-"""Training of one network, up to the weights with the lowest validation loss.
+"""Training of one network: to its last weights or, with early stopping, to the best on the validation images.
 
-The validation loss is the cross-entropy of the mean of 8 samples against all annotators, the same for every model: the
-quantity that a model is evaluated on, not its training loss.
+Validation is the same for every model (`segunc.learning.validation`): what a model is evaluated on, not its training
+loss.
 """
 
 import copy
@@ -22,20 +22,12 @@ from segunc.data.store import Images
 from segunc.learning import checkpoint
 from segunc.learning.build import build, to_float
 from segunc.learning.device import log_precision, mixed_precision
-from segunc.learning.passes import (
-    VALIDATION_BATCH,
-    VALIDATION_DRAWS,
-    step_budget,
-    steps_per_epoch,
-    validation_interval,
-)
+from segunc.learning.passes import selection_begins, step_budget, steps_per_epoch, validation_interval
 from segunc.learning.train_spec import TrainingSpec, TrainSpec
+from segunc.learning.validation import Validation, validate
 from segunc.networks.shape import DataStatistics
 from segunc.runtime.errors import UserError
 from segunc.runtime.progress import Progress
-
-HISTORY = ["step", "epoch", "train_loss", "val_loss", "learning_rate", "seconds"]
-"""Columns of the history: one row per validation; losses in nats per pixel."""
 
 
 def statistics_of(images: Images) -> DataStatistics:
@@ -94,25 +86,6 @@ def learning_rate(step: int, steps: int, training: TrainingSpec) -> float:
     return training["learning_rate"] * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-@torch.no_grad()
-def validation_loss(model: Any, images: Images, precision: str, device: torch.device) -> float:
-    """Cross-entropy (nats per pixel) of the mean of 8 samples, averaged over pixels, annotators and images."""
-    model.eval()
-    generator = torch.Generator(device).manual_seed(0)
-    total = 0.0
-    for start in range(0, len(images.images), VALIDATION_BATCH):
-        part = slice(start, start + VALIDATION_BATCH)
-        with mixed_precision(device, precision):
-            samples = model.sample(to_float(images.images[part], device), VALIDATION_DRAWS, generator)
-        p = samples.float().mean(dim=0).clamp(1e-6, 1 - 1e-6)
-        exists = torch.from_numpy(images.annotated[part]).to(device).float()[..., None, None]
-        masks = torch.from_numpy(images.masks[part]).to(device).float()
-        y = (masks * exists).sum(dim=1) / exists.sum(dim=1)
-        # The cross-entropy is linear in the mask, so against the mean mask it is the mean over the annotators.
-        total += float(-(y * p.log() + (1 - y) * (1 - p).log()).mean(dim=(1, 2)).sum())
-    return total / len(images.images)
-
-
 def train(
     spec: TrainSpec,
     training_images: Images,
@@ -121,11 +94,13 @@ def train(
     what: str,
     checkpoints: Path | None = None,
     code: str = "",
-) -> tuple[dict[str, Any], list[list[float]]]:
-    """Trains one network; returns the content of `weights.pt` and the rows of the history (`HISTORY`).
+) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """Trains one network; returns the content of `weights.pt` and the rows of `history.csv`, by column.
 
-    Without validation images the weights are the last ones, there is no early stopping and `val_loss` is NaN.
-    `what` names the run in progress lines. Equal seeds give equal results on the same machine with the same threads.
+    The weights are the last ones. With early stopping (`patience`), they are those with the best validation after the
+    first quarter of the budget, and training ends after `patience` validations without an improvement. Without
+    validation images there is no early stopping, and the columns of validation are NaN. `what` names the run in
+    progress lines. Equal seeds give equal results on the same machine with the same threads.
 
     With a folder for `checkpoints`, the run resumes from the checkpoint that an equal run with equal `code` left there.
     SIGTERM, SIGINT and SIGHUP then end the program after the current step and a checkpoint, with code 128 + signal.
@@ -146,7 +121,7 @@ def train(
 
     n = len(training_images.images)
     steps, every = step_budget(training, n), validation_interval(training, n)
-    patience = math.inf if validation_images is None else training["patience"] or math.inf
+    patience = training["patience"]
     path = None
     if checkpoints is not None:
         splits = [training_images] if validation_images is None else [training_images, validation_images]
@@ -157,15 +132,17 @@ def train(
     state, progress, saved = run.state, Progress(what, steps), time.monotonic()
     started = saved - state.seconds
     with checkpoint.postponed([] if path is None else [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]) as signals:
-        while state.step < steps and state.since_best < patience:
+        while state.step < steps and (patience is None or state.since_best < patience):
             rate = learning_rate(state.step, steps, training)
             _step(run, training, training_images, rate, device)
             if state.step % every == 0 or state.step == steps:
-                val_loss = None
+                validation = None
                 if validation_images is not None:
-                    val_loss = validation_loss(model, validation_images, training["precision"], device)
+                    validation = validate(model, validation_images, training["precision"], device)
                 epoch, seconds = state.step / steps_per_epoch(training, n), time.monotonic() - started
-                _record(run, epoch, val_loss, rate, seconds, what, training)
+                _record(run, epoch, validation, rate, seconds, what, training)
+                if validation is not None and patience is not None and state.step > selection_begins(steps):
+                    _select(run, validation.criterion)
 
             # Read once: a signal that arrives during the save is handled after the next step.
             stopping = bool(signals)
@@ -176,10 +153,9 @@ def train(
             if stopping:
                 print(f"{what}: stopped after step {state.step} of {steps}", file=sys.stderr, flush=True)
                 sys.exit(128 + signals[0])
-            progress.update(state.step, f"best validation loss {state.best:.4f}" if state.best < math.inf else "")
-    # Without validation, the last weights are kept.
-    best_weights = model.state_dict() if state.best_weights is None else state.best_weights
-    weights = {"spec": json.dumps(spec, sort_keys=True), "data": data._asdict(), "state": best_weights}
+            progress.update(state.step, f"best validation {state.best:.4f}" if state.best < math.inf else "")
+    kept = model.state_dict() if state.best_weights is None else state.best_weights
+    weights = {"spec": json.dumps(spec, sort_keys=True), "data": data._asdict(), "state": kept}
     return weights, state.history
 
 
@@ -212,22 +188,33 @@ def _step(
 def _record(
     run: checkpoint.Run,
     epoch: float,
-    val_loss: float | None,
+    validation: Validation | None,
     rate: float,
     seconds: float,
     what: str,
     training: TrainingSpec,
 ) -> None:
-    """Appends a row to the history, and keeps the weights if they are the best; UserError if a loss is not finite."""
+    """Appends a row to the history; UserError if a loss is not finite."""
     state = run.state
     train_loss = float(torch.stack(state.losses).mean())
-    shown = math.nan if val_loss is None else val_loss
-    if not math.isfinite(train_loss) or (val_loss is not None and not math.isfinite(val_loss)):
-        facts = f"the loss is {train_loss} in training and {shown} in validation after {state.step} steps"
+    found = Validation(math.nan, math.nan, []) if validation is None else validation
+    if not math.isfinite(train_loss) or (validation is not None and not math.isfinite(validation.criterion)):
+        facts = f"the loss is {train_loss} in training and {found.cross_entropy} in validation after {state.step} steps"
         raise divergence(what, facts, training)
-    state.history.append([state.step, epoch, train_loss, shown, rate, seconds])
+    row = {
+        **{"step": state.step, "epoch": epoch, "train_loss": train_loss},
+        **{"val_cross_entropy": found.cross_entropy, "val_ged": found.ged},
+        **{"learning_rate": rate, "seconds": seconds},
+        **{f"kl_{dimension}": value for dimension, value in enumerate(found.divergence)},
+    }
+    state.history.append(row)
     state.losses = []
-    if val_loss is not None and val_loss < state.best:
-        state.best, state.best_weights, state.since_best = val_loss, copy.deepcopy(run.model.state_dict()), 0
+
+
+def _select(run: checkpoint.Run, criterion: float) -> None:
+    """Keeps the weights if they are the best so far."""
+    state = run.state
+    if criterion < state.best:
+        state.best, state.best_weights, state.since_best = criterion, copy.deepcopy(run.model.state_dict()), 0
     else:
         state.since_best += 1

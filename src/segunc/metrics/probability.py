@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CLIP", "cross_entropy", "truth_rmse"]
+__all__ = ["CLIP", "brier", "brier_floor", "cross_entropy", "truth_rmse"]
 
 CLIP = float(np.finfo(np.float32).eps)
 """Probabilities are clipped to [CLIP, 1 - CLIP] before the logarithm; about 1.2e-7."""
@@ -32,6 +32,54 @@ def cross_entropy(probability: NDArray, annotations: NDArray) -> float:
     p = np.clip(probability.astype(np.float64), CLIP, 1 - CLIP)
     foreground = annotations.mean(axis=0, dtype=np.float64)
     return float(-(foreground * np.log(p) + (1 - foreground) * np.log1p(-p)).mean())
+
+
+def brier(probability: NDArray, annotations: NDArray) -> float:
+    """Brier score, averaged over pixels and annotators: mean((p - y)^2) (Brier 1950).
+
+    It is mean((p - f)^2) + `brier_floor`, with f the annotators' frequency of foreground at the pixel.
+
+    Parameters
+    ----------
+    probability
+        p, (H, W), float in [0, 1].
+    annotations
+        y, (A, H, W), bool or {0, 1}.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Examples
+    --------
+    >>> round(brier(np.array([[0.2, 0.9]]), np.array([[[0, 1]], [[1, 1]]])), 6)
+    0.175
+    """
+    frequency = annotations.mean(axis=0, dtype=np.float64)
+    return float(((probability - frequency) ** 2).mean()) + brier_floor(annotations)
+
+
+def brier_floor(annotations: NDArray) -> float:
+    """The lowest Brier score that a map can have, that of the annotators' frequencies f: mean(f (1 - f)).
+
+    Parameters
+    ----------
+    annotations
+        (A, H, W), bool or {0, 1}.
+
+    Returns
+    -------
+    float
+        In [0, 1/4]; 0 if all annotators agree.
+
+    Examples
+    --------
+    >>> brier_floor(np.array([[[0, 1]], [[1, 1]]]))
+    0.125
+    """
+    frequency = annotations.mean(axis=0, dtype=np.float64)
+    return float((frequency * (1 - frequency)).mean())
 
 
 def truth_rmse(probability: NDArray, truth: NDArray) -> float:

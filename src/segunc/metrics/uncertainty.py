@@ -106,6 +106,9 @@ def agreements(annotations: NDArray) -> dict[str, NDArray[np.bool_]]:
 def error_auroc(uncertainty: NDArray, prediction: NDArray, annotations: NDArray) -> float:
     """Area under the ROC curve of the uncertainty as a detector of errors.
 
+    Most pixels of an image are far from any border and right, which a map that never looks at the image knows as well:
+    `segunc.metrics.border` has the value of such maps, and selects the pixels on which they tell less.
+
     The probability that a wrong pair of pixel and annotator is more uncertain than a right one, where ties count one
     half (Mann-Whitney). Each annotator judges each pixel: it counts as wrong once for each annotator who contradicts
     it, and as right once for each other.
@@ -113,11 +116,11 @@ def error_auroc(uncertainty: NDArray, prediction: NDArray, annotations: NDArray)
     Parameters
     ----------
     uncertainty
-        (H, W), any real values.
+        (H, W), or (N,) for N selected pixels: any real values.
     prediction
-        (H, W), bool or {0, 1}.
+        The same shape, bool or {0, 1}.
     annotations
-        (A, H, W), bool or {0, 1}.
+        (A, H, W) or (A, N), bool or {0, 1}.
 
     Returns
     -------

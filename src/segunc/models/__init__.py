@@ -13,11 +13,16 @@ The module that `build` returns has
         images: float32 (B, C, H, W) in [0, 1]
         masks: float32 {0, 1} (B, A, H, W)
         annotated: bool (B, A), which of the A masks exist, at least one per image
-    sample(images, n, generator) -> float32 (n, B, H, W)
-        Foreground probabilities in [0, 1] of n samples. Each sample is coherent: one opinion about the whole image, not
+    sample(images, n, generator) -> float32 (S, B, H, W)
+        Foreground probabilities in [0, 1] of S samples. Each sample is coherent: one opinion about the whole image, not
         pixels sampled one by one.
     draws: "independent" or "exact"
-        "exact": n samples (n a multiple of 4) contain every outcome equally often, so estimators need no correction.
+        "independent": S = n new samples. "exact": the S outcomes of the model, each once, whatever n; they are equally
+        probable, so estimators need no correction.
+    divergence(images, masks, annotated, generator) -> float32 (B, latent), only models with a latent space
+        KL(posterior || prior) in nats per image and latent dimension; arguments as those of `loss`. The posterior sees
+        one existing annotator per image, sampled as in training. `history.csv` reports its mean over the validation
+        images.
 
 All randomness comes from the generator, which is on the device of the images. Models need nothing else.
 

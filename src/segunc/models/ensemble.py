@@ -24,7 +24,11 @@ def build(
 
 
 class Ensemble(nn.Module):
-    """With several annotators each member learns from its own disjoint set of them, as in the study."""
+    """With several annotators each member learns from its own disjoint set of their masks.
+
+    In the study, member k learns from mask k as it is in the raw data (`annotators: index` in the config). If the order
+    of the annotators is shuffled, all members learn the same distribution, and differ in initialisation and noise.
+    """
 
     draws = "exact"
 
@@ -45,9 +49,5 @@ class Ensemble(nn.Module):
         return total
 
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """Sample i is of member i mod `members`: the mean of a multiple of `members` samples is exactly the ensemble's.
-
-        Validation takes 8 samples and evaluation a multiple of 16; both contain every member equally often.
-        """
-        outputs = torch.stack([member(images).float().sigmoid().squeeze(1) for member in self.members[:n]])
-        return outputs[torch.arange(n, device=images.device) % len(outputs)]
+        """The output of each member; see `segunc.models`."""
+        return torch.stack([member(images).float().sigmoid().squeeze(1) for member in self.members])

@@ -1,4 +1,4 @@
-"""`unet`: the plain U-Net. Its uncertainty is the entropy of its own output; all samples are the same."""
+"""`unet`: the plain U-Net. Its uncertainty is the entropy of its own output; it has one outcome."""
 
 import torch
 import torch.nn.functional as F
@@ -31,5 +31,5 @@ class SoftmaxUNet(nn.Module):
         return F.binary_cross_entropy_with_logits(self.net(images).float(), target)
 
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """n equal samples; see `segunc.models`."""
-        return self.net(images).float().sigmoid().squeeze(1).expand(n, -1, -1, -1)
+        """The output; see `segunc.models`."""
+        return self.net(images).float().sigmoid().squeeze(1)[None]

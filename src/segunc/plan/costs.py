@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segunc.config.schema import Config, Dataset
+from segunc.config.schema import Dataset
 from segunc.data.hdf5 import open_hdf5
+from segunc.data.store import splits_of
 from segunc.learning.passes import (
     SAMPLING_BATCH,
     VALIDATION_BATCH,
     VALIDATION_DRAWS,
+    selection_begins,
     step_budget,
     validation_interval,
 )
@@ -37,22 +39,22 @@ RATES_FROM = (
 )
 
 STOPS_AFTER = 5
-"""Multiple of its patience after which a training run with early stopping is assumed to end, within its budget."""
+"""Multiple of its patience, counted from where early stopping begins, after which a training run is assumed to end."""
 
 STARTUP = {"network": 5.0, "figure": 4.0, "other": 1.0}
 """Seconds until a program starts to compute: imports, reading the store."""
-PER_IMAGE = {"evaluate": 2.5e-3, "baselines": 2e-3, "baseline_threshold": 3e-3}
+PER_IMAGE = {"evaluate": 7e-3, "baselines": 20e-3, "baseline_threshold": 6e-3, "active_evaluate": 3e-3}
 """Seconds per test image of 64x64 pixels."""
-PER_ROW = {"tabulate": 1e-3, "active_tabulate": 2e-3}
-"""Seconds per row read: scores of an image, scores of a round."""
-CPU_JOBS_FROM = "1 s per job and 2 to 3 ms per test image of 64x64 (the default grid on two cores)"
+PER_ROW = {"tabulate": 1e-3, "active_tabulate": 1e-4}
+"""Seconds per row read: the scores of an image."""
+CPU_JOBS_FROM = "1 s per job and 3 to 20 ms per test image of 64x64 (synthetic images on one core)"
 
 JOB_BYTES = 5 * 4096
 """Log, benchmark, record and Snakemake's metadata of a job: small files, one block of the disk each."""
 FIGURE_BYTES = 300e3
 TABLE_BYTES = 200e3
-SCORE_BYTES = 600
-"""Per test image: its row of scores and its part of the histograms."""
+SCORE_BYTES = 1100
+"""Per test image: its row of scores, and its part of the histograms and of the bins of probability."""
 
 
 class Raw(NamedTuple):
@@ -98,15 +100,17 @@ class DatasetSize(NamedTuple):
 
 
 def data_of(dataset: Dataset, store: Path) -> DatasetSize:
-    """Size of a dataset, counted in its store; the expected size if there is no readable store."""
+    """Size of a dataset, counted in its store; the expected size if there is no readable store.
+
+    If it has folds, the splits are those of seed 0, since the folds of other seeds have about as many images.
+    """
     raw = _raw(dataset)
-    split = dataset.split
-    val, test = round(split.val * raw.images), round(split.test * raw.images)
+    _, val, test = (round(share * raw.images) for share in dataset.split.shares)
     train = raw.images - val - test
     channels, annotators, source = raw.channels, raw.annotators, raw.source
     try:
         with open_hdf5(store) as file:
-            names = file["split"].asstr()[:]
+            names = splits_of(file, seed=0)
             train, val, test = (int((names == name).sum()) for name in ("train", "val", "test"))
             channels, annotators, source = file["images"].shape[1], file["masks"].shape[1], ""
     except UserError:
@@ -160,7 +164,8 @@ def expected_steps(training: TrainingSpec, data: DatasetSize) -> int:
     """Gradient steps of a training run: its budget, or fewer with early stopping."""
     steps = budget(training, data)
     if training["patience"] is not None:
-        steps = min(steps, STOPS_AFTER * training["patience"] * validation_interval(training, data.train))
+        patience = STOPS_AFTER * training["patience"] * validation_interval(training, data.train)
+        steps = min(steps, selection_begins(steps) + patience)
     return steps
 
 
@@ -183,6 +188,9 @@ def weights_bytes(spec: TrainSpec, data: DatasetSize) -> float:
     return 4 * _work(spec, data).training.weights + 50e3
 
 
-def samples_bytes(config: Config, data: DatasetSize) -> float:
-    """Size of a samples file: a bit per sample and pixel, a float32 and three float16 per pixel, compressed to half."""
-    return 0.55 * data.test * data.size**2 * (config.draws / 8 + 4 + 3 * 2)
+def samples_bytes(data: DatasetSize) -> float:
+    """Size of a samples file: a float32 and five float16 per pixel of a test image, a float16 of a validation image.
+
+    Compressed to two thirds; masks hardly take space (phantoms, on which 64 samples per image took 2 % of the file).
+    """
+    return 0.65 * data.size**2 * (data.test * (4 + 5 * 2) + data.val * 2)

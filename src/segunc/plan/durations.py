@@ -20,7 +20,7 @@ TRAINED_BY = {
     "train": "train",
     "sample": "train",
     "active_train": "active_train",
-    "active_evaluate": "active_train",
+    "active_sample": "active_train",
     "active_acquire_with_model": "active_train",
 }
 """The rules that run a network, on a GPU if there is one, and the rule that trains it."""
@@ -53,7 +53,8 @@ def seconds(of: Parsed, rule: str, cell: Cell, data: Datasets, gpu: bool, spec: 
             draws = json.loads(specs.active_acquire(config, cell)).get("draws", 0)
             work = costs.sample_work(network, images, images.train, draws)
         else:
-            work = costs.sample_work(network, images, images.test, config.draws)
+            draws = json.loads(specs.sample(config, cell))["draws"]
+            work = costs.sample_work(network, images, images.test + images.val, draws)
         on_device = work @ costs.GPU if gpu else work @ costs.CPU / of.rules.threads(rule)
         return costs.STARTUP["network"] + float(on_device)
     if cells.is_figure(rule):
@@ -68,9 +69,9 @@ def _seconds_on_cpu(config: Config, rule: str, cell: Cell, data: Datasets) -> fl
         images = data[cell.dataset]
         return costs.PER_IMAGE[rule] * images.test * (images.size / 64) ** 2
     if rule == "tabulate":
-        return costs.PER_ROW[rule] * sum(data[of.dataset].test for _, of in cells.scored_in(config))
+        return costs.PER_ROW[rule] * sum(data[of.dataset].test for _, of in cells.scored(config))
     if rule == "active_tabulate":
-        return costs.PER_ROW[rule] * len(cells.rounds_in(config.active))
+        return costs.PER_ROW[rule] * sum(data[of.dataset].test for of in cells.rounds(config.active))
     return 0.0
 
 
@@ -89,8 +90,8 @@ def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -
         results = costs.weights_bytes(json.loads(spec), images)
     elif rule == "prepare" and images:
         results = images.bytes
-    elif rule == "sample" and images:
-        results = costs.samples_bytes(config, images)
+    elif rule in ("sample", "active_sample") and images:
+        results = costs.samples_bytes(images)
     elif rule in costs.PER_IMAGE and images:
         results = costs.SCORE_BYTES * images.test
     elif cells.is_figure(rule):

@@ -17,7 +17,7 @@ def main(
     needed: int = 0,  # images that are labelled in the last round
     labelled: Path,  # CSV to write
 ) -> None:
-    train = read_training_images(data, needed)
+    train = read_training_images(data, job.spec["seed"], needed)
     positions, rounds = next_round(job.spec, train, data, before, {})
     labelled_set.write(labelled, train.image_id[positions], rounds)
 

@@ -23,7 +23,7 @@ def main(
     labelled: Path,  # CSV to write
 ) -> None:
     of_device = select_device(device, threads)
-    train = read_training_images(data, needed)
+    train = read_training_images(data, job.spec["seed"], needed)
     predictions = predict(job.spec, train, weights, of_device)
     positions, rounds = next_round(job.spec, train, data, before, predictions)
     labelled_set.write(labelled, train.image_id[positions], rounds)

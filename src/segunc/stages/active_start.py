@@ -17,7 +17,7 @@ def main(
     needed: int = 0,  # images that are labelled in the last round
     labelled: Path,  # CSV to write
 ) -> None:
-    train = read_training_images(data, max(needed, job.spec["start"]))
+    train = read_training_images(data, job.spec["seed"], max(needed, job.spec["start"]))
     positions = initial_set(job.spec, len(train.image_id))
     labelled_set.write(labelled, train.image_id[positions], np.zeros_like(positions))
 

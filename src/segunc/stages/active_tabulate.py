@@ -1,10 +1,13 @@
-"""Stage `active_tabulate`: the tables of active learning, from the `scores.csv` of all rounds."""
+"""Stage `active_tabulate`: the tables of active learning, from the scores and the labelled sets of all rounds."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from segunc.active.tables import RANDOM, ROUND, ActiveTabulateSpec, learning, penalty, summary
+from segunc.active import round_scores
+from segunc.active.penalty import SEEDS, penalty
+from segunc.active.picks import picks
+from segunc.active.tables import RANDOM, ActiveTabulateSpec, curves, learning, summary
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
 
@@ -13,17 +16,20 @@ from segunc.runtime.stage import Job, stage
 def main(
     job: Job,
     *,
-    scores: list[Path],  # of all rounds
+    data: list[Path],  # store of each dataset that has scores, in the order of the scores
+    labelled: list[Path],  # labelled.csv of each round that has scores, in the order of the scores
+    images: list[Path],  # images.csv of each round
     tables: list[Path],  # CSV files to write, named after their tables
 ) -> None:
     spec: ActiveTabulateSpec = job.spec
-    grid = spec["datasets"], spec["models"], spec["strategies"], spec["seeds"], spec["rounds"]
-    missing = pd.DataFrame(spec["missing"], columns=[*ROUND, "why"])
-    table = learning(scores, *grid)
+    missing = pd.DataFrame(spec["missing"], columns=[*round_scores.ROUND, "why"])
+    rows = round_scores.read(images)
+    cells = curves(rows, spec)
     contents = {
-        "active_learning": table.dropna(subset="images"),
-        "active_summary": summary(table, spec["confidence"]),
-        "pairwise_penalty": penalty(table),
+        "active_learning": learning(cells, spec["confidence"]),
+        "active_summary": summary(cells, spec["confidence"]),
+        "active_picks": picks(rows[round_scores.ROUND].drop_duplicates(), data, labelled),
+        "pairwise_penalty": penalty(cells),
         "active_missing": missing,
     }
     for file in tables:
@@ -31,8 +37,10 @@ def main(
             contents[file.stem].to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
     if RANDOM not in spec["strategies"]:
         print("The strategy random is not in the grid, so there are no differences; these fields are empty.")
-    if len(spec["seeds"]) < 2:
-        print("One seed, so there are no intervals and no tests; these fields are empty.")
+    if len(spec["seeds"]) == 1:
+        print("One seed, so intervals are about these networks, not about the strategies.")
+    if len(spec["seeds"]) < SEEDS:
+        print(f"Fewer than {SEEDS} seeds, so pairwise_penalty.csv is empty.")
     if len(missing):
         print(f"Scores of {len(missing)} rounds are missing (active_missing.csv), so their curves have no area.")
 

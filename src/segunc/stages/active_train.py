@@ -32,7 +32,7 @@ def main(
     checkpoints: Path | None = None,  # folder of this run alone; without it, no checkpoints are written
 ) -> None:
     of_device = select_device(device, threads)
-    images = read_split(data, "train")
+    images = read_split(data, "train", job.spec["seed"])
     positions, _ = labelled_set.read(labelled, images.image_id)
     # In the order of the store, so that the order of picking does not matter.
     images, what = take(images, np.sort(positions)), f"train {name}"

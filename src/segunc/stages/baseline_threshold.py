@@ -15,7 +15,7 @@ def main(
     samples: Path,  # of the U-Net
     dataset: str,  # id of the dataset
     seed: int,  # of the U-Net
-    scores: list[Path],  # files to write: images.csv and pixels.csv.gz
+    scores: list[Path],  # files to write: images.csv, pixels.csv.gz and calibration.csv.gz
 ) -> None:
     write(scores, from_unet(data, samples, dataset, seed))
 

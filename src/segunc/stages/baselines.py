@@ -13,9 +13,10 @@ def main(
     *,
     data: Path,  # the dataset's store
     dataset: str,  # id of the dataset
-    scores: list[Path],  # files to write: images.csv and pixels.csv.gz
+    seed: int,  # of the training runs that are compared with the baselines
+    scores: list[Path],  # files to write: images.csv, pixels.csv.gz and calibration.csv.gz
 ) -> None:
-    write(scores, from_data(data, dataset))
+    write(scores, from_data(data, dataset, seed))
 
 
 if __name__ == "__main__":

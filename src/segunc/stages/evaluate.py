@@ -17,10 +17,10 @@ def main(
     dataset: str,  # id of the dataset
     model: str,  # id of the model
     seed: int,  # of the training run
-    scores: list[Path],  # files to write: images.csv and pixels.csv.gz
+    scores: list[Path],  # files to write: images.csv, pixels.csv.gz and calibration.csv.gz
 ) -> None:
-    test = read_split(data, "test")
-    predictions = enumerate(read_predictions(samples, test.image_id))
+    test, validation = read_split(data, "test", seed), read_split(data, "val", seed)
+    predictions = enumerate(read_predictions(samples, test, validation))
     write(scores, (score_image(dataset, model, seed, test, i, prediction) for i, prediction in predictions))
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from segunc.evaluation import pooled_tables as pooled
 from segunc.evaluation import tables as of_grid
 from segunc.evaluation.summary_markdown import summary_markdown
 from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
@@ -16,22 +17,25 @@ def main(
     data: list[Path],  # stores, in the order of the tables
     images: list[Path],  # scores of everything that is scored, in the order of the tables
     pixels: list[Path],  # histograms of the same
+    calibration: list[Path],  # bins of probability of the same
     markdown: Path,  # file to write: the summary for reading
     tables: list[Path],  # CSV files to write, named after their tables
 ) -> None:
     spec: of_grid.TabulateSpec = job.spec
-    bootstrap = spec["statistics"]
+    confidence = spec["statistics"]["confidence"]
     missing = of_grid.missing_scores(spec["missing"])
     found = of_grid.read_cells(images, spec["datasets"])
     scored = of_grid.with_empty_cells(found, missing, spec["datasets"], spec["models"])
-    summary = of_grid.summary(scored, bootstrap)
+    summary = of_grid.summary(scored, confidence)
     contents = {
         "summary": summary,
-        "uncertainty_by_outcome": of_grid.uncertainty_by("outcome", OUTCOMES, scored, bootstrap),
-        "uncertainty_by_agreement": of_grid.uncertainty_by("agreement", AGREEMENTS, scored, bootstrap),
+        "uncertainty_by_outcome": of_grid.uncertainty_by("outcome", OUTCOMES, scored, confidence),
+        "uncertainty_by_agreement": of_grid.uncertainty_by("agreement", AGREEMENTS, scored, confidence),
         "entropy_histograms": of_grid.entropy_histograms(pixels, scored),
-        "ged_by_votes": of_grid.ged_by_votes(scored, bootstrap),
-        "comparisons": of_grid.comparisons(scored, bootstrap),
+        "ged_by_votes": of_grid.ged_by_votes(scored, confidence),
+        "comparisons": of_grid.comparisons(scored, confidence),
+        "failure_detection": pooled.failure_detection(scored, confidence),
+        "calibration": pooled.calibration(calibration, scored, confidence),
         "exclusions": of_grid.exclusions(data, scored),
         "missing": missing,
     }

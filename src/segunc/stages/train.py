@@ -1,13 +1,15 @@
-"""Stage `train`: trains one network on a dataset and keeps the weights with the lowest validation loss."""
+"""Stage `train`: trains one network on a dataset; keeps the last weights, or the best if training may stop early."""
 
 import json
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
+
 from segunc.data.store import read_split
 from segunc.learning import checkpoint
 from segunc.learning.device import select_device
-from segunc.learning.training import HISTORY, train
+from segunc.learning.training import train
 from segunc.learning.weights import write_weights
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
@@ -27,16 +29,15 @@ def main(
     checkpoints: Path | None = None,  # folder of this run alone; without it, no checkpoints are written
 ) -> None:
     of_device = select_device(device, threads)
-    splits = {split: read_split(data, split) for split in ("train", "val")}
+    splits = {split: read_split(data, split, job.spec["seed"]) for split in ("train", "val")}
     for split, images in splits.items():
         if len(images.images) == 0:
             raise UserError(f"{data} has no images in its {split} split; change the dataset's split in the config.")
     trained, rows = train(
         job.spec, splits["train"], splits["val"], of_device, f"train {name}", checkpoints, json.dumps(job.code)
     )
-    lines = [",".join(HISTORY), *(",".join(f"{value:.6g}" for value in row) for row in rows)]
     with write_atomically(history) as path:
-        path.write_text("\n".join(lines) + "\n")
+        pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
     write_weights(weights, trained)
     if checkpoints is not None:
         job.afterwards.append(partial(checkpoint.remove, checkpoints))

@@ -44,6 +44,8 @@ class Pool(NamedTuple):
     """(N,) in [0, 1]: fraction of foreground pixels over the existing annotators, for `annotations`."""
     disagreement: NDArray[np.float64] | None = None
     """(N,) in [0, 1]: mean IoU distance between two different annotators (0 with one annotator), for `annotations`."""
+    disputed_pixels: NDArray[np.float64] | None = None
+    """(N,): pixels that some but not all annotators mark (0 with one annotator), for `annotations`."""
 
 
 def highest(scores: NDArray, k: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -1,6 +1,9 @@
-"""`disagreement`: images on which annotators disagree most. An oracle: it reads the annotations that it requests.
+"""`disagreement`: images with the largest IoU distance between annotators. An oracle: it reads the annotations that it
+requests.
 
-It is a control, not a method: if uncertainty helps by finding ambiguous images, this strategy should help more.
+It is a control, not a method: if uncertainty helps by finding ambiguous images, this strategy should help more. The IoU
+distance is relative to the lesion, so lesions that only one or two annotators mark come first, whatever their size;
+`disputed` counts pixels instead.
 """
 
 import numpy as np

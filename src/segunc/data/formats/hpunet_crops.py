@@ -21,8 +21,7 @@ from pathlib import Path
 from segunc.data import decode
 from segunc.data.archive import Files, open_files
 from segunc.data.roles import one_each, refuse_others
-from segunc.data.splits import SPLITS
-from segunc.data.store import Dropped, ImageRecord
+from segunc.data.store import SPLITS, Dropped, ImageRecord
 from segunc.runtime.errors import UserError
 
 ANNOTATORS = 4
