@@ -10,7 +10,7 @@ import pytest
 import segunc.metrics
 
 MODULES = ["segunc.masks", *(f"segunc.metrics.{m.name}" for m in pkgutil.iter_modules(segunc.metrics.__path__))]
-MODULES += ["segunc.evaluation.statistics", "segunc.active.tables"]
+MODULES += ["segunc.evaluation.statistics", "segunc.active.picks"]
 MODULES += [f"segunc.claims.{name}" for name in ("active_learning", "study", "verdicts")]
 
 
