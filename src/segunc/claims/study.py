@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segunc.active import round_scores
 from segunc.active.tables import UNITS, Curves, CurvesSpec, curves
-from segunc.claims.verdicts import CONFIDENCE, Part
+from segunc.claims.verdicts import CONFIDENCE, UNDEFINED, Part
 from segunc.data.result_csv import open_csv
 from segunc.evaluation.scores import COLUMNS, SCORES
 from segunc.evaluation.statistics import Estimate, Scale, Units, two_way, two_way_statistic
@@ -69,7 +69,7 @@ class Study(NamedTuple):
                 return f"no scores of {model}"
         if not (self.images["annotators"] > 1).any():
             return "one annotator per image"
-        return "undefined on every image"
+        return UNDEFINED
 
     def part(self, name: str, models: Sequence[str], estimand: str, margin: float, estimate: Estimate | None) -> Part:
         """A part of a claim about models of the main grid, with the reason why there is no estimate, if so."""

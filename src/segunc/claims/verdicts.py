@@ -26,6 +26,8 @@ UNINFORMATIVE = "uninformative"
 THESE_NETWORKS = "these networks only"
 NOT_IN_THIS_RUN = "not in this run"
 JUDGED = (SUPPORTED, CONTRADICTED, UNDECIDED)
+UNDEFINED = "undefined on every image"
+"""Why there is no estimate although the run has all that the claim is about."""
 
 
 class Part(NamedTuple):
@@ -57,7 +59,7 @@ class Part(NamedTuple):
 
 
 def of_part(part: Part) -> str:
-    """The verdict on a part.
+    """The verdict on a part; where it is undefined on every image, it is undecided.
 
     An interval beyond `refuted_at` contradicts the part even if it is within the margin.
 
@@ -71,7 +73,7 @@ def of_part(part: Part) -> str:
     """
     estimate = part.estimate
     if estimate is None:
-        return NOT_IN_THIS_RUN
+        return UNDECIDED if part.note == UNDEFINED else NOT_IN_THIS_RUN
     if estimate.n_seeds < 2:
         return THESE_NETWORKS
     if not part.informative:
@@ -91,7 +93,8 @@ def of_claim(parts: Sequence[Part]) -> str:
     'not in this run'
     """
     verdicts = [of_part(part) for part in parts]
-    refutations = [_refutation(part) for part, verdict in zip(parts, verdicts, strict=True) if verdict in JUDGED]
+    judged = [part for part, verdict in zip(parts, verdicts, strict=True) if verdict in JUDGED and part.estimate]
+    refutations = list(map(_refutation, judged))
     if refutations and np.nanmin([1.0, *holm(refutations)]) < LEVEL:
         return CONTRADICTED
     needed = {verdict for part, verdict in zip(parts, verdicts, strict=True) if part.needed} or {NOT_IN_THIS_RUN}
