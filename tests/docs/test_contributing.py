@@ -311,7 +311,7 @@ if __name__ == "__main__":
 
 use rule plot_contact_sheet as plot_ged_by_samples with:""",
     ),
-    Edit("workflow/rules/targets.smk", '("ged_by_samples",)', '("ged_by_samples", "dice_by_model")'),
+    Edit("workflow/rules/targets.smk", '"training_curves")', '"training_curves", "dice_by_model")'),
     added("workflow/report/dice_by_model.rst", "Dice by model.\n"),
 ]
 TABLE = [
@@ -340,8 +340,8 @@ def is_baseline(''',
 COLUMN = [
     Edit(
         "src/segunc/evaluation/tables.py",
-        '"seed_sd": seed_means.std()}',
-        '"seed_sd": seed_means.std(), "seed_max": seed_means.max()}',
+        '"seed_sd": seed_sd}',
+        '"seed_sd": seed_sd, "seed_max": cell.runs.groupby("seed")[metric].mean().max()}',
     ),
     Edit("src/segunc/evaluation/tables.py", '"n_undefined", "seed_sd"]', '"n_undefined", "seed_sd", "seed_max"]'),
 ]
@@ -534,7 +534,7 @@ def test_files_of_the_extensions(changed: Changed) -> None:
     assert all(path.startswith("elsewhere/") for _, path in outputs)
     for scoring in ("evaluate", "baselines", "baseline_threshold"):
         folders = [path.rpartition("/")[0] for rule, path in outputs if rule == scoring and "/scores/" in path]
-        assert set(Counter(folders).values()) == {3}
+        assert set(Counter(folders).values()) == {4}
         assert {f"{folder}/votes.csv" for folder in folders} <= {path for _, path in outputs}
     assert ("tabulate", "elsewhere/tables/images_per_cell.csv") in outputs
     assert ("plot_dice_by_model", "elsewhere/figures/dice_by_model.pdf") in outputs
