@@ -12,14 +12,14 @@ import pytest
 import yaml
 from helpers.workflow import NO_ACTIVE_LEARNING, ROOT, STUDY, Study, merged, scheduled, snakemake
 
-BASELINES = {"baseline_empty", "baseline_blind", "baseline_threshold", "baseline_annotator", "baseline_oracle"}
+BASELINES = {"baseline_empty", "baseline_blind", "baseline_threshold", "baseline_annotator", "baseline_readings"}
 
 
 def checked_summary(folder: Path, datasets: set[str], models: set[str], baselines: set[str]) -> pd.DataFrame:
     """The rows of the models' GED in a summary that has these datasets, models and baselines."""
     summary = pd.read_csv(folder / "results/tables/summary.csv")
     assert set(summary.model) == models | baselines and set(summary.dataset) == datasets
-    assert {"ged_1", "ged_4", "ged_8", "ged_16", "ged_u_16", "diversity", "soft_dice_loss", "dice", "iou"} < set(
+    assert {"ged_1", "ged_4", "ged_8", "ged_16", "ged_u", "diversity", "soft_dice_loss", "dice", "iou"} < set(
         summary.metric
     )
     distances = summary[summary.model.isin(models) & (summary.metric == "ged_16")]
@@ -39,12 +39,13 @@ def test_the_other_models_on_a_dataset_with_one_annotator(study: Study, tmp_path
     study = study.copy(tmp_path / "run")
     grid = {"datasets": ["phantom_skin"], "models": ["ensemble", "prob_unet"]}
     maps = "results/figures/uncertainty_maps_phantom_skin.png"
-    done = study.run("tables", maps, overlay=merged(study.grid, grid=grid))
+    # There are too few patients for intervals in five folds.
+    datasets = {"phantom_skin": {**study.grid["datasets"]["phantom_skin"], "split": {"folds": 3}}}
+    done = study.run("tables", maps, overlay=merged(study.grid, grid=grid, datasets=datasets))
     assert done.returncode == 0, done.stderr + done.stdout
     # Without a plain U-Net there is no probability map to threshold.
     models, baselines = {"ensemble", "prob_unet"}, BASELINES - {"baseline_threshold"}
     distances = checked_summary(study.folder, {"phantom_skin"}, models, baselines)
-    # There are several test patients, so each mean has an interval.
     assert ((distances.ci_low <= distances["mean"]) & (distances["mean"] <= distances.ci_high)).all()
     assert (study.folder / maps).exists()
 

@@ -128,6 +128,6 @@ def test_any_number_may_be_missing(tmp_path: Path) -> None:
     assert set(read(tmp_path / "run", "summary").dropna(subset="mean")["model"]) == {
         "baseline_annotator",
         "baseline_blind",
-        "baseline_oracle",
+        "baseline_readings",
         "baseline_empty",
     }

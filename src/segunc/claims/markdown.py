@@ -56,6 +56,8 @@ def _of_dataset(dataset: str, rows: pd.DataFrame) -> Iterator[str]:
 
 def _value(row: dict[str, Any]) -> str:
     """The model with its estimate and interval, and with what could have been found if that was not decided."""
+    if np.isnan(row["estimate"]):
+        return f"`{row['model']}` (undefined)"
     # Adding 0 makes a rounded -0.000 a 0.000.
     estimate, low, high = (f"{round(row[name], 3) + 0:.3f}" for name in ("estimate", "ci_low", "ci_high"))
     interval = "no interval" if np.isnan(row["ci_low"]) else f"[{low}, {high}]"
