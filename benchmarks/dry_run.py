@@ -26,7 +26,7 @@ from segunc.runtime import digests, records  # noqa: E402
 from segunc.runtime.records import Record  # noqa: E402
 
 ROUNDS = 10
-"""With these, a seed has 464 jobs: 26 of the main grid and 438 of active learning."""
+"""With these, a seed has 640 jobs: 34 of the main grid and 606 of active learning."""
 
 BARE = """
 rule all:
@@ -91,7 +91,7 @@ def make_everything(arguments: list[str]) -> None:
 
 
 def measure_grid(seeds: int, profile: Path | None) -> None:
-    """All measurements of both phantoms, four models, two strategies and so many seeds."""
+    """All measurements of both phantoms, all models of the grid, two strategies and so many seeds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         chosen = list(range(seeds))
@@ -118,7 +118,7 @@ def measure_grid(seeds: int, profile: Path | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[15, 75], help="464 jobs each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[15, 75], help="640 jobs each")
     parser.add_argument("--profile", type=Path, help="file for cProfile's statistics, of the last dry run")
     args = parser.parse_args()
     for seeds in args.seeds:
