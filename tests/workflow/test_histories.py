@@ -1,6 +1,7 @@
 """Nothing stale, nothing lost: whatever happened to a study, its tables are those of a fresh run."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -96,6 +97,8 @@ def test_a_branch_that_is_switched_back_costs_nothing(history: History) -> None:
     history.finish()
     trained = history.trainings.read_text()
     history._set_edit("train", 0)
+    _, _, restored = history.segunc("why").partition("of these, restored from what was computed before:")
+    assert {"train", "sample", "tabulate"} <= set(re.findall(r"^ {4}(\w+)", restored, re.MULTILINE))
     history.conclude()
     assert history.trainings.read_text() == trained
 

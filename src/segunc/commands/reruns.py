@@ -1,7 +1,9 @@
 """`segunc why`, `check` and `accept`: the reasons of pending jobs, damaged results, edits that change no result."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from segunc.cells import Cell
 from segunc.runtime import kept, records
@@ -16,9 +18,12 @@ SHOWN = 6
 
 
 def why(arguments: Sequence[str]) -> int:
-    """Explains why each job of `snakemake <arguments>` would run."""
-    jobs, _ = planned_jobs(arguments)
+    """Explains why each job of `snakemake <arguments>` would run, and which would only restore its results."""
+    jobs, folder = planned_jobs(arguments)
     _explain(jobs)
+    if restored := _restored(jobs, folder / kept_folder()):
+        print("of these, restored from what was computed before:")
+        _print_jobs(restored)
     return 0
 
 
@@ -68,6 +73,22 @@ def _causes(job: PlannedJob, running: set[str]) -> list[str]:
     if not found and remade:
         more = f" and {len(remade) - 1} more" if len(remade) > 1 else ""
         found = [f"{remade[0]}{more} was made from other settings or code since"]
+    return found
+
+
+def _restored(jobs: Sequence[PlannedJob], keep: Path) -> list[PlannedJob]:
+    """The jobs that would restore kept results instead of computing them, as far as their inputs are known."""
+    contents: dict[str, str] = {}
+    found = []
+    for job in jobs:
+        record = job.state.record if job.state and not job.runs else None
+        if job.runs and not job.forced and all(path in contents for path, _, _ in job.facts.inputs):
+            inputs = [(label, contents[path]) for path, label, _ in job.facts.inputs]
+            record = kept.find(keep, records.key(json.loads(job.facts.spec), job.facts.code, job.facts.command, inputs))
+            found += [job] if record else []
+        if record:
+            files = job.facts.outputs
+            contents |= {files[label]: content["sha256"] for label, content in record.outputs.items() if label in files}
     return found
 
 

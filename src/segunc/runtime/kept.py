@@ -83,14 +83,21 @@ def restore(folder: Path, key: str, files: Mapping[str, Path]) -> Record | None:
     return record
 
 
-def has(folder: Path, record: Record) -> bool:
-    """Whether an entry with the key of a record is kept, and its objects seem to be complete."""
-    kept = records.read(_entry(folder, record.key))
-    if kept is None or kept.outputs != record.outputs:
-        return False
+def find(folder: Path, key: str) -> Record | None:
+    """The record of the entry with a key; None if there is none, or if its objects seem to be incomplete."""
+    record = records.read(_entry(folder, key))
+    if record is None or record.key != key:
+        return None
     with suppress(OSError):
-        return all(_object(folder, c["sha256"]).stat().st_size == c["bytes"] for c in kept.outputs.values())
-    return False
+        if all(_object(folder, c["sha256"]).stat().st_size == c["bytes"] for c in record.outputs.values()):
+            return record
+    return None
+
+
+def has(folder: Path, record: Record) -> bool:
+    """Whether the results of a record are kept."""
+    found = find(folder, record.key)
+    return found is not None and found.outputs == record.outputs
 
 
 def entries(folder: Path) -> list[Entry]:
