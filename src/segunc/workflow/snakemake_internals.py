@@ -247,12 +247,15 @@ def _run_quietly(arguments: Sequence[str]) -> Any:
     _workflow = None
     # A dry run prints its errors to stdout.
     printed = io.StringIO()
-    with _only_warnings(logging.getLogger("snakemake.logging")) as refused, redirect_stdout(printed):
+    warnings = _only_warnings(logging.getLogger("snakemake.logging"))
+    with warnings as refused, _noticing_ctrl_c() as pressed, redirect_stdout(printed):
         try:
             cli.main(list(arguments))
         except SystemExit as end:
             if end.code and refused:
                 raise UserError(f"snakemake cannot work here ({refused[-1]}); correct that and run again.") from None
+            if pressed:
+                raise KeyboardInterrupt from None
             if end.code:
                 sys.stderr.write(printed.getvalue())
                 raise
@@ -281,3 +284,25 @@ def _only_warnings(logger: logging.Logger) -> Iterator[list[str]]:
         yield refused
     finally:
         logger.removeFilter(is_shown)
+
+
+@contextmanager
+def _noticing_ctrl_c() -> Iterator[list[int]]:
+    """Within it, the list gets the number of SIGINT each time that Ctrl-C is pressed.
+
+    Snakemake takes Ctrl-C for an error of the function of a rule, or of a job, if it is in one.
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/rules.py (apply_input_function)
+    """
+    pressed: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+
+    def notice(number: int, frame: Any) -> None:
+        pressed.append(number)
+        if callable(handler):
+            handler(number, frame)
+
+    signal.signal(signal.SIGINT, notice)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, handler)
