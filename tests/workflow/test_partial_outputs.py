@@ -56,7 +56,7 @@ def test_every_figure_is_drawn_without_them(holes: tuple[Study, str]) -> None:
     assert names - {"active_picks_phantom_lung"} == {
         *("uncertainty_maps_phantom_lung", "sampled_masks_phantom_lung"),
         *("entropy_by_outcome", "entropy_by_agreement", "ged_by_samples", "active_composition", "pairwise_penalty"),
-        *("learning_curves_cross_entropy", "learning_curves_dice"),
+        *("learning_curves_cross_entropy", "learning_curves_dice_cut", "training_curves_phantom_lung"),
     }
 
 
@@ -75,11 +75,12 @@ def test_a_run_that_fixes_it_makes_them_anew(holes: tuple[Study, str]) -> None:
     assert jobs["train"] == jobs["evaluate"] == jobs["tabulate"] == jobs["active_tabulate"] == 1
     assert jobs["claims_tabulate"] == 1
     assert jobs["active_train"] == 2 and "prepare" not in jobs
-    # With the settings of before, the scores of before are up to date; nothing needs the weights, which are gone.
+    # With the settings of before, the scores of before are up to date. The failed training took its history with it,
+    # which a figure needs; nothing needs the weights.
     jobs = study.scheduled()
     assert not (study.folder / "results/models/phantom_lung/unet/seed0/weights.pt").exists()
     tables = {rule for rule in jobs if not rule.startswith("plot_")}
-    assert tables == {"tabulate", "active_tabulate", "claims_tabulate"}
+    assert tables == {"train", "tabulate", "active_tabulate", "claims_tabulate"}
     assert {"plot_sampled_masks", "plot_learning_curves"} < set(jobs)
     targets = ("tables", "results/tables/active_learning.csv")
     done = study.run(*targets)
@@ -113,18 +114,22 @@ def test_a_dataset_that_cannot_be_prepared(study: Study, tmp_path: Path) -> None
 def test_any_number_may_be_missing(tmp_path: Path) -> None:
     """The list of what is missing is longer than Linux allows a command line to be."""
     seeds = list(range(1200))
-    steps = [("evaluate", {"model": "unet"}), ("baseline_threshold", {})]
-    cells = [{"dataset": "phantom_lung", "seed": str(seed)} for seed in seeds]
+    steps = [("evaluate", {"model": "unet"}, seeds), ("baseline_threshold", {}, seeds), ("baselines", {}, seeds[1:])]
     missing = [
-        {"step": step, "cell": {**cell, **more}, "why": f"train phantom_lung unet {cell['seed']} failed: " + 60 * "x"}
-        for step, more in steps
-        for cell in cells
+        {
+            "step": step,
+            "cell": {"dataset": "phantom_lung", "seed": str(seed), **more},
+            "why": f"train phantom_lung unet {seed} failed: " + 60 * "x",
+        }
+        for step, more, of_step in steps
+        for seed in of_step
     ]
     grid = {"datasets": ["phantom_lung"], "models": ["unet"], "seeds": seeds}
     assert len(json.dumps(missing)) > 2**18
     done = snakemake(tmp_path / "run", "tables", overlay={**merged(TINY, grid=grid), "missing": missing})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(read(tmp_path / "run", "missing")) == 2 * len(seeds)
+    # `baselines` scores four.
+    assert len(read(tmp_path / "run", "missing")) == 2 * len(seeds) + 4 * len(seeds[1:])
     assert set(read(tmp_path / "run", "summary").dropna(subset="mean")["model"]) == {
         "baseline_annotator",
         "baseline_blind",

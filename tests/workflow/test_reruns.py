@@ -17,7 +17,7 @@ from helpers.raw_data import save, write_lidc_slices, zipped
 from helpers.workflow import STUDY, Study, command, merged
 
 MAIN = {"tabulate", "plot_sampled_masks", "plot_uncertainty_maps", "plot_entropy_by_outcome"}
-MAIN |= {"plot_entropy_by_agreement", "plot_ged_by_samples", "claims_tabulate"}
+MAIN |= {"plot_entropy_by_agreement", "plot_ged_by_samples", "plot_training_curves", "claims_tabulate"}
 ACTIVE = {"active_tabulate", "plot_learning_curves", "plot_active_composition", "plot_pairwise_penalty"}
 TRAINED = {"train": 4, "sample": 4, "evaluate": 4, "baseline_threshold": 2}
 LEARNED = {"active_train": 6, "active_sample": 6, "active_evaluate": 6, "active_acquire_with_model": 2}
@@ -143,7 +143,8 @@ def test_a_figures_code_or_a_label_reruns_figures_that_show_it(study: Study) -> 
     every = {"plot_entropy_by_outcome": 1, "plot_entropy_by_agreement": 1, "plot_ged_by_samples": 1}
     lidc = {**STUDY["datasets"]["lidc"], "label": "Lungs"}
     jobs = study.scheduled(datasets={"lidc": lidc})
-    assert jobs == {**every, "plot_contact_sheet": 1, "plot_sampled_masks": 1, "plot_uncertainty_maps": 1}
+    own = {"plot_contact_sheet": 1, "plot_sampled_masks": 1, "plot_uncertainty_maps": 1, "plot_training_curves": 1}
+    assert jobs == every | own
     strategy = {"entropy": {"label": "H", "method": "entropy"}}
     jobs = {"plot_learning_curves": 2, "plot_active_composition": 1, "plot_pairwise_penalty": 1, "plot_active_picks": 1}
     assert study.scheduled(strategies=strategy) == jobs
@@ -222,7 +223,9 @@ def test_why_says_it_in_words(study: Study) -> None:
     figure = study.folder / "results/figures/ged_by_samples.png"
     aside = figure.rename(figure.with_suffix(".aside"))
     try:
-        assert study.segunc("why").stdout == "results/figures/ged_by_samples.png is missing:\n    plot_ged_by_samples\n"
+        missing, kept = study.segunc("why").stdout.split("of these, restored from what was computed before:\n")
+        assert missing == "results/figures/ged_by_samples.png is missing:\n    plot_ged_by_samples\n"
+        assert kept == "    plot_ged_by_samples\n"
     finally:
         aside.rename(figure)
     words = study.segunc("why", "results/models/lidc/unet/seed5/weights.pt").stdout
@@ -252,8 +255,9 @@ def test_accepting_an_edit(study: Study, tmp_path: Path) -> None:
 def test_only_edits_can_be_accepted(study: Study) -> None:
     record = study.folder / "results/records/train/lidc/unet/seed0.json"
     text = record.read_text()
+    other = {**merged(study.grid, models={"mc_dropout": {"draws": 32}}), "draws": 32}
     with study.edited("stages/sample.py"):
-        done = study.segunc("accept", "samples", overlay={**study.grid, "draws": 32})
+        done = study.segunc("accept", "samples", overlay=other)
     assert done.returncode == 1
     assert re.search(r"not accepted, because more than code differs .*:\n    sample \(4\): ", done.stdout)
     assert record.read_text() == text
