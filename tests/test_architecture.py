@@ -126,7 +126,7 @@ def rules() -> dict[str, str]:
 
 
 def test_rule_module_and_record_have_one_name() -> None:
-    """Records, logs and benchmarks lie in folders named by the pathvar `step`."""
+    """Records and logs lie in folders named by the pathvar `step`."""
     found = rules()
     programs = [module for module, path in MODULES.items() if "__main__" in path.read_text()]
     stages = [module.removeprefix("segunc.stages.") for module in programs if in_package(module, "stages")]

@@ -175,8 +175,6 @@ if __name__ == "__main__":
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="calibrate",
     conda:

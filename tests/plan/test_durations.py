@@ -1,11 +1,11 @@
-"""Durations: assumed, and scaled by the benchmarks of earlier runs."""
+"""Durations: assumed, and scaled by what earlier runs took."""
 
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from helpers.plans import benchmark, make, read, store
+from helpers.plans import make, read, store, took
 from helpers.workflow import TINY, merged, where
 
 from segunc.cells import Cell
@@ -22,7 +22,7 @@ def assumed(parsed: Parsed, cell: Cell) -> float:
     return seconds(parsed, "train", cell, datasets_of(parsed, []), False, spec, None)
 
 
-def test_durations_from_benchmarks(tmp_path: Path) -> None:
+def test_durations_from_records(tmp_path: Path) -> None:
     """A training that took twice what is assumed makes all of its kind take twice as long, whatever their size."""
     overlay = {**TINY, "device": "cpu"}
     parsed, _ = read(tmp_path, overlay)
@@ -30,10 +30,10 @@ def test_durations_from_benchmarks(tmp_path: Path) -> None:
     store(tmp_path, "phantom_lung", 100, 32)
     images = datasets_of(parsed, [])["phantom_lung"]
     assert (images.train, images.test, images.source) == (80, 10, "")
-    benchmark(tmp_path, "train/phantom_lung/unet/seed0", 2 * assumed(parsed, UNET))
-    benchmark(tmp_path, "train/phantom_lung/ensemble/seed0", 3 * assumed(parsed, ENSEMBLE))
-    benchmark(tmp_path, "train/phantom_lung/unknown_model/seed0", 1000.0)
-    benchmark(tmp_path, "not_a_rule/phantom_lung", 1000.0)
+    took(tmp_path, "train/phantom_lung/unet/seed0", 2 * assumed(parsed, UNET))
+    took(tmp_path, "train/phantom_lung/ensemble/seed0", 3 * assumed(parsed, ENSEMBLE))
+    took(tmp_path, "train/phantom_lung/unknown_model/seed0", 1000.0)
+    took(tmp_path, "not_a_rule/phantom_lung", 1000.0)
     scales = scales_of(parsed, gpu=False)
     assert scales["train", "unet"] == (pytest.approx(2), 1)
     assert scales["train", "ensemble"].factor == pytest.approx(3)
@@ -48,7 +48,7 @@ def test_durations_from_benchmarks(tmp_path: Path) -> None:
     said = report(where(tmp_path, overlay))
     assert "train: ensemble 3.00, unet 2.00 (2 runs)" in said
     assert "phantom_lung: 100 images, 80 to train, 10 to test (counted)" in said
-    # Restoring results takes a second, whatever computing them takes; results without a record say nothing.
+    # Restored results may be those of another machine; results without a record say nothing.
     path = tmp_path / "results/records/train/phantom_lung/unet/seed0.json"
     record = records.read(path)
     assert record is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from helpers.plans import ACTIVE, benchmark, make, read, store
+from helpers.plans import ACTIVE, make, read, store, took
 from helpers.workflow import ROOT, TINY, where
 
 from segunc.plan.report import Plan, critical_path, report
@@ -19,7 +19,7 @@ def test_everything_is_said_to_be_assumed_before_anything_ran(tmp_path: Path) ->
     overlay["raw_folders"] = [str(tmp_path / "nowhere")]
     said = report(where(tmp_path, overlay))
     assert re.search(r"^total +3,222 +0 ", said, re.MULTILINE)
-    assert "Measured: no benchmarks in results/benchmarks yet." in said
+    assert "Measured: nothing in results/records yet." in said
     assert "lidc: 12,816 images" in said and "(expected: the slices of the HPU-Net release" in said
     assert "a GPU: 20 T multiply-adds/s" in said and "not measured" in said
     assert "early stopping ends after 5 times its patience" in said
@@ -50,13 +50,16 @@ def test_a_file_of_a_dataset_outside_the_grid(tmp_path: Path) -> None:
 def test_files_that_were_cut_off_do_not_count(tmp_path: Path) -> None:
     make(tmp_path, TINY)
     store(tmp_path, "phantom_lung", 100, 32)
-    for model, text in (("unet", ""), ("ensemble", "s\n"), ("mc_dropout", "s\nNA\n")):
-        path = tmp_path / f"results/benchmarks/train/phantom_lung/{model}/seed0.tsv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    record = tmp_path / "results/records/sample/phantom_lung/unet/seed0.json"
-    record.write_text(record.read_text().replace('"spec": {', '"spec": [], "was": {'))
-    assert "Measured: no benchmarks" in report(where(tmp_path, TINY))
+    for model, damage in {
+        "unet": lambda text: text[:-20],
+        "ensemble": lambda text: text.replace('"cost": {', '"cost": 3, "was": {'),
+        "mc_dropout": lambda text: text.replace('"spec": {', '"spec": [], "was": {'),
+    }.items():
+        name = f"train/phantom_lung/{model}/seed0"
+        took(tmp_path, name, 100.0)
+        record = tmp_path / f"results/records/{name}.json"
+        record.write_text(damage(record.read_text()))
+    assert "Measured: nothing in" in report(where(tmp_path, TINY))
 
 
 def test_the_critical_path_by_hand(tmp_path: Path) -> None:
@@ -87,12 +90,12 @@ def test_the_critical_path_by_hand(tmp_path: Path) -> None:
     assert critical_path(Plan(jobs, [True] * len(jobs), took, took)) == []
 
 
-def test_benchmarks_without_a_gpu_say_nothing_about_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_without_a_gpu_say_nothing_about_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "DRIVER", tmp_path / "no driver")
     make(tmp_path, TINY)
     store(tmp_path, "phantom_lung", 100, 32)
     before = report(where(tmp_path, {**TINY, "training": {"steps": 600}}))
-    benchmark(tmp_path, "train/phantom_lung/unet/seed0", 1e6)
+    took(tmp_path, "train/phantom_lung/unet/seed0", 1e6)
     after = report(where(tmp_path, {**TINY, "training": {"steps": 600}}))
 
     def line(said: str, begin: str) -> str:

@@ -237,6 +237,19 @@ def test_a_folder_in_place_of_an_object_is_reported(tmp_path: Path, keep: Path) 
     assert not kept.has(keep, record)
 
 
+def test_an_entry_that_another_process_is_writing_stays(tmp_path: Path, keep: Path) -> None:
+    files = results(tmp_path)
+    record = record_of(files, key=KEY)
+    assert kept.remember(keep, record, files) is None
+    entry = keep / f"entries/{KEY[:2]}/{KEY}.json"
+    unfinished = entry.with_name(f".{KEY}.1.partial.json")
+    unfinished.write_bytes(entry.read_bytes())
+    for path in files.values():
+        path.unlink()
+    assert len(kept.entries(keep)) == 1 and kept.prune(keep, 0) > 0
+    assert unfinished.exists() and not entry.exists()
+
+
 SHARE = """
 import sys
 from pathlib import Path

@@ -84,7 +84,7 @@ def prepared(undisturbed: Path, folder: Path) -> Path:
     """A copy of the undisturbed run as it was before the training."""
     shutil.copytree(undisturbed, folder)
     # What is kept would be restored.
-    for name in (".kept", "models", "records/train", "logs/train", "benchmarks/train"):
+    for name in (".kept", "models", "records/train", "logs/train"):
         shutil.rmtree(folder / "results" / name)
     return folder
 

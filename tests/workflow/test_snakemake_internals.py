@@ -442,9 +442,9 @@ def test_rules_are_walked(parsed: Parsed) -> None:
     assert json.loads(rules.param("sample", "spec", cell)) == {"draws": 64, "seed": 0}
     assert rules.pattern("sample", "samples") == "results/samples/{dataset}/{model}/seed{seed}.h5"
     assert (rules.threads("train"), rules.threads("sample")) == (4, 1)
-    assert rules.benchmarks == "results/benchmarks"
-    assert rules.benchmarked("results/benchmarks/sample/phantom_lung/unet/seed0.tsv") == ("sample", cell)
-    assert rules.benchmarked("results/benchmarks/other/phantom_lung/unet/seed0.tsv") is None
+    assert rules.records == "results/records"
+    assert rules.producer("results/records/sample/phantom_lung/unet/seed0.json") == ("sample", cell)
+    assert rules.producer("results/records/other/phantom_lung/unet/seed0.json") is None
 
 
 def test_outputs_have_labels_and_inputs_their_records(parsed: Parsed) -> None:

@@ -10,8 +10,6 @@ rule active_start:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="active_start",
         cell="<dataset>/start/<seed>",
@@ -60,8 +58,6 @@ rule active_acquire_with_model:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="active_acquire_with_model",
         cell="<round>",
@@ -98,8 +94,6 @@ rule active_train:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="active_train",
         cell="<round>",
@@ -151,8 +145,6 @@ rule active_evaluate:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="active_evaluate",
         cell="<round>",
@@ -195,8 +187,6 @@ rule active_tabulate:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="active_tabulate",
         cell="all",

@@ -18,8 +18,6 @@ rule claims_tabulate:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="claims_tabulate",
         cell="all",

@@ -40,13 +40,11 @@ shell.prefix("set -euo pipefail; trap : TERM HUP; tee() {{ (trap '' TERM HUP; ex
 pathvars:
     results="results",
     logs="<results>/logs",
-    benchmarks="<results>/benchmarks",
     dataset="{dataset}",
     seed="seed{seed}",
     cell="<dataset>/{model}/<seed>",
     round="<dataset>/{model}/{strategy}/<seed>/round{round}",
     log="<logs>/<step>/<cell>.log",
-    timing="<benchmarks>/<step>/<cell>.tsv",
     record="<results>/records/<step>/<cell>.json",
 
 

@@ -12,8 +12,6 @@ rule evaluate:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="evaluate",
     conda:

@@ -11,8 +11,6 @@ rule plot_contact_sheet:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="plot_contact_sheet",
         cell="<dataset>",

@@ -9,8 +9,6 @@ rule prepare:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="prepare",
         cell="<dataset>",

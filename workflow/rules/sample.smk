@@ -10,8 +10,6 @@ rule sample:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="sample",
     conda:

@@ -32,8 +32,6 @@ rule tabulate:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="tabulate",
         cell="all",

@@ -10,8 +10,6 @@ rule train:
         record="<record>",
     log:
         "<log>",
-    benchmark:
-        "<timing>"
     pathvars:
         step="train",
     conda:

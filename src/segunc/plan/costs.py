@@ -2,7 +2,7 @@
 
 The time of a network is modelled as a sum of three terms, each with a rate of the device: multiply-adds; values written
 by its layers, which bound small networks; and passes of a batch through a U-Net, which bound a GPU. All other jobs take
-a constant and a time per image. These are assumptions, and `segunc plan` prints them; benchmarks of earlier runs, if
+a constant and a time per image. These are assumptions, and `segunc plan` prints them; the records of earlier runs, if
 there are any, scale them.
 """
 
@@ -50,7 +50,7 @@ PER_ROW = {"tabulate": 1e-3, "active_tabulate": 1e-4}
 CPU_JOBS_FROM = "1 s per job and 3 to 20 ms per test image of 64x64 (synthetic images on one core)"
 
 JOB_BYTES = 5 * 4096
-"""Log, benchmark, record and Snakemake's metadata of a job: small files, one block of the disk each."""
+"""Log, record and Snakemake's metadata of a job: small files, one block of the disk each."""
 FIGURE_BYTES = 300e3
 TABLE_BYTES = 200e3
 SCORE_BYTES = 1100

@@ -1,4 +1,4 @@
-"""How long each job takes and what it leaves on the disk: assumed, and scaled by the benchmarks of earlier runs."""
+"""How long each job takes and what it leaves on the disk: assumed, and scaled by what earlier runs took."""
 
 import csv
 import json
@@ -111,26 +111,26 @@ class Scale(NamedTuple):
 Scales = Mapping[tuple[str, str], Scale]
 """By rule and model; model "" stands for all models together."""
 ENOUGH = 20
-"""Benchmarks of a rule and a model that are read; there may be tens of thousands."""
+"""Records of a rule and a model that are read; there may be tens of thousands."""
 
 
 def scales_of(of: Parsed, gpu: bool) -> Scales:
-    """The benchmarks of earlier runs, each compared with what is assumed for the settings in its record.
+    """What the jobs of earlier runs took by their records, each compared with what is assumed for its settings.
 
     `gpu` is whether these runs had a GPU. Runs whose settings are not recorded or whose dataset is gone are left out.
     """
     taken: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for path in sorted((of.folder / of.rules.benchmarks).rglob("*.tsv")):
-        found = of.rules.benchmarked(path.relative_to(of.folder).as_posix())
+    for path in sorted((of.folder / of.rules.records).rglob("*.json")):
+        found = of.rules.producer(path.relative_to(of.folder).as_posix())
         if found is None:
             continue
         rule, cell = found[0], Cell.of(found[1])
         key = (rule, cell.model)
         if len(taken.get(key, [])) == ENOUGH:
             continue
-        # A benchmark or record that was cut off says nothing.
+        # A record that was cut off says nothing.
         with suppress(ValueError, KeyError, TypeError, ZeroDivisionError):
-            if pair := _measured_and_assumed(of, rule, cell, path, gpu):
+            if pair := _measured_and_assumed(of, rule, cell, gpu):
                 taken.setdefault(key, []).append(pair)
     for (rule, model), pairs in list(taken.items()):
         if model:
@@ -138,13 +138,13 @@ def scales_of(of: Parsed, gpu: bool) -> Scales:
     return {key: Scale(sum(m for m, _ in pairs) / sum(a for _, a in pairs), len(pairs)) for key, pairs in taken.items()}
 
 
-def _measured_and_assumed(of: Parsed, rule: str, cell: Cell, benchmark: Path, gpu: bool) -> tuple[float, float] | None:
+def _measured_and_assumed(of: Parsed, rule: str, cell: Cell, gpu: bool) -> tuple[float, float] | None:
     """Seconds that a run took and that it is assumed to have taken; None where that is not known.
 
-    A benchmark of results that were restored says nothing about computing them.
+    Results that were restored may have been computed on another machine.
     """
     own = _record(of, rule, cell)
-    if rule in costs.PER_ROW or own is None or own.restored:
+    if rule in costs.PER_ROW or own is None or own.restored or not own.cost:
         return None
     data = {}
     if cell.dataset:
@@ -164,9 +164,7 @@ def _measured_and_assumed(of: Parsed, rule: str, cell: Cell, benchmark: Path, gp
             return None
         spec = json.dumps(trained.spec)
         steps = _steps_taken(of.folder / cell.fill(of.rules.pattern(rule, "history"))) if rule == "train" else None
-    with benchmark.open(encoding="utf-8") as file:
-        times = [float(row["s"]) for row in csv.DictReader(file, delimiter="\t")]
-    return sum(times) / len(times), seconds(of, rule, cell, data, gpu, spec, steps)
+    return own.cost["seconds"], seconds(of, rule, cell, data, gpu, spec, steps)
 
 
 def _record(of: Parsed, rule: str, cell: Cell) -> records.Record | None:

@@ -152,10 +152,10 @@ def _measured(parsed: Parsed, scales: Scales, had_gpu: bool) -> Iterator[str]:
             of_rules[rule] = found.runs
     of_rules = {rule: runs for rule, runs in of_rules.items() if runs and not is_figure(rule)}
     if not of_rules:
-        yield f"Measured: no benchmarks in {parsed.rules.benchmarks} yet."
+        yield f"Measured: nothing in {parsed.rules.records} yet."
         return
     device = "a GPU" if had_gpu else "CPU cores"
-    yield f"Measured (times the assumption, from {parsed.rules.benchmarks}; networks on {device}):"
+    yield f"Measured (times the assumption, from {parsed.rules.records}; networks on {device}):"
     for rule, runs in of_rules.items():
         models = [f"{model} {s.factor:.2f}" for (r, model), s in sorted(scales.items()) if r == rule and model]
         factors = ", ".join(models) or f"{scales[rule, ''].factor:.2f}"

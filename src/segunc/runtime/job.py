@@ -6,7 +6,9 @@ A rule describes its job as JSON (`Task`). The program is imported only if the r
 import importlib
 import platform
 import re
+import resource
 import sys
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -60,10 +62,13 @@ class Started(NamedTuple):
     inputs: dict[str, Input]
     sources: dict[str, object]
     """States of the source files (`source_states`) before they were read."""
+    began: float
+    """By `time.monotonic`."""
 
 
 def start(task: Task) -> Started:
     """Checks the inputs of a job. Raises UserError if one has no record or is damaged; then its record is removed."""
+    began = time.monotonic()
     inputs = {source.path: _checked(source) for source in task.inputs}
     entries = task.code.split()[:-1]
     sources = source_states(entries)
@@ -72,7 +77,7 @@ def start(task: Task) -> Started:
     labels = [(source.label, inputs[source.path]) for source in task.inputs]
     identity = records.identity(*facts, ((label, read["identity"]) for label, read in labels))
     key = records.key(*facts, ((label, read["sha256"]) for label, read in labels))
-    return Started(task, code_of(code), identity, key, inputs, sources)
+    return Started(task, code_of(code), identity, key, inputs, sources, began)
 
 
 def import_program(job: Started, module: str) -> Any:
@@ -112,7 +117,7 @@ def restore(job: Started) -> bool:
     record = None if job.task.anew else kept.restore(Path(job.task.keep), job.key, files)
     if record is None:
         return False
-    made = _record(job, record.versions, record.finished, record.outputs)
+    made = _record(job, record.versions, record.finished, record.outputs, record.cost)
     records.write(Path(job.task.record), made._replace(restored=_now()))
     _remove_partial_files(job.task)
     return True
@@ -131,14 +136,27 @@ def finish(job: Started) -> None:
     loaded = [name for name in records.LIBRARIES if name in sys.modules]
     versions = {name: version("pillow" if name == "PIL" else name) for name in loaded}
     outputs = {label: digests.content(path) for label, path in files.items()}
-    record = _record(job, {"python": platform.python_version(), **versions}, _now(), outputs)
+    record = _record(job, {"python": platform.python_version(), **versions}, _now(), outputs, _cost(job))
     if problem := kept.remember(Path(job.task.keep), record, files):
         print(f"these results are complete, but not kept: {problem}", flush=True)
     records.write(Path(job.task.record), record)
     _remove_partial_files(job.task)
 
 
-def _record(job: Started, versions: dict[str, str], finished: str, outputs: dict[str, Content]) -> Record:
+def _cost(job: Started) -> dict[str, float]:
+    """What this process took so far (`Record.cost`)."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    rss_bytes = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {
+        "seconds": round(time.monotonic() - job.began, 2),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
+        "max_rss_mb": round(rss_bytes / 2**20),
+    }
+
+
+def _record(
+    job: Started, versions: dict[str, str], finished: str, outputs: dict[str, Content], cost: dict[str, float]
+) -> Record:
     return Record(
         spec=job.task.spec,
         code=job.code,
@@ -151,6 +169,7 @@ def _record(job: Started, versions: dict[str, str], finished: str, outputs: dict
         outputs=outputs,
         job=name_of(job.task),
         command=job.task.command,
+        cost=cost,
     )
 
 

@@ -103,7 +103,8 @@ def has(folder: Path, record: Record) -> bool:
 def entries(folder: Path) -> list[Entry]:
     """All entries, the least recently used first."""
     found = []
-    for path in folder.glob("entries/*/*.json"):
+    # Not those that another process is about to rename, which begin with a dot.
+    for path in folder.glob("entries/*/[!.]*.json"):
         record = records.read(path)
         with suppress(OSError):
             if record is not None:

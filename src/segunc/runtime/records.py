@@ -54,6 +54,9 @@ class Record(NamedTuple):
     """Step and cell: `train/lidc/unet/seed0`."""
     command: str = ""
     """The options that the rule passed, and the ids of the cell if they stand in the results."""
+    cost: dict[str, float] = {}  # noqa: RUF012
+    """What it took to compute the results: `seconds`, `cpu_seconds` (user and system) and `max_rss_mb`, the most memory
+    that the process occupied."""
 
 
 def identity(spec: Any, code: str, command: str, inputs: Iterable[tuple[str, str]]) -> str:
@@ -87,7 +90,7 @@ def read(path: Path | str) -> Record | None:
     return record if fits and _have(record.inputs, INPUT) and _have(record.outputs, OUTPUT) else None
 
 
-KINDS = (dict, dict, dict, str, list, str, str, dict, dict, str, str, str)
+KINDS = (dict, dict, dict, str, list, str, str, dict, dict, str, str, str, dict)
 """Types of the fields of Record."""
 INPUT = {"identity": str, "sha256": str}
 OUTPUT = {"bytes": int, "sha256": str, "rows": int}

@@ -32,9 +32,6 @@ class Rules:
             for rule in workflow.rules
             for path in rule.output
         ]
-        self._benchmarks = [
-            (re.compile(rule.benchmark.regex()).fullmatch, rule.name) for rule in workflow.rules if rule.benchmark
-        ]
         # `rules.X.output` as in a Snakefile: without the constraints that Snakemake writes into the braces.
         self._outputs = {rule.name: getattr(workflow.globals["rules"], rule.name).output for rule in workflow.rules}
         self._options = {rule.name: _options_in(rule.shellcmd or "") for rule in workflow.rules}
@@ -66,14 +63,10 @@ class Rules:
         return Source(path, label, self.pattern(rule, RECORD).format_map(wildcards))
 
     @property
-    def benchmarks(self) -> str:
-        """The folder of all benchmarks."""
-        return os.path.commonpath(str(self._rules[name].benchmark).partition("{")[0] for _, name in self._benchmarks)
-
-    def benchmarked(self, path: str) -> tuple[str, dict[str, str]] | None:
-        """Name and wildcards of the rule whose benchmark a file is; None if it is that of no rule."""
-        found = ((name, found.groupdict()) for match, name in self._benchmarks if (found := match(path)))
-        return next(found, None)
+    def records(self) -> str:
+        """The folder of all records."""
+        patterns = [getattr(output, RECORD, None) for output in self._outputs.values()]
+        return os.path.commonpath(pattern.partition("{")[0] for pattern in patterns if pattern)
 
     def inputs(self, rule: str, wildcards: Mapping[str, str]) -> list[str]:
         """The files that a job reads."""
