@@ -58,6 +58,10 @@ rule all:
         rules.claims.input,
 
 
+onstart:
+    snakemake_internals.start_job_server(workflow)
+
+
 onsuccess:
     prune_kept_results()
 

@@ -11,8 +11,7 @@ import pytest
 from helpers.jobs import task, write
 
 from segunc.runtime import kept, records
-from segunc.runtime.job import Task
-from segunc.runtime.start import read_task
+from segunc.runtime.job import Task, read_task
 
 PROGRAM = """
 import sys

@@ -1,14 +1,17 @@
 """One job of the workflow: it checks what it reads, restores results that are kept, and records what it wrote.
 
-A rule describes its job as JSON (`Task`). The program is imported only if the results have to be computed.
+A rule describes its job as JSON (`Task`). The program is imported only if the results have to be computed, because
+restoring them takes a tenth of a second.
 """
 
 import importlib
+import json
 import platform
 import re
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +22,7 @@ from segunc.runtime.code_digest import code_of, code_param, source_of, source_st
 from segunc.runtime.digests import Content
 from segunc.runtime.errors import UserError
 from segunc.runtime.records import Input, Record
+from segunc.runtime.stage import Job, ends_in_words
 
 
 class Source(NamedTuple):
@@ -64,6 +68,27 @@ class Started(NamedTuple):
     """States of the source files (`source_states`) before they were read."""
     began: float
     """By `time.monotonic`."""
+
+
+def run(words: Sequence[str]) -> None:
+    """Runs a job in this process; `words` are the module of its program, its task, and the options of the program."""
+    module, text, *options = words
+    with ends_in_words():
+        started = start(read_task(text))
+        if restore(started):
+            what = name_of(started.task)
+            print(f"{what}: restored, as computed before from the same settings, code and inputs", flush=True)
+            return
+        of_stage = Job(started.task.spec, started.code)
+        import_program(started, module).main(options, of_stage)
+        finish(started)
+        of_stage.run_afterwards()
+
+
+def read_task(text: str) -> Task:
+    """The task of a job from JSON, or from the file that `@FILE` names."""
+    task = Task(**json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text))
+    return task._replace(inputs=[Source(*source) for source in task.inputs])
 
 
 def start(task: Task) -> Started:

@@ -20,7 +20,7 @@ from typing import Any
 
 from segunc.config import yaml_files
 from segunc.runtime.errors import UserError
-from segunc.workflow import needrun
+from segunc.workflow import job_server, needrun
 from segunc.workflow.argument_files import command_words
 from segunc.workflow.parsed_rules import RECORD, Rules, value_of
 from segunc.workflow.rule_functions import exit_on_user_error, results_folder
@@ -76,6 +76,15 @@ def finish_rules(workflow: Any, keep: str | None) -> None:
     workflow.globals["kept_results"] = folder
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def start_job_server(workflow: Any) -> None:
+    """Called by the Snakefile when a run starts: jobs on this machine share imported libraries, if there are several.
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/workflow.py (local_exec)
+    """
+    if workflow.local_exec and len(list(workflow.dag.needrun_jobs())) > 1:
+        job_server.start()
 
 
 async def _no_check(*_: Any) -> None:
