@@ -1,4 +1,4 @@
-"""Runs jobs in forks of processes that have imported their libraries: importing torch takes longer than most small jobs.
+"""Runs jobs in forks of processes that have imported their libraries, which takes longer than many a small job.
 
 `segunc.workflow.job_server` starts one server per run of Snakemake on one machine. A job's program
 (`segunc.runtime.handover`) connects to its socket, and passes on its words, environment, working directory and open

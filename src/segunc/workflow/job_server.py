@@ -27,7 +27,7 @@ def start() -> None:
             listener.listen(128)
             words = [sys.executable, "-m", "segunc.runtime.job_server", str(listener.fileno())]
             # In a session of its own: Ctrl-C reaches the programs of the jobs, which pass it on.
-            server = subprocess.Popen(
+            server = subprocess.Popen(  # noqa: S603 (this Python and no foreign words)
                 words,
                 stdin=subprocess.PIPE,  # It ends with this process.
                 stdout=subprocess.DEVNULL,
