@@ -151,7 +151,7 @@ def test_what_a_stage_imports_is_found() -> None:
 def test_each_job_runs_the_sources_of_its_time(made: Task, server: Server, tmp_path: Path) -> None:
     assert server.run(made)[0] == 0
     template = ran_in(made)
-    (tmp_path / "toy.py").write_text(PROGRAM.replace('print(*facts', 'print("edited", *facts'))
+    (tmp_path / "toy.py").write_text(PROGRAM.replace("print(*facts", 'print("edited", *facts'))
     assert server.run(made)[1].startswith("edited|") and ran_in(made) == template
 
 
