@@ -19,7 +19,7 @@ def test_values_by_hand():
     assert error_auroc(UNCERTAINTY, PREDICTION, ANNOTATION) == pytest.approx(0.6)
     assert error_auroc(UNCERTAINTY[near], PREDICTION[near], ANNOTATION[:, near]) == 0.5
     # Of the three pixels, the wrong one and a right one are beside the predicted border.
-    assert error_auroc(closeness_to_border(PREDICTION)[near], PREDICTION[near], ANNOTATION[:, near]) == 0.75
+    assert error_auroc(closeness_to_border(PREDICTION, near), PREDICTION[near], ANNOTATION[:, near]) == 0.75
 
 
 def embedded(mask, shape, corner):
@@ -55,10 +55,26 @@ def beside_other_class(mask):
 def test_distances_are_to_the_nearest_pixel_of_the_other_class(kind):
     for mask in (adversarial(6, kind)[-1], random_masks(1, 7)[0]):
         expected = [-definitions.distance_to_other_class(mask, y, x) for y, x in np.ndindex(mask.shape)]
+        everywhere = np.ones_like(mask)
         if np.isinf(expected).all():
-            expected = closeness_to_centre(mask.shape).ravel()
-        np.testing.assert_allclose(closeness_to_border(mask).ravel(), expected)
+            expected = closeness_to_centre(everywhere)
+        np.testing.assert_allclose(closeness_to_border(mask, everywhere), expected)
         assert np.array_equal(band(mask, mask[None]), definitions.band([mask], 1))
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (4, 20), (31 - H, 40 - W)])
+def test_the_distance_of_a_pixel_does_not_depend_on_which_others_are_asked_for(corner):
+    everywhere = np.ones((31, 40), bool)
+    for mask in random_masks(3, 1):
+        image = embedded(mask, everywhere.shape, corner)
+        for prediction in (image, ~image):
+            distance = closeness_to_border(prediction, everywhere).reshape(everywhere.shape)
+            centre = closeness_to_centre(everywhere).reshape(everywhere.shape)
+            for y, x in [(0, 0), (30, 39), (15, 3), (corner[0] + 1, corner[1] + 1)]:
+                one = np.zeros_like(everywhere)
+                one[y, x] = True
+                assert closeness_to_border(prediction, one) == [distance[y, x]]
+                assert closeness_to_centre(one) == [centre[y, x]]
 
 
 def test_without_any_border_there_is_no_band():
@@ -70,6 +86,6 @@ def test_without_any_border_there_is_no_band():
 
 
 def test_the_centre_is_between_the_pixels_of_an_even_side():
-    closeness = closeness_to_centre((3, 4))
+    closeness = closeness_to_centre(np.ones((3, 4), bool)).reshape(3, 4)
     assert np.array_equal(closeness, closeness[::-1, ::-1])
     assert closeness.max() == -0.5 and closeness.min() == -np.hypot(1, 1.5)

@@ -1,6 +1,7 @@
 """Uncertainty of an image as one number: what a map of uncertainty is worth for finding bad masks depends on it."""
 
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,10 +74,11 @@ def patch(uncertainty: NDArray, prediction: NDArray) -> float:
     >>> round(patch(u, u > 1), 6)
     0.333333
     """
-    height, width = (min(PATCH, side) for side in uncertainty.shape)
-    sums = np.pad(uncertainty.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    rows = sums[height:] - sums[:-height]
-    return float((rows[:, width:] - rows[:, :-width]).max() / (height * width))
+    u = uncertainty.astype(np.float64)
+    height, width = (min(PATCH, side) for side in u.shape)
+    rows = reduce(np.add, (u[i : len(u) - height + 1 + i] for i in range(height)))
+    sums = reduce(np.add, (rows[:, i : u.shape[1] - width + 1 + i] for i in range(width)))
+    return float(sums.max() / (height * width))
 
 
 AGGREGATIONS: dict[str, Callable[[NDArray, NDArray], float]] = {"mean": mean, "foreground": foreground, "patch": patch}

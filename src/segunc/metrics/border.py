@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from segunc.masks import window
+
 __all__ = ["band", "closeness_to_border", "closeness_to_centre"]
 
 
@@ -35,69 +37,78 @@ def band(prediction: NDArray, annotations: NDArray) -> NDArray[np.bool_]:
     >>> band(np.array([[0, 0, 0, 1, 1, 1]]), np.array([[[0, 0, 1, 1, 1, 1]]])).astype(int).tolist()
     [[0, 1, 1, 1, 0, 0]]
     """
-    masks = np.concatenate([prediction[None], annotations]).astype(bool)
+    masks = np.concatenate([prediction[None].astype(bool), annotations.astype(bool)])
     radius = max(1, round(min(prediction.shape) / 21))
+    # The band is within `radius` of the masks, and a border pixel has its neighbours of the other class around it.
+    within = window(np.asarray(masks.any(axis=0)), margin=radius + 1)
+    inside, outside = masks[:, *within], ~masks[:, *within]
     near = np.zeros(prediction.shape, bool)
-    # The band is within `radius` of the masks, and the distances there are those in the whole image.
-    rows, columns = np.flatnonzero(masks.any(axis=(0, 2))), np.flatnonzero(masks.any(axis=(0, 1)))
-    window = _around(rows, radius + 1), _around(columns, radius + 1)
-    for mask in masks[:, *window]:
-        near[window] |= _distance_to_border(mask) <= radius
+    near[within] = ((inside & _dilated(outside, radius)) | (outside & _dilated(inside, radius))).any(axis=0)
     return near
 
 
-def closeness_to_border(prediction: NDArray) -> NDArray[np.float64]:
-    """Minus the distance of each pixel to the predicted border, as a detector of errors.
+def closeness_to_border(prediction: NDArray, pixels: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Minus the distance of some pixels to the predicted border, as a detector of errors.
 
     Parameters
     ----------
     prediction
         (H, W), bool or {0, 1}.
+    pixels
+        (H, W), bool: N pixels.
 
     Returns
     -------
     NDArray
-        (H, W), float64, in pixels: at most -1. `closeness_to_centre` if the prediction has no border.
+        (N,), float64, in pixels: at most -1. `closeness_to_centre` if the prediction has no border.
 
     Examples
     --------
-    >>> closeness_to_border(np.array([[0, 0, 0, 1]])).tolist()
-    [[-3.0, -2.0, -1.0, -1.0]]
+    >>> closeness_to_border(np.array([[0, 0, 0, 1]]), np.array([[True, True, False, True]])).tolist()
+    [-3.0, -2.0, -1.0]
     """
-    distance = _distance_to_border(prediction.astype(bool))
-    return closeness_to_centre(prediction.shape) if np.isinf(distance).all() else -distance
+    mask = prediction.astype(bool)
+    if mask.all() or not mask.any():
+        return closeness_to_centre(pixels)
+    # The nearest pixels of the mask are in this part, and so are those around it.
+    within = window(mask | pixels, margin=1)
+    distance = distance_transform_edt(mask[within]) + distance_transform_edt(~mask[within])
+    return -distance[pixels[within]]
 
 
-def closeness_to_centre(shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Minus the distance of each pixel to the centre of the image: a detector that never looks at the image.
+def closeness_to_centre(pixels: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Minus the distance of some pixels to the centre of the image: a detector that never looks at the image.
 
     Parameters
     ----------
-    shape
-        (H, W).
+    pixels
+        (H, W), bool: N pixels.
 
     Returns
     -------
     NDArray
-        (H, W), float64, in pixels: at most 0.
+        (N,), float64, in pixels: at most 0.
 
     Examples
     --------
-    >>> closeness_to_centre((1, 4)).tolist()
-    [[-1.5, -0.5, -0.5, -1.5]]
+    >>> closeness_to_centre(np.array([[True, True, False, True]])).tolist()
+    [-1.5, -0.5, -1.5]
     """
-    height, width = shape
-    rows, columns = np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2
-    return -np.hypot(rows[:, None], columns)
+    height, width = pixels.shape
+    rows, columns = np.nonzero(pixels)
+    return -np.hypot(rows - (height - 1) / 2, columns - (width - 1) / 2)
 
 
-def _distance_to_border(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Distance of each pixel to the nearest of the other class, infinite if there is none."""
-    if mask.all() or not mask.any():
-        return np.full(mask.shape, np.inf)
-    return distance_transform_edt(mask) + distance_transform_edt(~mask)
-
-
-def _around(positions: NDArray[np.intp], margin: int) -> slice:
-    """The part of an axis from the first to the last position, with a margin; empty if there is none."""
-    return slice(max(int(positions[0]) - margin, 0), int(positions[-1]) + margin + 1) if len(positions) else slice(0)
+def _dilated(masks: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """The pixels at a distance of at most `radius` from each of the masks, (N, H, W)."""
+    _, height, width = masks.shape
+    padded = np.pad(masks, ((0, 0), (radius, radius), (radius, radius)))
+    found = np.zeros_like(masks)
+    # A disk is made of rows, which are the longer the nearer they are to its centre.
+    row, reach = padded[:, :, radius : radius + width].copy(), 0
+    for up in range(radius, -1, -1):
+        while (reach + 1) ** 2 + up**2 <= radius**2:
+            reach += 1
+            row |= padded[:, :, radius - reach :][:, :, :width] | padded[:, :, radius + reach :][:, :, :width]
+        found |= row[:, radius - up :][:, :height] | row[:, radius + up :][:, :height]
+    return found

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from segunc.masks import frequency
+
 __all__ = ["BINS", "Bins", "bins", "ece"]
 
 BINS = 15
@@ -40,12 +42,11 @@ def bins(probability: NDArray, annotations: NDArray) -> Bins:
     ([0.2, 0.9], [0.5, 1.0])
     """
     p = probability.reshape(-1).astype(np.float64)
-    frequency = annotations.mean(axis=0, dtype=np.float64).reshape(-1)
     bin_of = np.minimum((p * BINS).astype(np.int64), BINS - 1)
     return Bins(
         pixels=np.bincount(bin_of, minlength=BINS),
         probability=np.bincount(bin_of, p, BINS),
-        frequency=np.bincount(bin_of, frequency, BINS),
+        frequency=np.bincount(bin_of, frequency(annotations).reshape(-1), BINS),
     )
 
 

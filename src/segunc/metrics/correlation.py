@@ -29,7 +29,9 @@ def ncc(uncertainty: NDArray, annotations: NDArray) -> float:
     >>> ncc(np.array([[0, 0, 1, 1]]), votes), ncc(np.array([[0, 1, 0, 1]]), votes)
     (1.0, 0.0)
     """
-    return _pearson(uncertainty, entropy(annotations.mean(axis=0)))
+    # There are few different entropies, one for each number of votes.
+    by_votes = entropy(np.arange(len(annotations) + 1) / len(annotations))
+    return _pearson(uncertainty, by_votes[annotations.sum(axis=0, dtype=np.uint16)])
 
 
 def s_ncc(probability: NDArray, log_foreground: NDArray, log_background: NDArray, annotations: NDArray) -> float:
@@ -58,17 +60,15 @@ def s_ncc(probability: NDArray, log_foreground: NDArray, log_background: NDArray
     >>> round(s_ncc(p, np.log(p), np.log(1 - p), np.array([[[0, 1, 0, 0]]])), 6)
     1.0
     """
-    spread = _expected_cross_entropy(probability.astype(np.float64), log_foreground, log_background)
-    distances = (_expected_cross_entropy(mask.astype(bool), log_foreground, log_background) for mask in annotations)
+    m, of_foreground, of_background = probability.astype(np.float64), -log_foreground, -log_background
+    spread = m * of_foreground + (1 - m) * of_background
+    distances = (np.where(mask, of_foreground, of_background) for mask in annotations.astype(bool))
     return float(np.mean([_pearson(spread, distance) for distance in distances]))
-
-
-def _expected_cross_entropy(m: NDArray, log_foreground: NDArray, log_background: NDArray) -> NDArray:
-    return -(m * log_foreground + (1 - m) * log_background)
 
 
 def _pearson(x: NDArray, y: NDArray) -> float:
     """Pearson correlation of two maps; NaN if one is constant."""
     if x.min() == x.max() or y.min() == y.max():
         return float("nan")
-    return float(np.corrcoef(x.reshape(-1), y.reshape(-1))[0, 1])
+    x, y = ((z - z.mean(dtype=np.float64)).reshape(-1) for z in (x, y))
+    return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))

@@ -32,4 +32,5 @@ def level_sets(probability: NDArray, thresholds: NDArray[np.float64] = LEVELS) -
     >>> level_sets(np.array([[0.2, 0.5]]), np.array([0.25, 0.5])).tolist()
     [[[False, True]], [[False, False]]]
     """
-    return probability > thresholds[:, None, None]
+    # Converted once, not with each threshold.
+    return probability.astype(np.float64) > thresholds[:, None, None]

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from segunc.masks import frequency
+
 __all__ = ["CLIP", "brier", "brier_floor", "cross_entropy", "truth_rmse"]
 
 CLIP = float(np.finfo(np.float32).eps)
@@ -30,7 +32,7 @@ def cross_entropy(probability: NDArray, annotations: NDArray) -> float:
     0.693147
     """
     p = np.clip(probability.astype(np.float64), CLIP, 1 - CLIP)
-    foreground = annotations.mean(axis=0, dtype=np.float64)
+    foreground = frequency(annotations)
     return float(-(foreground * np.log(p) + (1 - foreground) * np.log1p(-p)).mean())
 
 
@@ -56,8 +58,7 @@ def brier(probability: NDArray, annotations: NDArray) -> float:
     >>> round(brier(np.array([[0.2, 0.9]]), np.array([[[0, 1]], [[1, 1]]])), 6)
     0.175
     """
-    frequency = annotations.mean(axis=0, dtype=np.float64)
-    return float(((probability - frequency) ** 2).mean()) + brier_floor(annotations)
+    return float(((probability - frequency(annotations)) ** 2).mean()) + brier_floor(annotations)
 
 
 def brier_floor(annotations: NDArray) -> float:
@@ -78,8 +79,8 @@ def brier_floor(annotations: NDArray) -> float:
     >>> brier_floor(np.array([[[0, 1]], [[1, 1]]]))
     0.125
     """
-    frequency = annotations.mean(axis=0, dtype=np.float64)
-    return float((frequency * (1 - frequency)).mean())
+    f = frequency(annotations)
+    return float((f * (1 - f)).mean())
 
 
 def truth_rmse(probability: NDArray, truth: NDArray) -> float:

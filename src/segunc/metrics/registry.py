@@ -125,12 +125,12 @@ class Inputs:
     @cached_property
     def closeness_to_border_in_band(self) -> NDArray:
         """(N,): minus the distance to the predicted border at the pixels of `band`."""
-        return border.closeness_to_border(self.prediction)[self.band]
+        return border.closeness_to_border(self.prediction, self.band)
 
     @cached_property
     def closeness_to_centre_in_band(self) -> NDArray:
         """(N,): minus the distance to the centre of the image at the pixels of `band`."""
-        return border.closeness_to_centre(self.prediction.shape)[self.band]
+        return border.closeness_to_centre(self.band)
 
 
 INPUTS = (

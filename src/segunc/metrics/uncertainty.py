@@ -132,13 +132,16 @@ def error_auroc(uncertainty: NDArray, prediction: NDArray, annotations: NDArray)
     >>> error_auroc(np.array([[0.9, 0.1, 0.2]]), np.array([[1, 1, 0]]), np.array([[[0, 1, 0]]]))
     1.0
     """
-    wrong = (annotations.astype(bool) != prediction.astype(bool)).sum(axis=0).reshape(-1)
-    right = len(annotations) - wrong
-    if not wrong.any() or not right.any():
+    wrong_at = (annotations.astype(bool) != prediction.astype(bool)).sum(axis=0, dtype=np.uint16)
+    wrong, pairs = int(wrong_at.sum()), annotations.size
+    if wrong in (0, pairs):
         return float("nan")
-    order = np.argsort(uncertainty, axis=None)
-    ordered = uncertainty.reshape(-1)[order]
-    ties = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    wrong_at, right_at = np.add.reduceat(wrong[order], ties), np.add.reduceat(right[order], ties)
-    right_below = np.cumsum(right_at) - right_at
-    return float((wrong_at * (right_below + right_at / 2)).sum() / (wrong.sum() * right.sum()))
+    some = wrong_at > 0
+    values, weights = uncertainty[some], wrong_at[some]
+    order = np.argsort(values)
+    ordered = np.sort(uncertainty, axis=None)
+    # Twice the number of pixels that are less uncertain than each wrong one; ties, and itself, count one half.
+    below = sum(np.searchsorted(ordered, values[order], side) for side in ("left", "right"))
+    # Of all pairs of a wrong one and any other, those of two wrong ones count one half on average.
+    twice = len(annotations) * int((weights[order] * below).sum()) - wrong**2
+    return twice / 2 / (wrong * (pairs - wrong))
