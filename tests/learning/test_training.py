@@ -32,8 +32,8 @@ def test_same_seed_same_weights_same_samples(method: str, precision: str) -> Non
     (first, history), (second, again) = run(settings), run(settings)
     assert all(torch.equal(value, second["state"][name]) for name, value in first["state"].items())
     assert [{**row, "seconds": 0} for row in history] == [{**row, "seconds": 0} for row in again]
-    samples = [sampling.sample(first, images(3).images, 16, 0, CPU, "test")[0] for _ in range(2)]
-    assert all(np.array_equal(samples[0][name], samples[1][name]) for name in samples[0])
+    samples = [list(sampling.sample(restored(first), settings, images(3).images, 16, 0, CPU, "test")) for _ in range(2)]
+    assert all(torch.equal(*parts) for parts in zip(*samples, strict=True))
     other, _ = run({**settings, "seed": 1})
     assert any(not torch.equal(value, other["state"][name]) for name, value in first["state"].items())
 

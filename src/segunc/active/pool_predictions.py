@@ -12,8 +12,8 @@ from segunc.active.acquisition import AcquireSpec
 from segunc.data.store import Images
 from segunc.learning.build import restore, to_float
 from segunc.learning.device import mixed_precision
-from segunc.learning.passes import SAMPLING_BATCH
-from segunc.learning.sampling import sample
+from segunc.learning.passes import sampling_batch
+from segunc.learning.sampling import sample, summarise_samples
 from segunc.learning.weights import load_weights
 from segunc.networks.backbone import Encoder
 
@@ -33,8 +33,13 @@ def uncertainty(
 
     The same as in evaluation with as many samples.
     """
-    arrays, _ = sample(weights, images, draws, seed, device, what)
-    return {name: arrays[name].astype(np.float32) for name in ("predictive_entropy", "mutual_information")}
+    model, spec = restore(weights, device)
+    parts: dict[str, list[NDArray[np.float32]]] = {"predictive_entropy": [], "mutual_information": []}
+    for samples in sample(model, spec, images, draws, seed, device, what):
+        summary = summarise_samples(samples)
+        for name, of_name in parts.items():
+            of_name.append(summary[name].astype(np.float32))
+    return {name: np.concatenate(of_name) for name, of_name in parts.items()}
 
 
 @torch.no_grad()
@@ -46,8 +51,9 @@ def features(weights: Mapping[str, Any], images: NDArray[np.uint8], device: torc
     model, spec = restore(weights, device)
     encoder = next(module for module in model.modules() if isinstance(module, Encoder))
     parts = []
-    for start in range(0, len(images), SAMPLING_BATCH):
+    batch = sampling_batch(images.shape, device.type)
+    for start in range(0, len(images), batch):
         with mixed_precision(device, spec["training"]["precision"]):
-            deepest = encoder(to_float(images[start : start + SAMPLING_BATCH], device))[-1]
+            deepest = encoder(to_float(images[start : start + batch], device))[-1]
         parts.append(deepest.float().mean(dim=(2, 3)).cpu().numpy())
     return np.concatenate(parts)

@@ -4,15 +4,22 @@ Imports no torch, so that costs can be estimated from the same numbers.
 """
 
 import math
+from collections.abc import Sequence
 
 from segunc.learning.train_spec import TrainingSpec
 
-SAMPLING_BATCH = 32
-"""Images per pass of sampling."""
+SAMPLING_PIXELS = {"cpu": 2**16, "cuda": 2**19}
+"""Of the images per pass of sampling, by type of device. On CPUs, larger arrays would not be kept for the next layer:
+glibc's malloc returns those above 32 MiB to the system, and getting new pages takes up to half of the time."""
 VALIDATION_BATCH = 64
 """Images per pass of validation."""
 VALIDATION_DRAWS = 8
 """Samples per image in validation."""
+
+
+def sampling_batch(shape: Sequence[int], device: str) -> int:
+    """Images of a shape (..., H, W) per pass of sampling, at least one; device: its type."""
+    return max(1, SAMPLING_PIXELS[device] // math.prod(shape[-2:]))
 
 
 def steps_per_epoch(training: TrainingSpec, images: int) -> int:

@@ -17,9 +17,9 @@ from segunc.config.schema import Dataset
 from segunc.data.hdf5 import open_hdf5
 from segunc.data.store import splits_of
 from segunc.learning.passes import (
-    SAMPLING_BATCH,
     VALIDATION_BATCH,
     VALIDATION_DRAWS,
+    sampling_batch,
     selection_begins,
     step_budget,
     validation_interval,
@@ -157,7 +157,7 @@ def sample_work(spec: TrainSpec, data: DatasetSize, images: int, draws: int) -> 
     """
     work = _work(spec, data)
     per_image = work.image + work.sample * draws if draws else work.training
-    return images * _with_passes(per_image, work.unet, SAMPLING_BATCH)
+    return images * _with_passes(per_image, work.unet, sampling_batch((data.size, data.size), "cpu"))
 
 
 def expected_steps(training: TrainingSpec, data: DatasetSize) -> int:
