@@ -11,8 +11,7 @@ from scipy import stats
 
 from segunc import cells
 from segunc.active.penalty import penalty
-from segunc.active.round_scores import read
-from segunc.active.tables import LEARNING, SUMMARY, curves, learning, summary
+from segunc.active.tables import LEARNING, SUMMARY, curves, learning, read_rounds, summary
 from segunc.cells import Cell
 from segunc.data.store import read_split
 from segunc.evaluation.statistics import Units, holm, two_way
@@ -28,7 +27,7 @@ NAMES = ["active_learning", "active_missing", "active_picks", "active_summary", 
 def rows_and_cells(folder, seeds=3, rounds=3, value=None, strategies=STRATEGIES, models=MODELS, datasets=DATASETS):
     """The rows of all `images.csv`, and the curves of all cells."""
     grid = write_scores(folder, datasets, models, strategies, seeds, rounds, value)
-    rows = read(score_files(folder, **grid))
+    rows = read_rounds(score_files(folder, **grid))
     return rows, curves(rows, grid)
 
 

@@ -6,7 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from segunc.active import labelled_set, round_scores
+from segunc.active import labelled_set
+from segunc.active.round_scores import COLUMNS as ROUND_COLUMNS
+from segunc.active.tables import read_rounds
 from segunc.data.result_csv import open_csv
 from segunc.evaluation.scores import COLUMNS
 from segunc.evaluation.tables import entropy_histograms, read_cells
@@ -17,14 +19,14 @@ READERS = {
     "images.csv": lambda path: read_cells([path], ["lidc"]),
     "pixels.csv.gz": lambda path: entropy_histograms([path], []),
     "labelled.csv": lambda path: labelled_set.read(path, np.array(["a", "b"])),
-    "scores of a round": lambda path: round_scores.read([path]),
+    "scores of a round": lambda path: read_rounds([path]),
     "summary.csv": read_table,
 }
 WHOLE = {
     "images.csv": f"{','.join(COLUMNS)}\nlidc,unet,{','.join(['0.25'] * (len(COLUMNS) - 2))}\n".encode(),
     "pixels.csv.gz": gzip.compress(b"dataset,model,seed,image_id,group,bin,pixels\n" * 9),
     "labelled.csv": b"image_id,round\na,0\nb,10\n",
-    "scores of a round": f"{','.join(round_scores.COLUMNS)}\n{','.join(['0.25'] * 12)}\n".encode(),
+    "scores of a round": f"{','.join(ROUND_COLUMNS)}\n{','.join(['0.25'] * 12)}\n".encode(),
     "summary.csv": b"dataset,mean\nlidc,0.125\n",
 }
 

@@ -11,7 +11,7 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from segunc.active.tables import Cells
 from segunc.metrics.registry import METRICS, STRATEGIES_COMPARED
@@ -71,7 +71,7 @@ def _worse(losses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     """Share of tests in which the first strategy is worse than the second, and number of tests; (K, K) each."""
     difference = losses[:, :, :, None] - losses[:, :, None, :]
     n = (~np.isnan(difference)).sum(axis=1)
-    critical = stats.t.isf(ALPHA / 2, np.arange(losses.shape[1]))
+    critical = stdtrit(np.arange(losses.shape[1]), 1 - ALPHA / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.nansum(difference, axis=1) / n
         sd = np.sqrt(np.nansum((difference - mean[:, None]) ** 2, axis=1) / (n - 1))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import hypergeom
+from scipy.special import betaln
 
 from segunc.active import labelled_set
 from segunc.active.round_scores import ROUND
@@ -120,7 +120,9 @@ def compare_count(ids: ArrayLike, picked: ArrayLike) -> Comparison:
 
 def _absent(sizes: NDArray[np.int64], n: int, k: int) -> NDArray[np.float64]:
     """Probability that k of n images, picked at random, contain none of so many given ones; at most n are given."""
-    return hypergeom.pmf(0, n, np.minimum(sizes, n), k)
+    left = n - np.minimum(sizes, n)
+    # C(left, k) / C(n, k), with C(a, k) = 1 / ((a + 1) B(a - k + 1, k + 1)), which is 0 for a < k.
+    return np.exp(betaln(n - k + 1, k + 1) - betaln(np.maximum(left - k + 1, 0), k + 1)) * (n + 1) / (left + 1)
 
 
 def measure(train: Images) -> pd.DataFrame:

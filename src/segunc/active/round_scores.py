@@ -1,13 +1,10 @@
 """`images.csv` of an acquisition round: ROUND_SCORES of its network on each test image."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from segunc.data.result_csv import open_csv
 from segunc.data.store import Images
 from segunc.evaluation.predictions import Prediction, annotations_of
 from segunc.evaluation.scores import inputs_of
@@ -29,15 +26,3 @@ def write(path: Path, round_: Mapping[str, Any], test: Images, predictions: Iter
             inputs = inputs_of(prediction, annotations_of(test, i), truth=None)
             scores = {name: f"{METRICS[name](inputs):.9g}" for name in ROUND_SCORES}
             writer.writerow({**round_, "image_id": test.image_id[i], "patient_id": test.patient_id[i], **scores})
-
-
-def read(paths: Sequence[Path]) -> pd.DataFrame:
-    """The rows of all files. Raises UserError if a file is damaged (`open_csv`)."""
-    texts = dict.fromkeys([*CELL, "image_id", "patient_id"], str)
-    # A model may be called `nan`, and so is an undefined score.
-    undefined = {name: ["nan"] for name in ROUND_SCORES}
-    files = []
-    for path in paths:
-        with open_csv(path) as file:
-            files.append(pd.read_csv(file, usecols=COLUMNS, dtype=texts, keep_default_na=False, na_values=undefined))  # type: ignore[arg-type]
-    return pd.concat(files, ignore_index=True) if files else pd.DataFrame(columns=COLUMNS)

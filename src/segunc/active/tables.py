@@ -12,15 +12,17 @@ Rounds may be missing because a job failed. Then the curve of that seed has no a
 be another budget.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from segunc.active.round_scores import CELL
+from segunc.active.round_scores import CELL, COLUMNS
 from segunc.cells import START
+from segunc.data.result_csv import open_csv
 from segunc.evaluation.statistics import Estimate, Units, holm, two_way
 from segunc.metrics.registry import METRICS, ROUND_SCORES, STRATEGIES_COMPARED
 
@@ -76,6 +78,18 @@ class Curves(NamedTuple):
 
 Cells = Mapping[tuple[str, str, str], Curves]
 """By dataset, model and strategy."""
+
+
+def read_rounds(paths: Sequence[Path]) -> pd.DataFrame:
+    """The rows of all `images.csv` files of rounds. Raises UserError if a file is damaged (`open_csv`)."""
+    texts = dict.fromkeys([*CELL, "image_id", "patient_id"], str)
+    # A model may be called `nan`, and so is an undefined score.
+    undefined = {name: ["nan"] for name in ROUND_SCORES}
+    files = []
+    for path in paths:
+        with open_csv(path) as file:
+            files.append(pd.read_csv(file, usecols=COLUMNS, dtype=texts, keep_default_na=False, na_values=undefined))  # type: ignore[arg-type]
+    return pd.concat(files, ignore_index=True) if files else pd.DataFrame(columns=COLUMNS)
 
 
 def curves(rows: pd.DataFrame, spec: CurvesSpec) -> Cells:

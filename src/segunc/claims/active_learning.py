@@ -5,7 +5,7 @@ Each function returns the parts of a claim on one dataset, one for each model.
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from segunc.active.tables import RANDOM, areas
 from segunc.claims.study import Study, mean, share_below, statistic
@@ -123,8 +123,8 @@ def against_pool(rows: pd.DataFrame, ratio: bool) -> Estimate | None:
     between = max(0.0, float(values.var()) / n - at_random) if n > 1 else 0.0
     se = float(np.sqrt(at_random + between))
     df = (n - 1) * (se**2 / between) ** 2 if between else np.inf
-    estimate, quantile = float(values.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, df))
-    detectable = (quantile + float(stats.t.ppf(POWER, df))) * se
+    estimate, quantile = float(values.mean()), float(stdtrit(df, (1 + CONFIDENCE) / 2))
+    detectable = (quantile + float(stdtrit(df, POWER))) * se
     interval = estimate - quantile * se, estimate + quantile * se
     nan = float("nan")
     return Estimate(estimate, *interval, nan, se, df, detectable, n, int(rows["n_picks"].sum()), 0, nan, 0)

@@ -7,8 +7,7 @@ from typing import NamedTuple, TypedDict
 import pandas as pd
 from numpy.typing import NDArray
 
-from segunc.active import round_scores
-from segunc.active.tables import UNITS, Curves, CurvesSpec, curves
+from segunc.active.tables import UNITS, Curves, CurvesSpec, curves, read_rounds
 from segunc.claims.verdicts import CONFIDENCE, UNDEFINED, Part
 from segunc.data.result_csv import open_csv
 from segunc.evaluation.scores import COLUMNS, SCORES
@@ -85,7 +84,7 @@ def studies(
     """
     empty = pd.DataFrame(columns=COLUMNS).astype(dict.fromkeys(SCORES, float))
     cells = read_cells(images, list(spec["roles"]))
-    learned = curves(round_scores.read(rounds), spec["active"])
+    learned = curves(read_rounds(rounds), spec["active"])
     picked = pd.concat([pd.DataFrame(columns=PICKS), *map(_read_picks, picks)])
     return {
         dataset: Study(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr
 
 from segunc.evaluation.statistics import Estimate, holm
 
@@ -118,7 +118,7 @@ def p_value(estimate: Estimate, null: float) -> float:
         return float("nan")
     if not estimate.se:
         return float(estimate.estimate == null)
-    return 2 * float(stats.t.sf(abs(estimate.estimate - null) / estimate.se, estimate.df))
+    return 2 * float(stdtr(estimate.df, -abs(estimate.estimate - null) / estimate.se))
 
 
 def _refutation(part: Part) -> float:

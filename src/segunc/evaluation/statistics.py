@@ -27,8 +27,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from scipy.special import expit, logit
+from scipy.special import expit, logit, stdtr, stdtrit
 
 __all__ = ["Estimate", "Scale", "Units", "holm", "two_way", "two_way_statistic"]
 
@@ -254,9 +253,9 @@ def _estimate(
         return Estimate(estimate, nan, nan, nan, se, df, nan, *counted)
     if not se:
         return Estimate(estimate, estimate, estimate, float(estimate == null), se, df, 0.0, *counted)
-    quantile, power = (float(stats.t.ppf(level, df)) for level in ((1 + confidence) / 2, POWER))
+    quantile, power = (float(stdtrit(df, level)) for level in ((1 + confidence) / 2, POWER))
     low, high = (float(back(centre + side * quantile * se)) for side in (-1, 1))
-    p = 2 * float(stats.t.sf(distance / se, df)) if np.isfinite(distance) else nan
+    p = 2 * float(stdtr(df, -distance / se)) if np.isfinite(distance) else nan
     detectable = (quantile + power) * se if scale == "identity" else nan
     return Estimate(estimate, low, high, p, se, df, detectable, *counted)
 

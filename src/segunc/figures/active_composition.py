@@ -5,6 +5,7 @@ single images only. This figure shows it for all picks. Reads the table `active_
 """
 
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import norm
 
 from segunc.figures import strategy_style, style
 from segunc.figures.specs import ActiveLabels, ActiveSpec
@@ -29,7 +29,7 @@ MEASURES = {
 """Titles of the panels by measure."""
 ONE_ANNOTATOR = ("disputed_pixels", "disputed_share", "split_votes")
 """Undefined with one annotator."""
-RANGE = norm.ppf(0.975)
+RANGE = NormalDist().inv_cdf(0.975)
 """Half the 95 % range of a normal distribution, in standard deviations."""
 
 

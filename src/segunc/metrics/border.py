@@ -7,7 +7,6 @@ is judged by `segunc.metrics.uncertainty.error_auroc`.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from segunc.masks import window
 
@@ -67,6 +66,9 @@ def closeness_to_border(prediction: NDArray, pixels: NDArray[np.bool_]) -> NDArr
     >>> closeness_to_border(np.array([[0, 0, 0, 1]]), np.array([[True, True, False, True]])).tolist()
     [-3.0, -2.0, -1.0]
     """
+    # Imported where it is needed, because tables and figures only name the metrics.
+    from scipy.ndimage import distance_transform_edt
+
     mask = prediction.astype(bool)
     if mask.all() or not mask.any():
         return closeness_to_centre(pixels)

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from segunc.metrics.ged import Distances
 
@@ -55,6 +54,9 @@ def hm_iou(distances: Distances) -> float:
     >>> hm_iou(distances(np.stack([left, none]), np.stack([both, none]), exact=True))
     0.75
     """
+    # Imported where it is needed: it takes as long as 40 images, and tables and figures only name this metric.
+    from scipy.optimize import linear_sum_assignment
+
     overlap = compared(distances)
     size = math.lcm(*overlap.shape)
     repeated = np.repeat(np.repeat(overlap, size // len(overlap), axis=0), size // overlap.shape[1], axis=1)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from segunc.active import round_scores
 from segunc.active.penalty import SEEDS, penalty
 from segunc.active.picks import picks
-from segunc.active.tables import RANDOM, ActiveTabulateSpec, curves, learning, summary
+from segunc.active.round_scores import ROUND
+from segunc.active.tables import RANDOM, ActiveTabulateSpec, curves, learning, read_rounds, summary
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
 
@@ -22,13 +22,13 @@ def main(
     tables: list[Path],  # CSV files to write, named after their tables
 ) -> None:
     spec: ActiveTabulateSpec = job.spec
-    missing = pd.DataFrame(spec["missing"], columns=[*round_scores.ROUND, "why"])
-    rows = round_scores.read(images)
+    missing = pd.DataFrame(spec["missing"], columns=[*ROUND, "why"])
+    rows = read_rounds(images)
     cells = curves(rows, spec)
     contents = {
         "active_learning": learning(cells, spec["confidence"]),
         "active_summary": summary(cells, spec["confidence"]),
-        "active_picks": picks(rows[round_scores.ROUND].drop_duplicates(), data, labelled),
+        "active_picks": picks(rows[ROUND].drop_duplicates(), data, labelled),
         "pairwise_penalty": penalty(cells),
         "active_missing": missing,
     }

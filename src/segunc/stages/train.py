@@ -1,10 +1,9 @@
 """Stage `train`: trains one network on a dataset; keeps the last weights, or the best if training may stop early."""
 
+import csv
 import json
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
 
 from segunc.data.store import read_split
 from segunc.learning import checkpoint
@@ -36,8 +35,10 @@ def main(
     trained, rows = train(
         job.spec, splits["train"], splits["val"], of_device, f"train {name}", checkpoints, json.dumps(job.code)
     )
-    with write_atomically(history) as path:
-        pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    with write_atomically(history) as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(rows[0])
+        writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row.values()] for row in rows)
     write_weights(weights, trained)
     if checkpoints is not None:
         job.afterwards.append(partial(checkpoint.remove, checkpoints))
