@@ -1,22 +1,46 @@
-"""CPU time of the scores of synthetic test images, in total and by measure."""
+"""CPU time of sampling and scoring beside that of the networks' forward passes, and of the scores by measure.
+
+    python benchmarks/evaluation.py [--size 128] [--samples 16] [--annotators 4]
+
+The networks have the study's shape and are untrained; what is scored are synthetic samples, softer and larger than
+most. Exits with 1 if sampling and scoring a model take more than 1.25 times its forward passes, or scoring an image
+more than 10 ms.
+"""
 
 import argparse
+import importlib
+import json
+import platform
 import tempfile
 import time
 from collections.abc import Callable
 from functools import cached_property
+from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
 
 import h5py
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter
 
-from segunc.data.store import Images
+from segunc.data.store import ImageRecord, Images, write_store
 from segunc.evaluation import scores
 from segunc.evaluation.predictions import MAPS, Prediction, annotations_of, read_predictions
+from segunc.learning import sampling
+from segunc.learning.device import select_device
+from segunc.learning.passes import sampling_batch
+from segunc.learning.weights import write_weights
 from segunc.metrics.registry import METRICS, Inputs
 from segunc.metrics.uncertainty import entropy
+from segunc.networks.shape import Backbone, DataStatistics
+
+BACKBONE = {"filters": [32, 64, 128, 192], "convolutions": 3, "normalisation": "batch"}
+"""The study's."""
+METHODS = {"unet": 1, "ensemble": 4, "mc_dropout": None, "prob_unet": None}
+"""Samples per image; None is as many as asked for."""
+RATIO, MILLISECONDS = 1.25, 10.0
+"""The most that sampling and scoring may take, in forward passes, and scoring alone, per image of the default size."""
 
 
 def synthetic(count: int, size: int, samples: int, annotators: int) -> tuple[Images, list[Prediction]]:
@@ -52,41 +76,91 @@ def write_samples(path: Path, images: Images, predictions: list[Prediction]) -> 
     }
     with h5py.File(path, "w") as file:
         for name, values in arrays.items():
-            file.create_dataset(name, data=values, chunks=(1, *values.shape[1:]), compression="gzip", shuffle=True)
+            of_image = (1, *values.shape[1:])
+            file.create_dataset(
+                name, data=values, chunks=of_image, compression="gzip", compression_opts=1, shuffle=True
+            )
         for name in ("image_id", "validation_image_id"):
             file.create_dataset(name, data=images.image_id.astype(object), dtype=h5py.string_dtype())
         file.attrs["height"], file.attrs["width"] = images.masks.shape[-2:]
         file.attrs["draws"] = "independent"
 
 
+def cpu_milliseconds(function: Callable[[], object], images: int, repeats: int = 3) -> float:
+    """Least CPU time of the function, per image."""
+    least = float("inf")
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        least = min(least, time.process_time() - start)
+    return 1000 * least / images
+
+
+def evaluate(folder: Path, images: Images, predictions: list[Prediction]) -> float:
+    """Milliseconds per image of the stage `evaluate`, with as many validation images."""
+    samples = folder / "samples.h5"
+    write_samples(samples, images, predictions)
+    files = [folder / name for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")]
+
+    def stage() -> None:
+        found = enumerate(read_predictions(samples, images, images))
+        scores.write(files, (scores.score_image("d", "m", 0, images, i, prediction) for i, prediction in found))
+
+    return cpu_milliseconds(stage, len(predictions))
+
+
+def forward_and_sample(folder: Path, method: str, count: int, size: int, draws: int) -> tuple[float, float]:
+    """Milliseconds per image of a model's forward passes alone, and of `write_samples`."""
+    rng, empty = np.random.default_rng(0), np.zeros((size, size), np.uint8)
+    pixels = rng.integers(0, 256, (count, 1, size, size), np.uint8)
+    store, weights, samples = folder / "store.h5", folder / "weights.pt", folder / "samples.h5"
+    records = (ImageRecord(image, [empty], f"{i}", f"{i}", f"{i}") for i, image in enumerate(pixels))
+    write_store(store, records, lambda patients, published: ["test"] * count, {})
+    data = DataStatistics([0.5], [0.3], 0.05)
+    network = importlib.import_module(f"segunc.models.{method}").build(data, Backbone(**BACKBONE)).eval()
+    trained = {"method": method, "options": {}, "backbone": BACKBONE, "training": {"precision": "float32"}}
+    write_weights(weights, {"spec": json.dumps(trained), "data": data._asdict(), "state": network.state_dict()})
+    network = network.to(memory_format=torch.channels_last)
+    cpu, batch = torch.device("cpu"), sampling_batch(pixels.shape, "cpu")
+    parts = (torch.from_numpy(pixels).float() / 255).split(batch)
+
+    @torch.no_grad()
+    def forward() -> None:
+        generator = torch.Generator().manual_seed(0)
+        for part in parts:
+            network.sample(part, draws, generator)
+
+    def sample() -> None:
+        sampling.write_samples(samples, store, weights, {"draws": draws, "seed": 0}, cpu, method)
+
+    return cpu_milliseconds(forward, count), cpu_milliseconds(sample, count)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=300)
+    parser.add_argument("--images", type=int, default=200, help="that are scored")
+    parser.add_argument("--sampled", type=int, default=8, help="images that are sampled from each network")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--annotators", type=int, default=4)
     options = parser.parse_args()
+    select_device("cpu", 1)
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "scipy", "h5py"))
+    print(f"{vars(options)}\nPython {platform.python_version()}, {versions}; {platform.machine()}, one thread")
+    print("CPU time in ms per image, least of 3\n forward   sample evaluate   ratio")
+    slow = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for method, outcomes in METHODS.items():
+            count = outcomes or options.samples
+            scored = evaluate(folder, *synthetic(options.images, options.size, count, options.annotators))
+            forward, sampled = forward_and_sample(folder, method, options.sampled, options.size, options.samples)
+            ratio = (sampled + scored) / forward
+            print(f"{forward:8.2f} {sampled:8.2f} {scored:8.2f} {ratio:7.2f}  {method}, {count} samples", flush=True)
+            slow += [f"{method} takes {ratio:.2f} times its forward passes"] * (ratio > RATIO)
+            slow += [f"scoring {method} takes {scored:.1f} ms"] * (scored > MILLISECONDS)
+
     images, predictions = synthetic(options.images, options.size, options.samples, options.annotators)
-    print(f"{vars(options)}\nms per image")
-
-    def report(name: str, function: Callable[[], object]) -> None:
-        start = time.process_time()
-        function()
-        print(f"{1000 * (time.process_time() - start) / options.images:8.2f}  {name}")
-
-    with tempfile.TemporaryDirectory() as folder:
-        samples = Path(folder) / "samples.h5"
-        write_samples(samples, images, predictions)
-        files = [Path(folder) / name for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")]
-
-        def evaluate() -> None:
-            found = enumerate(read_predictions(samples, images, images))
-            scores.write(files, (scores.score_image("d", "m", 0, images, i, prediction) for i, prediction in found))
-
-        report("stage evaluate, with as many validation images", evaluate)
-        report("read samples", lambda: list(read_predictions(samples, images)))
-        report("read samples and choose the cut", lambda: list(read_predictions(samples, images, images)))
-
     inputs = [scores.inputs_of(p, annotations_of(images, i), None) for i, p in enumerate(predictions)]
     shared = [name for name, value in vars(Inputs).items() if isinstance(value, cached_property)]
     functions = {
@@ -96,8 +170,13 @@ def main() -> None:
         "groups of pixels": scores._of_groups,
         "histograms": scores.entropy_histograms,
     }
+    print("what scores take")
     for name, function in functions.items():
-        report(name, lambda function=function: [function(one) for one in inputs])
+        # What the first call computes, others find; so it is called once.
+        taken = cpu_milliseconds(lambda function=function: [function(one) for one in inputs], options.images, 1)
+        print(f"{taken:8.2f}  {name}")
+    if slow:
+        raise SystemExit("; ".join(slow))
 
 
 if __name__ == "__main__":
