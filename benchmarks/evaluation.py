@@ -139,7 +139,7 @@ def forward_and_sample(folder: Path, method: str, count: int, size: int, draws: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200, help="that are scored")
-    parser.add_argument("--sampled", type=int, default=8, help="images that are sampled from each network")
+    parser.add_argument("--sampled", type=int, default=16, help="images that are sampled from each network")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--annotators", type=int, default=4)

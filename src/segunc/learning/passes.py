@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from segunc.learning.train_spec import TrainingSpec
 
 SAMPLING_PIXELS = {"cpu": 2**16, "cuda": 2**19}
-"""Of the images per pass of sampling, by type of device. On CPUs, larger arrays would not be kept for the next layer:
-glibc's malloc returns those above 32 MiB to the system, and getting new pages takes up to half of the time."""
+"""Of the images per pass of sampling, by type of device. On CPUs, larger passes are no faster and take more memory; and
+unless malloc keeps arrays above 32 MiB for the next layer, new pages for them take up to half of the time."""
 VALIDATION_BATCH = 64
 """Images per pass of validation."""
 VALIDATION_DRAWS = 8
