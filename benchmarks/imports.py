@@ -2,7 +2,7 @@
 
     python benchmarks/imports.py [--repeats 3]
 
-Exits with 1 if a program takes longer than it should (docs of the limits: benchmarks/README.md).
+Exits with 1 if a program takes longer than its limit.
 """
 
 import argparse
