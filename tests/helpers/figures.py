@@ -19,9 +19,10 @@ LONG = [
 
 def texts_of(figure):
     """All visible texts, with their boxes in pixels."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    # Ticks and layout get their places when a figure is drawn; pixels are not needed, and a second time not either.
+    if figure.stale:
+        figure.draw_without_rendering()
     hidden = {
         label
         for axes in figure.axes
