@@ -61,9 +61,9 @@ def in_step(monkeypatch):
     return install
 
 
-def stop_in_every_step(in_step, sent=signal.SIGTERM):
-    """Each process does one step and is then told to stop."""
-    in_step(lambda step: os.kill(os.getpid(), sent))
+def stop_in_every_step(in_step, every=1):
+    """Each process does one step and is then told to stop; or `every` steps, but for the first process."""
+    in_step(lambda step: os.kill(os.getpid(), signal.SIGTERM) if step % every == 0 else None)
 
 
 def until_done(settings, folder, **options):
@@ -141,14 +141,15 @@ def test_killed_between_checkpoints(method, tmp_path, in_step, monkeypatch) -> N
 
 @pytest.mark.parametrize("method", MODELS)
 def test_early_stopping(method, tmp_path, in_step) -> None:
-    """The best weights, and since when they are the best, are not forgotten."""
+    """The best weights, and since when they are the best, are not forgotten: neither at validations nor between."""
     unstable = {"learning_rate": 3.0, "gradient_clip": None, "schedule": "constant", "warmup_steps": 0}
     settings = settings_of(method, **unstable, steps=60, validate_every=2, patience=3, augmentation=None)
     undisturbed = run(settings)
-    assert undisturbed[1][-1]["step"] < 60
-    stop_in_every_step(in_step)
+    last = undisturbed[1][-1]["step"]
+    assert last < 60
+    stop_in_every_step(in_step, every=3)
     result, processes = until_done(settings, tmp_path)
-    assert processes == undisturbed[1][-1]["step"] + 1
+    assert processes == len(range(0, last, 3)) + 1
     assert_same(result, undisturbed)
 
 
@@ -494,23 +495,23 @@ def lines_until(process: subprocess.Popen, text: str) -> list[str]:
 
 
 def test_stopped_by_sigterm_as_a_program(tmp_path, capsys) -> None:
-    stage = Stage(tmp_path, steps=400)
+    stage = Stage(tmp_path, steps=150)
     undisturbed = stage.run(checkpoints=False)
 
     process = stage.start(checkpoint_seconds=60)
-    lines_until(process, ": 7/400")
+    lines_until(process, ": 7/150")
     process.terminate()
-    (stopped,) = re.findall(r": stopped after step (\d+) of 400\n", process.communicate()[1])
+    (stopped,) = re.findall(r": stopped after step (\d+) of 150\n", process.communicate()[1])
     assert process.returncode == 143
     step = int(stopped)
-    assert 7 <= step < 400
+    assert 7 <= step < 150
     (path,) = files(stage.checkpoints)
     assert torch.load(path, weights_only=True)["step"] == step
     assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoints", "data.h5"]
 
     capsys.readouterr()
     assert stage.run() == undisturbed
-    assert f": resuming at step {step}/400\n" in capsys.readouterr().err
+    assert f": resuming at step {step}/150\n" in capsys.readouterr().err
     assert stage.left == [path] and not stage.checkpoints.exists()
 
     # What is deleted afterwards is trained from the start.
@@ -520,7 +521,7 @@ def test_stopped_by_sigterm_as_a_program(tmp_path, capsys) -> None:
 
 def test_killed_at_any_moment_as_a_program(tmp_path) -> None:
     """With a checkpoint after each step most kills hit the writing of one."""
-    stage = Stage(tmp_path, steps=400)
+    stage = Stage(tmp_path, steps=300)
     undisturbed = stage.run(checkpoints=False)
 
     begun = 0
@@ -528,14 +529,14 @@ def test_killed_at_any_moment_as_a_program(tmp_path) -> None:
         process = stage.start(checkpoint_seconds=0)
         if begun:
             lines_until(process, ": resuming at step")
-        lines_until(process, "/400")
+        lines_until(process, "/300")
         time.sleep(random.uniform(0, 0.3))
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
         assert not (tmp_path / "weights.pt").exists()
         step = torch.load(next(stage.checkpoints.glob("[!.]*")), weights_only=True)["step"]
-        assert begun < step < 400
+        assert begun < step < 300
         begun = step
     process = stage.start(checkpoint_seconds=60)
     process.communicate()
