@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -65,11 +66,17 @@ def third_party(module: str) -> frozenset[str]:
     return frozenset(names - sys.stdlib_module_names - {"segunc"})
 
 
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """Distributions by the package that they contain; reading all of them takes a while."""
+    return packages_distributions()
+
+
 @pytest.mark.parametrize("program", modules("stages") + modules("figures"))
 def test_programs_import_what_the_environment_has(program: str) -> None:
     entries = [program, *(module for package in BY_NAME for module in modules(package))]
     reached = {module for entry in entries for module in [entry, *closure(entry)]}
-    distributions = packages_distributions()
+    distributions = installed()
     known = set(conda()) | set(CONDA_NAMES)
     for name in {name for module in reached for name in third_party(module)}:
         assert {distribution.lower() for distribution in distributions[name]} & known, name

@@ -1,14 +1,12 @@
 """The plan as text: critical path, bounds, what is assumed and what is measured."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers.plans import ACTIVE, make, read, store, took
-from helpers.workflow import ROOT, TINY, where
+from helpers.workflow import ROOT, TINY, segunc, where
 
 from segunc.plan.report import Plan, critical_path, report
 from segunc.workflow import environment
@@ -26,13 +24,9 @@ def test_everything_is_said_to_be_assumed_before_anything_ran(tmp_path: Path) ->
 
 
 def test_the_command_ends_in_one_sentence(tmp_path: Path) -> None:
-    def segunc(*words: str, overlay: dict) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, "-m", "segunc.commands.main", "plan", *words, *where(tmp_path, overlay)]
-        return subprocess.run(program, capture_output=True, text=True, cwd=ROOT)
-
-    wrong = segunc(overlay={"training": {"stepz": 3}})
+    wrong = segunc(tmp_path, "plan", overlay={"training": {"stepz": 3}})
     assert wrong.returncode == 1 and "segunc: config key training.stepz is unknown" in wrong.stderr
-    wrong = segunc("tablez", overlay=TINY)
+    wrong = segunc(tmp_path, "plan", "tablez", overlay=TINY)
     assert (
         wrong.returncode == 1
         and "segunc: target tablez is not a file of the configured grid and not one of active," in wrong.stderr
