@@ -50,13 +50,6 @@ def test_the_other_models_on_a_dataset_with_one_annotator(study: Study, tmp_path
     assert (study.folder / maps).exists()
 
 
-def test_one_more_seed_runs_its_own_cells_and_what_collects_them(study: Study) -> None:
-    jobs = study.scheduled(grid={"seeds": [0, 1]})
-    new = {"train": 4, "sample": 4, "evaluate": 4, "baselines": 2, "baseline_threshold": 2, "tabulate": 1}
-    assert {rule: jobs[rule] for rule in new} == new
-    assert "prepare" not in jobs
-
-
 def test_less_than_the_whole_grid(study: Study) -> None:
     """One model, one dataset, one file."""
     jobs = study.scheduled(grid={"models": ["mc_dropout"], "datasets": ["phantom_lung"]})

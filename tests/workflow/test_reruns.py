@@ -163,7 +163,8 @@ def test_a_hyper_parameter_or_two_swapped_ones_rerun_one_model(study: Study) -> 
 
 def test_one_more_seed_model_or_dataset_runs_its_own_cells(study: Study) -> None:
     new = {"train": 4, "sample": 4, "evaluate": 4, "baselines": 2, "baseline_threshold": 2, "plot_learning_curves": 2}
-    assert of(study.scheduled(grid={"seeds": [0, 1]}), MAIN) == new
+    jobs = study.scheduled(grid={"seeds": [0, 1]})
+    assert of(jobs, MAIN) == new and jobs["tabulate"] == 1
     model = {"models": ["unet", "mc_dropout", "prob_unet"]}
     jobs = {"train": 2, "sample": 2, "evaluate": 2, "plot_learning_curves": 2}
     assert of(study.scheduled(grid=model), MAIN) == jobs
