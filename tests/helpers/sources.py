@@ -9,8 +9,9 @@ from segunc.runtime import code_digest
 from segunc.workflow import broken_code
 
 CACHED = (
-    *(code_digest.closure, code_digest.digest, code_digest.tree, code_digest.import_statements),
-    *(broken_code._checked, broken_code._names_in, broken_code._is_installed),
+    *(code_digest.closure, code_digest.digest, code_digest.tree),
+    *(code_digest.imported_modules, code_digest.import_statements),
+    *(broken_code._checked, broken_code._nodes_of, broken_code._names_in, broken_code._is_installed),
 )
 
 

@@ -14,6 +14,7 @@ from helpers.workflow import ROOT, TINY, in_fork, where
 from snakemake.common import get_function_params
 
 from segunc.runtime import records
+from segunc.workflow import snakemake_internals
 from segunc.workflow.snakemake_internals import Parsed, parse, planned_jobs
 
 SNAKEFILE = """
@@ -53,6 +54,7 @@ rule side:
     params: spec=spec("side"), code=code
     shell: START + " {output.x}"
 rule last:
+    message: "Writing the last file"
     input: "middle.txt", "side.txt"
     output: x="last.txt", record="records/last.json"
     params: spec=spec("last"), code=code
@@ -478,9 +480,36 @@ def test_planned_jobs_are_those_of_a_dry_run(tmp_path: Path) -> None:
     assert [job.forced for job in planned_jobs(["samples", "--forceall", *where(tmp_path, overlay)])[0]] == [True] * 11
 
 
-def test_signatures_are_cached(parsed: Parsed) -> None:
+def test_parameters_of_functions_are_known(parsed: Parsed) -> None:
     rule = parsed.rules._rules["train"]
-    functions = [function for function in [*rule.params, *rule.resources.values()] if callable(function)]
-    assert functions and all(function.__signature__ == inspect.signature(function) for function in functions)
-    # Snakemake asks for the parameters in this way, and gets those that are there.
-    assert list(get_function_params(functions[0])) == list(functions[0].__signature__.parameters)
+    of_resources = [resource._evaluator for resource in rule.resources.values() if resource.is_evaluable()]
+    functions = [function for function in [*rule.params, *of_resources] if callable(function)]
+    assert {rule.resources["mem_mb"]._evaluator, rule.params.spec} <= set(functions)
+    for function in [*functions, rule.resources["mem_mb"].evaluate]:
+        known = get_function_params(function)
+        assert known == inspect.signature(function).parameters, "what Snakemake would look up"
+        assert known is get_function_params(function), "and does not look up"
+
+
+def test_a_dry_run_evaluates_no_params(tmp_path: Path) -> None:
+    overlay = {**TINY, "grid": {"datasets": ["phantom_skin"], "seeds": [3]}}
+    workflow = snakemake_internals._run_quietly(["--dry-run", "--quiet=rules", "samples", *where(tmp_path, overlay)])
+    jobs = [job for job in workflow.dag.jobs if job.output]
+    evaluated = [job.rule.name for job in jobs if job._params is not None]
+    assert len(jobs) == 11 and sorted(evaluated) == ["prepare", "sample", "train"], "a command of each rule is checked"
+    environments = {Path(job.conda_env_spec.file.get_path_or_uri(secret_free=True)).resolve() for job in jobs}
+    assert environments == {(ROOT / "envs/segunc.yaml").resolve()}
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "command"),
+    [([], True, False), (["--printshellcmds"], True, True), (["--quiet", "rules"], False, False)],
+)
+def test_a_dry_run_prints_what_snakemake_prints(toy: Toy, options: list[str], message: bool, command: bool) -> None:
+    said = toy.run("--dry-run", *options, *changed(last="other")).stdout
+    lines = said.splitlines()
+    reason = 'Reason: setting text changed from "last" to "other"'
+    found = [line for line in lines if line.endswith(": Writing the last file")]
+    assert len(found) == (lines.count(reason)) == message, said
+    assert ("-m segunc.runtime.start segunc.stages.toy" in said) == command
+    assert lines[-1].startswith("This was a dry-run") and "last" in said

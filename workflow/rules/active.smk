@@ -22,11 +22,10 @@ rule active_start:
     params:
         spec=spec("active_start", "seed"),
         code=code("stages.active_start"),
-        stage="active_start",
         input=input_options,
         needed=needed_images,
     message:
-        "Choosing images to label: {params.stage} {wildcards}"
+        "Choosing the first images of {wildcards}"
     shell:
         "python -m segunc.runtime.start {params.job}"
         " {params.input}"
@@ -45,7 +44,8 @@ use rule active_start as active_acquire with:
     params:
         spec=spec("active_acquire", "strategy", "seed", "round"),
         code=code("stages.active_acquire", "strategies"),
-        stage="active_acquire",
+    message:
+        "Choosing images for {wildcards}"
 
 
 rule active_acquire_with_model:

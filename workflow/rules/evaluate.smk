@@ -22,11 +22,10 @@ rule evaluate:
     params:
         spec=NO_SETTINGS,
         code=code("stages.evaluate"),
-        stage="evaluate",
         input=input_options,
         cell=cell_options,
     message:
-        "Scoring {params.stage} {wildcards}"
+        "Scoring {wildcards}"
     shell:
         "python -m segunc.runtime.start {params.job}"
         " {params.cell}"
@@ -43,7 +42,8 @@ use rule evaluate as baselines with:
         cell="<dataset>/baselines/<seed>",
     params:
         code=code("stages.baselines"),
-        stage="baselines",
+    message:
+        "Scoring baselines {wildcards}"
 
 
 use rule evaluate as baseline_threshold with:
@@ -55,4 +55,5 @@ use rule evaluate as baseline_threshold with:
         cell="<dataset>/baseline_threshold/<seed>",
     params:
         code=code("stages.baseline_threshold"),
-        stage="baseline_threshold",
+    message:
+        "Scoring baseline_threshold {wildcards}"

@@ -109,15 +109,16 @@ def invalid(path: Path, error: SyntaxError) -> UserError:
     return UserError(f"{path}, line {error.lineno} is not valid Python ({error.msg}); fix the syntax error.")
 
 
-def imported_modules(module: str) -> Iterator[str]:
+@cache
+def imported_modules(module: str) -> frozenset[str]:
     """Modules of segunc named by the module's import statements, anywhere in it, and the packages that contain it."""
     parts = module.split(".")
-    yield from (".".join(parts[:n]) for n in range(1, len(parts)))
+    found = {".".join(parts[:n]) for n in range(1, len(parts))}
     for _, origin, names in import_statements(module):
         # What is imported from a package may be a module.
-        for name in (origin, *(f"{origin}.{name}" for name in names)):
-            if name.split(".")[0] == "segunc" and source_of(name) is not None:
-                yield name
+        named = (origin, *(f"{origin}.{name}" for name in names))
+        found.update(name for name in named if name.split(".")[0] == "segunc" and source_of(name) is not None)
+    return frozenset(found)
 
 
 @cache

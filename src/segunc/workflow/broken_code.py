@@ -42,7 +42,7 @@ def _checked(module: str) -> frozenset[str]:
             raise _broken(module, node, problem)
     _check_attributes(module)
     _check_names(module)
-    return frozenset(imported_modules(module))
+    return imported_modules(module)
 
 
 def _problem(origin: str, names: Sequence[str]) -> str | None:
@@ -82,7 +82,7 @@ def _main_of(module: str) -> tuple[str, ast.FunctionDef]:
     imported = [(origin, names) for _, origin, names in import_statements(module) if origin.startswith("segunc.")]
     others = [origin for origin, _ in imported] + [f"{origin}.{name}" for origin, names in imported for name in names]
     for other in filter(source_of, [module, *others]):
-        for node in ast.walk(_tree_of(other)):
+        for node in _nodes_of(other):
             if isinstance(node, ast.FunctionDef) and node.name == "main":
                 return other, node
     raise UserError(f"{source_of(module)} has no function main() whose arguments can be read; define it.")
@@ -108,7 +108,7 @@ def _optional_imports(module: str) -> set[ast.AST]:
     """Imports whose failure is handled."""
     handled = [
         node.body
-        for node in ast.walk(_tree_of(module))
+        for node in _nodes_of(module)
         if (isinstance(node, ast.Try) and node.handlers)
         or (isinstance(node, ast.With) and "suppress(" in ast.unparse(node.items[0]))
     ]
@@ -141,7 +141,7 @@ def _names_in(module: str) -> frozenset[str]:
 
 def _check_names(module: str) -> None:
     """Raises UserError if a module uses a name that it defines nowhere, as after half a renaming."""
-    nodes = list(ast.walk(_tree_of(module)))
+    nodes = _nodes_of(module)
     defined = set(dir(builtins)) | _names_in(module) | {"__class__", "__spec__", "__annotations__"}
     for node in nodes:
         match node:
@@ -174,7 +174,7 @@ def _check_attributes(module: str) -> None:
                 modules[alias.asname or alias.name] = full
     if not modules:
         return
-    nodes = list(ast.walk(_tree_of(module)))
+    nodes = _nodes_of(module)
     # A local variable may have the name of a module.
     hidden = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     hidden |= {node.arg for node in nodes if isinstance(node, ast.arg)}
@@ -184,6 +184,12 @@ def _check_attributes(module: str) -> None:
             if origin and not _has(origin, node.attr):
                 problem = f"uses {node.attr} of {origin}, which does not define it; finish or undo the edit"
                 raise _broken(module, node, problem)
+
+
+@cache
+def _nodes_of(module: str) -> list[ast.AST]:
+    """All nodes of a module's syntax tree. Cached, because a walk costs as much as parsing."""
+    return list(ast.walk(_tree_of(module)))
 
 
 def _tree_of(module: str) -> ast.Module:

@@ -225,6 +225,7 @@ def _check_code(dag: Any) -> None:
     modules: set[str] = set()
     dag.update_jobids()  # Snakemake needs them to format a command.
     for job in filter(has_record, dag._needrun):
+        value_of(job.rule.params.spec, job.wildcards)  # It ends Snakemake if raw data cannot be read.
         entries = value_of(job.rule.params.code, job.wildcards).split()[:-1]
         for module in {*entries} - modules:
             check_imports(module)

@@ -15,7 +15,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from segunc.config import yaml_files
@@ -51,9 +53,7 @@ def finish_rules(workflow: Any, keep: str | None) -> None:
 
     - Each rule with a record gets the param `job`: its module and task, the first words of its program.
     - Records decide which jobs run, instead of Snakemake (`needrun.update_needrun`).
-    - Signatures are cached: Snakemake calls `inspect.signature` on each function once per job, and Python
-      recomputes it each time unless the function has the attribute `__signature__`.
-      https://github.com/snakemake/snakemake/blob/main/src/snakemake/common/__init__.py (get_function_params)
+    - Snakemake does less work for each job (`_save_work`).
     - A closed terminal (SIGHUP) ends Snakemake like SIGTERM does, so that it leaves no lock.
     - Ends Snakemake if it has no core: it would wait for one, and divide by zero before.
     """
@@ -69,8 +69,7 @@ def finish_rules(workflow: Any, keep: str | None) -> None:
     for rule in workflow.rules:
         if rule in recorded:
             rule.set_params(job=_job_words(rules, rule, folder))
-        for function in filter(callable, [*rule.input, *rule.params, *rule.resources.values()]):
-            function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    _save_work(workflow)
     DAG.update_needrun = needrun.update_needrun
     DAG.check_incomplete = DAG.check_output_mtime = _no_check
     workflow.globals["kept_results"] = folder
@@ -85,6 +84,77 @@ def start_job_server(workflow: Any) -> None:
     """
     if workflow.local_exec and len(list(workflow.dag.needrun_jobs())) > 1:
         job_server.start()
+
+
+def _save_work(workflow: Any) -> None:
+    """Has Snakemake do less for each job. What it decides, makes and prints stays the same.
+
+    - It looks up the parameters of each function that it calls, several times per job (`_remember_parameters`). Those
+      of methods, which evaluate resources, take Python longest.
+    - It evaluates the params of each job, also of those that do not run, for the path of its conda environment
+      (`_conda_env_spec`).
+    - In a dry run it formats what it does not print (`_print_job`).
+    """
+    from snakemake.executors.dryrun import Executor
+    from snakemake.jobs import Job
+    from snakemake.resources import Resource
+
+    for rule in workflow.rules:
+        of_resources = [resource._evaluator for resource in rule.resources.values()]
+        for function in filter(callable, [*rule.input, *rule.params, *of_resources]):
+            _remember_parameters(function, function)
+    _remember_parameters(Resource.evaluate, Resource("any", 0).evaluate)
+    Job.conda_env_spec = property(_conda_env_spec)
+    Executor.printjob = _print_job
+
+
+def _remember_parameters(function: Any, called: Any) -> None:
+    """Has Snakemake take the parameters of a function from an attribute: those with which it is called.
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/common/__init__.py (get_function_params)
+    """
+    function._overwrite_params = inspect.signature(called).parameters
+
+
+def _conda_env_spec(job: Any) -> Any:
+    """The conda environment of a job. That of no rule here depends on params.
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/jobs.py (Job.conda_env_spec)
+    """
+    if job._conda_env_spec is None:
+        job._conda_env_spec = job.rule.expand_conda_env(job.wildcards_dict, params=None, input=job.input)
+    return job._conda_env_spec
+
+
+def _print_job(executor: Any, job: Any) -> None:
+    """Prints a job of a dry run, in place of Snakemake's method of this name.
+
+    Snakemake evaluates all params and resources and formats the command three times, whether or not it prints them.
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/executors/dryrun.py (Executor.printjob)
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/jobs.py (Job.log_info)
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/logging.py (DefaultFilter, format_job_info)
+    """
+    from snakemake.logging import LogEvent, logger
+    from snakemake.settings.enums import Quietness
+    from snakemake.utils import format
+
+    settings = executor.workflow.output_settings
+    if settings.log_handler_settings:  # Logger plugins may use everything.
+        job.log_info()
+    elif Quietness.RULES in (settings.quiet or ()):
+        return
+    elif job.is_group() or settings.printshellcmds or not _names_wildcards_only(job.rule.message):
+        job.log_info()
+    else:
+        message = format(job.rule.message, wildcards=job.wildcards)
+        shown = {"jobid": job.jobid, "rule_msg": message, "reason": str(job.dag.reason(job))}
+        logger.info(message, extra={"event": LogEvent.JOB_INFO, **shown})
+
+
+@cache
+def _names_wildcards_only(message: str | None) -> bool:
+    """Whether a rule has a message, and its wildcards are all that it names of a job."""
+    return message is not None and {field for _, field, _, _ in Formatter().parse(message)} <= {"wildcards", None}
 
 
 async def _no_check(*_: Any) -> None:
