@@ -171,8 +171,8 @@ rule active_evaluate:
 rule active_tabulate:
     input:
         data=files_of([rules.prepare.output.store], [cell for _, cell in SCORED_ROUNDS]),
-        labelled=[labelled_in(cell) for _, cell in SCORED_ROUNDS],
-        images=present(SCORED_ROUNDS, "images"),
+        labelled=listed([labelled_in(cell) for _, cell in SCORED_ROUNDS]),
+        images=listed(present(SCORED_ROUNDS, "images")),
     output:
         learning="<results>/tables/active_learning.csv",
         summary=report(

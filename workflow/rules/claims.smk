@@ -3,8 +3,8 @@
 
 rule claims_tabulate:
     input:
-        images=present([step for step in SCORED if step[0] == "evaluate"], "images"),
-        rounds=present(SCORED_ROUNDS if cells.has_rounds(active) else [], "images"),
+        images=listed(present([step for step in SCORED if step[0] == "evaluate"], "images")),
+        rounds=listed(present(SCORED_ROUNDS if cells.has_rounds(active) else [], "images")),
         picks=[rules.active_tabulate.output.picks] if cells.has_rounds(active) else [],
     output:
         claims=report(

@@ -4,9 +4,9 @@
 rule tabulate:
     input:
         data=present([("prepare", Cell(dataset)) for dataset in grid.datasets], "store"),
-        images=present(SCORED, "images"),
-        pixels=present(SCORED, "pixels"),
-        calibration=present(SCORED, "calibration"),
+        images=listed(present(SCORED, "images")),
+        pixels=listed(present(SCORED, "pixels")),
+        calibration=listed(present(SCORED, "calibration")),
     output:
         summary=report(
             "<results>/tables/summary.csv",

@@ -34,31 +34,46 @@ class _Judge:
 
     def __init__(self, dag: Any, memory: Memory | None) -> None:
         self._dag, self.memory = dag, memory
+        self._labels: dict[Any, dict[str, str]] = {}
+        self._facts: dict[Any, Facts] = {}
         self._identities: dict[Any, str] = {}
         self._states: dict[Any, State | None] = {}
         self._rules = Rules(dag.workflow)
 
     def facts(self, job: Any) -> Facts:
         """What is known about a job with a record; the identities of its inputs' jobs are known already."""
+        if job not in self._facts:
+            self._facts[job] = self._facts_of(job)
+        return self._facts[job]
+
+    def _facts_of(self, job: Any) -> Facts:
         sources = {}
         for other, files in self._dag.dependencies[job].items():
-            labels = dict(zip(map(str, other.output), self._rules.labels(other.rule.name), strict=True))
-            sources.update({str(file): (labels[str(file)], self.identity(other)) for file in files})
-        for path in map(str, job.input):
+            labels, identity = self._labels_of(other), self.identity(other)
+            for path in map(str, files):
+                sources[path] = labels[path], identity
+        paths = list(map(str, job.input))
+        for path in paths:
             # The rule that makes it may be left out (--allowed-rules).
             if path not in sources and (source := self._rules.source(path)):
                 record = records.read(source.record)
                 sources[path] = source.label, record.identity if record else ""
-        outputs = dict(zip(self._rules.labels(job.rule.name), map(str, job.output), strict=True))
+        outputs = {label: path for path, label in self._labels_of(job).items()}
         rule, wildcards = job.rule, job.wildcards
         return Facts(
             value_of(rule.params.spec, wildcards),
             value_of(rule.params.code, wildcards),
             self._rules.command(rule.name, wildcards),
-            [(str(file), *sources[str(file)]) for file in job.input if str(file) in sources],
-            {label: path for label, path in outputs.items() if label != RECORD},
-            outputs[RECORD],
+            [(path, *sources[path]) for path in paths if path in sources],
+            outputs,
+            outputs.pop(RECORD),
         )
+
+    def _labels_of(self, job: Any) -> dict[str, str]:
+        """Labels of a job's outputs by path."""
+        if job not in self._labels:
+            self._labels[job] = dict(zip(map(str, job.output), self._rules.labels(job.rule.name), strict=True))
+        return self._labels[job]
 
     def identity(self, job: Any) -> str:
         """The identity of a job's results; without recursion, since rounds make long chains."""
