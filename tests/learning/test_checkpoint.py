@@ -24,6 +24,7 @@ from helpers.training import CPU, images, spec
 from segunc.active import labelled_set
 from segunc.data.store import Images, read_split
 from segunc.learning import checkpoint, training
+from segunc.networks import winograd
 from segunc.runtime.stage import Job
 from segunc.stages import active_train, train
 
@@ -151,6 +152,16 @@ def test_early_stopping(method, tmp_path, in_step) -> None:
     result, processes = until_done(settings, tmp_path)
     assert processes == len(range(0, last, 3)) + 1
     assert_same(result, undisturbed)
+
+
+def test_wide_layers(tmp_path, in_step, monkeypatch) -> None:
+    """They have an algorithm of their own."""
+    monkeypatch.setattr(winograd, "LARGE", 0)
+    settings = settings_of("unet") | {"backbone": {"filters": [32, 64], "convolutions": 2, "normalisation": "batch"}}
+    undisturbed = run(settings)
+    assert_same(run(settings), undisturbed)
+    stop_in_every_step(in_step)
+    assert_same(until_done(settings, tmp_path)[0], undisturbed)
 
 
 def test_passes_of_an_uneven_number_of_images(tmp_path, in_step) -> None:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segunc.networks.shape import Backbone, DataStatistics
+from segunc.networks.winograd import Convolution3x3
 
 
 class Block(nn.Sequential):
@@ -17,7 +18,7 @@ class Block(nn.Sequential):
         layers: list[nn.Module] = []
         for i in range(shape.convolutions):
             batch_norm = shape.normalisation == "batch"
-            convolution = nn.Conv2d(c_out if i else c_in, c_out, 3, padding=1, bias=not batch_norm)
+            convolution = Convolution3x3(c_out if i else c_in, c_out, bias=not batch_norm)
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             layers += [convolution, nn.BatchNorm2d(c_out) if batch_norm else nn.Identity(), nn.ReLU(inplace=True)]
         super().__init__(*layers)
@@ -88,6 +89,9 @@ class UNet(nn.Module):
         for block in self.decoder:
             skip = features.pop()
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
+            if x.requires_grad:
+                # Its gradient is a part of that of `cat`. Unless dense, it makes the backward pass of `interpolate` slow.
+                x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
             x = drop_channels(block(torch.cat([x, skip], dim=1)), self.dropout, generator)
         return self.head(x)
 
