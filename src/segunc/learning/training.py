@@ -116,7 +116,7 @@ def train(
         training_images = shuffle_annotators(training_images, rng)
     data = statistics_of(training_images)
     model = build(spec, data).to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(model.parameters(), lr=training["learning_rate"])
+    optimiser = torch.optim.Adam(model.parameters(), lr=training["learning_rate"], fused=True)
     run = checkpoint.Run(model, optimiser, generator, rng)
 
     n = len(training_images.images)
