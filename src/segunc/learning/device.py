@@ -28,7 +28,7 @@ def select_device(device: str, threads: int) -> torch.device:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Filling new tensors with NaN would be a tenth of a training step. It makes reads of memory that nobody wrote
     # repeatable; nothing here reads it.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("config key device is 'cuda', but torch finds no GPU here; use 'auto' or 'cpu'.")
     if device == "auto":

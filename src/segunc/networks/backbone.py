@@ -90,7 +90,7 @@ class UNet(nn.Module):
             skip = features.pop()
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             if x.requires_grad:
-                # Its gradient is a part of that of `cat`. Unless dense, it makes the backward pass of `interpolate` slow.
+                # A part of the gradient of `cat`, with which the backward pass of `interpolate` is slow unless dense.
                 x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
             x = drop_channels(block(torch.cat([x, skip], dim=1)), self.dropout, generator)
         return self.head(x)
