@@ -24,7 +24,11 @@ from segunc.networks.work import work_of
 
 METHODS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
 # Filters, size of the images, batch size.
-SHAPES = {"study": ([32, 64, 128, 192], 128, 12), "default": ([8, 16, 32, 48], 64, 16)}
+SHAPES = {
+    "study": ([32, 64, 128, 192], 128, 12),
+    "default": ([8, 16, 32, 48], 64, 16),
+    "small": ([8, 16, 32, 48], 32, 16),
+}
 CONVOLUTIONS = 3
 LOOP_LIMIT = 1.05
 """Most CPU time of the loop beside the bare step."""
@@ -132,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--repetitions", type=int, help="default: 5 of the study's nets, 30 of the default ones")
+    parser.add_argument("--repetitions", type=int, help="default: 5 of the study's nets, 30 of the others")
     options = parser.parse_args()
     device = select_device("cpu", 1)
     print(f"Python {platform.python_version()}, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")

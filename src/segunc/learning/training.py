@@ -164,9 +164,10 @@ def _step(
 ) -> None:
     """One gradient step with the learning rate `rate`."""
     model, optimiser, state = run.model, run.optimiser, run.state
-    model.train()
-    for group in optimiser.param_groups:
-        group["lr"] = rate
+    if not model.training:
+        model.train()
+    (group,) = optimiser.param_groups
+    group["lr"] = rate
     n = len(training_images.images)
     indices, state.rest = next_batch(state.rest, n, training["batch_size"], run.rng)
     x = to_float(training_images.images[indices], device)
@@ -179,7 +180,7 @@ def _step(
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     if training["gradient_clip"] is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), training["gradient_clip"])
+        nn.utils.clip_grad_norm_(group["params"], training["gradient_clip"])
     optimiser.step()
     state.losses.append(loss.detach())
     state.step += 1
