@@ -1,6 +1,5 @@
 """Which GPU a job claims if there are several, and in which numbers networks multiply."""
 
-import ctypes
 import errno
 import os
 import signal
@@ -14,7 +13,7 @@ import pytest
 import torch
 
 from segunc.learning import device
-from segunc.learning.device import claim_gpu, keep_freed_memory, log_precision, mixed_precision, multiplies_in
+from segunc.learning.device import claim_gpu, log_precision, mixed_precision, multiplies_in
 
 HOLD = "import sys, pathlib; from segunc.learning.device import claim_gpu; "
 HOLD += "print(claim_gpu(sys.argv[2:], pathlib.Path(sys.argv[1])), flush=True); sys.stdin.read()"
@@ -121,23 +120,3 @@ def test_processors_without_bfloat16_use_float32(native: bool, monkeypatch: pyte
     with mixed_precision(cpu, "auto"):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == multiplies_in(cpu, "auto") == (torch.bfloat16 if native else torch.float32)
-
-
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
-def test_freed_memory_is_kept_for_the_next_tensors() -> None:
-    """The pages of a second tensor of 64 MiB were the first one's."""
-    program = (
-        "import resource, torch; from segunc.learning import device; torch.set_num_threads(1); {}"
-        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt; "
-        "torch.ones(2**24); before = faults(); torch.ones(2**24); print(faults() - before)"
-    )
-    faults = [
-        int(subprocess.run([sys.executable, "-c", program.format(call)], capture_output=True, check=True).stdout)
-        for call in ("", "device.keep_freed_memory(); ")
-    ]
-    assert faults[1] < 100 < faults[0]
-
-
-def test_without_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device.ctypes, "CDLL", lambda name: SimpleNamespace())
-    keep_freed_memory()

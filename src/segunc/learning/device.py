@@ -1,20 +1,16 @@
 """Device, threads and numerical precision of networks."""
 
-import ctypes
 import fcntl
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
 
 from segunc.runtime.errors import UserError
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Parameters of `mallopt(3)`."""
 
 
 def select_device(device: str, threads: int) -> torch.device:
@@ -23,7 +19,6 @@ def select_device(device: str, threads: int) -> torch.device:
     Raises UserError for `cuda` if torch finds no GPU. With several GPUs, the process claims one of them.
     """
     torch.set_num_threads(threads)
-    keep_freed_memory()
     # Some backward passes have no deterministic form on GPUs; those warn instead of failing.
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Filling new tensors with NaN would be a tenth of a training step. It makes reads of memory that nobody wrote
@@ -37,18 +32,6 @@ def select_device(device: str, threads: int) -> torch.device:
         ids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(count)]
         torch.cuda.set_device(claim_gpu(ids, Path(tempfile.gettempdir())))
     return torch.device(device)
-
-
-def keep_freed_memory() -> None:
-    """Lets this process keep the memory that it frees, for its next tensors.
-
-    glibc gives large blocks back to the kernel, which has to clear their pages when they are used again: up to 7 % of
-    the CPU time of a training step. Peak memory grows by less than 10 %. Without glibc, nothing happens.
-    """
-    with suppress(AttributeError, OSError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def claim_gpu(ids: Sequence[str], folder: Path) -> int:
