@@ -197,6 +197,17 @@ def test_one_annotator_and_one_seed() -> None:
     assert verdicts == {"these networks only", "not in this run"}
 
 
+def test_a_quantity_of_one_seed_of_several_is_undecided() -> None:
+    """It is not that there is one seed: the run has more networks, in which the quantity is undefined."""
+    own = study()
+    first = own.images.index.get_level_values("seed") == own.images.index.get_level_values("seed").min()
+    own.images.loc[~first, "entropy_fp"] = np.nan
+    parts = {part.name: part for part in CLAIMS["1"].parts(own)}
+    assert parts["1b_fp"].estimate and parts["1b_fp"].estimate.n_seeds == 1
+    assert (of_part(parts["1b_fp"]), parts["1b_fp"].note) == ("undecided", "defined in one seed only")
+    assert parts["1a"].note == "" and verdict("1", own) != "these networks only"
+
+
 def test_the_table_has_parts_wholes_and_all_datasets_together() -> None:
     table = claims({"first": study(), "second": study(annotators=1)})
     whole = table[table["part"] == "all"].set_index(["claim", "dataset"])["verdict"]

@@ -61,7 +61,8 @@ def _value(row: dict[str, Any]) -> str:
     # Adding 0 makes a rounded -0.000 a 0.000.
     estimate, low, high = (f"{round(row[name], 3) + 0:.3f}" for name in ("estimate", "ci_low", "ci_high"))
     interval = "no interval" if np.isnan(row["ci_low"]) else f"[{low}, {high}]"
-    detectable = f", detectable {row['detectable']:.3f}" if row["verdict"] == UNDECIDED else ""
+    known = row["verdict"] == UNDECIDED and not np.isnan(row["detectable"])
+    detectable = f", detectable {row['detectable']:.3f}" if known else ""
     return f"`{row['model']}` ({estimate} {interval}{detectable})"
 
 

@@ -8,12 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from segunc.active.tables import UNITS, Curves, CurvesSpec, curves, read_rounds
-from segunc.claims.verdicts import CONFIDENCE, UNDEFINED, Part
+from segunc.claims.verdicts import CONFIDENCE, Part
 from segunc.data.result_csv import open_csv
 from segunc.evaluation.scores import COLUMNS, SCORES
 from segunc.evaluation.statistics import Estimate, Scale, Units, two_way, two_way_statistic
 from segunc.evaluation.tables import read_cells
 
+UNDEFINED = "undefined on every image"
+ONE_SEED = "defined in one seed only"
 PICKS = ["dataset", "model", "strategy", "seed", "round", "measure", "picks", "pool", "null_sd", "n_picks"]
 """The columns of `active_picks.csv` that are read."""
 
@@ -72,7 +74,11 @@ class Study(NamedTuple):
 
     def part(self, name: str, models: Sequence[str], estimand: str, margin: float, estimate: Estimate | None) -> Part:
         """A part of a claim about models of the main grid, with the reason why there is no estimate, if so."""
-        return Part(name, tuple(models), estimand, margin, estimate, note="" if estimate else self.absence(models))
+        note = "" if estimate else self.absence(models)
+        if estimate and estimate.n_seeds == 1 < self.images.index.get_level_values("seed").nunique():
+            note = ONE_SEED
+        few = note in (UNDEFINED, ONE_SEED)
+        return Part(name, tuple(models), estimand, margin, estimate, too_few=few, note=note)
 
 
 def studies(

@@ -26,8 +26,6 @@ UNINFORMATIVE = "uninformative"
 THESE_NETWORKS = "these networks only"
 NOT_IN_THIS_RUN = "not in this run"
 JUDGED = (SUPPORTED, CONTRADICTED, UNDECIDED)
-UNDEFINED = "undefined on every image"
-"""Why there is no estimate although the run has all that the claim is about."""
 
 
 class Part(NamedTuple):
@@ -49,6 +47,8 @@ class Part(NamedTuple):
     """Whether the claim needs it for support; else it can only contradict the claim."""
     informative: bool = True
     """Whether the experiment could have shown an effect at all (assay sensitivity)."""
+    too_few: bool = False
+    """Whether the run has all that the claim is about, but defines the quantity on no image, or in one seed of several."""
     note: str = ""
     """Why the run cannot judge it, if so."""
 
@@ -59,7 +59,7 @@ class Part(NamedTuple):
 
 
 def of_part(part: Part) -> str:
-    """The verdict on a part; where it is undefined on every image, it is undecided.
+    """The verdict on a part; where too few images define it, it is undecided.
 
     An interval beyond `refuted_at` contradicts the part even if it is within the margin.
 
@@ -72,8 +72,10 @@ def of_part(part: Part) -> str:
     ('supported', 'contradicted', 'undecided')
     """
     estimate = part.estimate
+    if part.too_few:
+        return UNDECIDED
     if estimate is None:
-        return UNDECIDED if part.note == UNDEFINED else NOT_IN_THIS_RUN
+        return NOT_IN_THIS_RUN
     if estimate.n_seeds < 2:
         return THESE_NETWORKS
     if not part.informative:
