@@ -5,7 +5,7 @@ from math import isnan, nan
 import numpy as np
 import pytest
 
-from segunc.claims.verdicts import UNDEFINED, Part, of_claim, of_part, p_value
+from segunc.claims.verdicts import Part, of_claim, of_part, p_value
 from segunc.evaluation.statistics import Estimate, Units, two_way
 
 
@@ -62,7 +62,7 @@ def test_a_claim_needs_all_its_parts() -> None:
     assert of_claim([yes, yes, yes]) == "supported"
     assert of_claim([yes, yes, open_]) == "undecided"
     assert of_claim([yes, NONE]) == "not in this run"
-    undefined = NONE._replace(note=UNDEFINED)
+    undefined = NONE._replace(too_few=True)
     assert of_part(undefined) == of_claim([yes, undefined]) == "undecided"
     assert of_claim([yes, yes._replace(informative=False)]) == "undecided"
     # What it does not need keeps it from nothing, but can contradict it.

@@ -36,8 +36,7 @@ def serve(listener: socket.socket, alive: int) -> None:
     for number in FORWARDED:
         signal.signal(number, signal.SIG_IGN)
     templates: dict[str, socket.socket] = {}
-    while alive not in (ready := select.select([listener, alive], [], [])[0]):
-        assert listener in ready
+    while alive not in select.select([listener.fileno(), alive], [], [])[0]:
         program, _ = listener.accept()
         with program, suppress(OSError, EOFError):
             request, files = receive(program, 3)
@@ -110,15 +109,16 @@ class Template:
     def serve(self) -> None:
         accepting = True
         while accepting or self.jobs:
-            programs = {program: process for process, program in self.jobs.values() if program.fileno() >= 0}
-            ready = select.select([*[self.server] * accepting, *self.jobs, *programs], [], [])[0]
-            for one in ready:
-                if one is self.server:
-                    accepting = self._start()
-                elif one in programs and one.fileno() >= 0:
-                    self._signal(programs[one], one)
-                elif one in self.jobs:
-                    self._end(one)
+            programs = {job[1].fileno(): job for job in self.jobs.values() if job[1].fileno() >= 0}
+            server = [self.server.fileno()] if accepting else []
+            # One at a time: a job that ends closes the connection to its program.
+            ready = select.select([*self.jobs, *programs, *server], [], [])[0][0]
+            if ready in self.jobs:
+                self._end(ready)
+            elif ready in programs:
+                self._signal(*programs[ready])
+            else:
+                accepting = self._start()
 
     def _start(self) -> bool:
         """Starts the next job; returns whether there was one."""
