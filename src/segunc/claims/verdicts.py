@@ -48,7 +48,7 @@ class Part(NamedTuple):
     informative: bool = True
     """Whether the experiment could have shown an effect at all (assay sensitivity)."""
     too_few: bool = False
-    """Whether the run has all that the claim is about, but no image defines the quantity, or those of one seed of many."""
+    """Whether the run has all that the claim is about, but the quantity is defined on no image, or in one seed only."""
     note: str = ""
     """Why the run cannot judge it, if so."""
 
