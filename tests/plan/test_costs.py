@@ -43,9 +43,9 @@ def test_work_grows_with_what_it_depends_on() -> None:
     def work(model: str, steps: int | None = None, **changed: int) -> float:
         return costs.train_work(spec[model], data._replace(**changed), True, steps)[0]
 
-    # Four members; and by hand: 6 steps of 16 images of 32x32 pixels, three times the forward pass of a network with 4
-    # and 8 filters: 9 * (1*4 + 2*4*4) at full size, 9 * (4*8 + 2*8*8) at half of it, 9 * (12*4 + 2*4*4) at full size.
-    assert work("unet") == 3 * 6 * 16 * 32**2 * 9 * (36 + 160 / 4 + 80)
+    # Four members; and by hand: 6 steps of 8 images of 32x32 pixels, three times the forward pass of a network with 4
+    # and 8 filters: 9 * (1*4 + 4*4) at full size, 9 * (4*8 + 8*8) at half of it, 9 * (12*4 + 4*4) at full size.
+    assert work("unet") == 3 * 6 * 8 * 32**2 * 9 * (20 + 96 / 4 + 64)
     assert work("ensemble") == 4 * work("unet")
     assert work("unet", size=64) == 4 * work("unet")
     assert work("unet", steps=12) == 2 * work("unet")
@@ -67,7 +67,7 @@ def test_images_are_counted_in_the_store_or_expected_by_the_split(tmp_path: Path
 
 
 def test_passes_are_those_of_training_validation_and_sampling() -> None:
-    """Batches of 16 in training, of 64 in validation and, at 32x32, in sampling; a U-Net runs once per image."""
+    """Batches of 8 in training, of 64 in validation and, at 32x32, in sampling; a U-Net runs once per image."""
     config = config_of(TINY)
     spec, data = spec_of(config, "unet"), size_of(config)._replace(val=128)
     forward_and_backward = 3 * 6
@@ -94,12 +94,12 @@ def test_early_stopping_is_expected_and_bounded() -> None:
     training["patience"] = 30
     assert costs.expected_steps(training, data) == 1000
     training.update({"steps": None, "epochs": 7, "validate_every": None, "patience": None})
-    # 16 training images in batches of 16.
-    assert costs.expected_steps(training, data) == 7
+    # 16 training images in batches of 8.
+    assert costs.expected_steps(training, data) == 14
 
 
 def test_disk_of_weights_is_that_of_their_shapes() -> None:
-    config = config_of({})
+    config = config_of({"backbone": {"convolutions": 3}})
     data = size_of(config)
     sizes = {model: costs.weights_bytes(spec_of(config, model), data) for model in config.grid.models}
     # The files of docs/results.md: 617, 2,470 and 1,370 kB.
@@ -109,6 +109,6 @@ def test_disk_of_weights_is_that_of_their_shapes() -> None:
 
 
 def test_disk_of_samples_is_that_of_their_arrays() -> None:
-    # Files of 84 test and 76 validation images of the phantom lung, of the U-Net and of the Probabilistic U-Net.
-    data = size_of(config_of({}))._replace(test=84, val=76)
+    # Files of 84 test and 76 validation images of 64x64 pixels, of the U-Net and of the Probabilistic U-Net.
+    data = size_of(config_of({}))._replace(test=84, val=76, size=64)
     assert 0.85 * costs.samples_bytes(data) < 3_251_533 < 3_876_387 < 1.15 * costs.samples_bytes(data)
