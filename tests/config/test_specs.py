@@ -51,8 +51,8 @@ def test_specs_contain_what_results_depend_on_and_nothing_else(raw: dict) -> Non
 
     figures = {"figure", "samples", "training", "curves", "picks"}
     assert touched("models.unet.label", "Net") == figures
-    assert touched("datasets.phantom_lung.label", "Lung") == {"figure", "curves", "picks"}
-    assert touched("datasets.phantom_skin.label", "Skin") == {"figure", "images", "samples", "training"}
+    assert touched("datasets.phantom_lung.label", "Lung") == {"figure", "picks"}
+    assert touched("datasets.phantom_skin.label", "Skin") == {"figure", "images", "samples", "training", "curves"}
     assert touched("strategies.entropy.label", "Entropy") == {"curves", "picks"}
     assert touched("raw_folders", ["elsewhere"]) == set()
     assert touched("grid.seeds", [0, 1]) == {"training"}
@@ -97,7 +97,7 @@ def test_a_dataset_is_prepared_with_folds_or_shares(raw: dict, split: dict | Non
 def test_missing_results_are_in_the_specs_of_what_lists_them(raw: dict) -> None:
     entry = {"step": "sample", "cell": {"dataset": "phantom_lung", "model": "unet", "seed": "0"}, "why": "failed"}
     scores = {**entry, "step": "evaluate"}
-    round_ = {**entry["cell"], "strategy": "random", "round": "1"}
+    round_ = {**entry["cell"], "dataset": "phantom_skin", "strategy": "random", "round": "1"}
     test = {"step": "active_evaluate", "cell": round_, "why": "failed"}
     config = load({**raw, "missing": [entry, scores, test]})
     shown = json.loads(specs.figure_of_samples(config, Cell("phantom_lung")))
@@ -107,7 +107,7 @@ def test_missing_results_are_in_the_specs_of_what_lists_them(raw: dict) -> None:
     assert listed == [{"step": "evaluate", "dataset": "phantom_lung", "model": "unet", "seed": 0, "why": "failed"}]
     [listed] = json.loads(specs.active_tabulate(config, Cell()))["missing"]
     assert listed == {
-        "dataset": "phantom_lung",
+        "dataset": "phantom_skin",
         "model": "unet",
         "strategy": "random",
         "seed": 0,

@@ -490,7 +490,7 @@ def test_steps_are_those_that_were_carried_out(recipe: str) -> None:
 def test_each_extension_has_its_jobs(changed: Changed) -> None:
     """Datasets phantom_lung, few and many; models unet and coin; three seeds."""
     cells = 3 * 2 * 3
-    expected = {"prepare": 3, "train": cells, "sample": cells, "calibrate": cells, "evaluate": cells}
+    expected = {"prepare": 4, "train": cells, "sample": cells, "calibrate": cells, "evaluate": cells}
     expected |= {"baselines": 9, "baseline_threshold": 9, "tabulate": 1, "plot_dice_by_model": 1}
     # Strategies random and last, which need no model, in three rounds of each seed.
     expected |= {"active_start": 3, "active_acquire": 18, "active_acquire_with_model": 0}
