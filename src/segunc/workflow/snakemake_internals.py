@@ -247,8 +247,9 @@ def planned_jobs(arguments: Sequence[str], read_everything: bool = False) -> tup
     finally:
         needrun.reads_everything = False
     jobs = []
-    for job in (job for level in dag.toposorted() for job in level):
-        if needrun.has_record(job):
+    for level in dag.toposorted():
+        # Snakemake's order within a level is that of addresses in memory.
+        for job in sorted(filter(needrun.has_record, level), key=lambda job: str(job.output.record)):
             reason, judge = dag.reason(job), dag.segunc_judge
             facts, identity, state = judge.facts(job), judge.identity(job), judge.state(job)
             forced = reason.forced or reason.follows_forced
