@@ -177,7 +177,7 @@ def training(config: Config, dataset: str, model: str) -> dict:
         (
             "active.training",
             {"steps": 5, "epochs": 3},
-            "config keys training, datasets.phantom_lung.training, models.unet.training and active.training are incon",
+            "config keys training, datasets.phantom_skin.training, models.unet.training and active.training are incon",
         ),
     ],
 )
@@ -294,6 +294,7 @@ def test_ids_that_snakemake_refuses(raw: dict, family: str, name: str) -> None:
     "where", ["training", "datasets.phantom_lung.training", "models.unet.training", "active.training"]
 )
 def test_batch_norm_needs_more_than_one_value(raw: dict, where: str, levels: int) -> None:
+    raw["active"]["datasets"] = ["phantom_lung"]
     raw["backbone"]["filters"] = [4] * levels
     if where != "training":
         owner = raw
