@@ -19,8 +19,9 @@ def select_device(device: str, threads: int) -> torch.device:
     Raises UserError for `cuda` if torch finds no GPU. With several GPUs, the process claims one of them.
     """
     torch.set_num_threads(threads)
-    # Some backward passes have no deterministic form on GPUs; those warn instead of failing.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Some backward passes have no deterministic form on GPUs; those warn instead of failing. This is
+    # torch.use_deterministic_algorithms(True, warn_only=True), which imports torch's compiler: 1.2 s.
+    torch.set_deterministic_debug_mode("warn")
     # Filling new tensors with NaN would be a tenth of a training step. It makes reads of memory that nobody wrote
     # repeatable; nothing here reads it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo  # Adam imports it with its first step. Named here, the job server imports it once for all jobs.
 from torch import nn
 
 from segunc.data.augment import augment

@@ -2,9 +2,9 @@
 
 `segunc.workflow.job_server` starts one server per run of Snakemake on one machine. A job's program
 (`segunc.runtime.handover`) connects to its socket, and passes on its words, environment, working directory and open
-files. The server has one *template* per set of libraries and environment: a process that
-imports the libraries once, and then forks for each job. Templates import nothing of segunc, so that each job runs the
-sources as they are when it starts.
+files. The server has one *template* per set of libraries and environment: a process that forks for each job, and
+before that imports what of the libraries no earlier job needed. Templates import nothing of segunc, so that each job
+runs the sources as they are when it starts.
 
 The program stays until its job ends, ends as the job did, and passes signals on. If it is killed, so is its job. The
 server ends with Snakemake; templates end when their last job has.
@@ -49,7 +49,7 @@ def serve(listener: socket.socket, alive: int) -> None:
 
 
 def _pass_on(request: Any, files: list[int], templates: dict[str, socket.socket], listener: socket.socket) -> None:
-    names = libraries(_entries(request["words"]))
+    request["libraries"] = names = libraries(_entries(request["words"]))
     roots = sorted({name.partition(".")[0] for name in names})
     key = json.dumps([roots, request["environment"]], sort_keys=True)
     if key in templates:
@@ -63,7 +63,7 @@ def _pass_on(request: Any, files: list[int], templates: dict[str, socket.socket]
             inherited.close()
         for file in files:
             os.close(file)
-        _exit_with(lambda: Template(theirs, names, request["environment"]).serve())
+        _exit_with(lambda: Template(theirs, request["environment"]).serve())
     theirs.close()
     templates[key] = ours
     send(ours, request, files)
@@ -95,16 +95,14 @@ def libraries(entries: Iterable[str]) -> list[str]:
 class Template:
     """A process that has imported libraries and forks for each job."""
 
-    def __init__(self, server: socket.socket, names: Iterable[str], environment: dict[str, str]) -> None:
+    def __init__(self, server: socket.socket, environment: dict[str, str]) -> None:
         self.server = server
+        self.imported: set[str] = set()
         self.jobs: dict[int, tuple[int, socket.socket]] = {}
         """By the read end of a pipe that ends with the job: its process, and the connection to its program."""
         # Libraries read some variables when they are imported, such as OMP_NUM_THREADS.
         os.environ.clear()
         os.environ.update(environment)
-        for name in names:
-            _import(name)
-        gc.freeze()  # Collecting garbage in a fork would copy the memory of what is imported.
 
     def serve(self) -> None:
         accepting = True
@@ -127,6 +125,7 @@ class Template:
         except (EOFError, OSError):
             return False
         program = socket.socket(fileno=files.pop())
+        self._import(request["libraries"])
         read, write = os.pipe()
         process = os.fork()
         if process == 0:
@@ -141,6 +140,13 @@ class Template:
         with suppress(OSError):  # Its program was killed, which is noticed next.
             program.send(b"y")
         return True
+
+    def _import(self, names: Sequence[str]) -> None:
+        if missing := [name for name in names if name not in self.imported]:
+            for name in missing:
+                _import(name)
+            self.imported.update(missing)
+            gc.freeze()  # Collecting garbage in a fork would copy the memory of what is imported.
 
     def _signal(self, process: int, program: socket.socket) -> None:
         """Passes signals on to a job, or kills it if its program was killed."""
