@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,13 +23,23 @@ from segunc.networks.shape import Backbone
 from segunc.networks.work import work_of
 
 METHODS = ["unet", "ensemble", "mc_dropout", "prob_unet"]
-# Filters, size of the images, batch size.
+
+
+class Shape(NamedTuple):
+    """Of the networks and of what they are trained on."""
+
+    filters: list[int]
+    convolutions: int
+    size: int
+    """Of the images, in pixels."""
+    batch_size: int
+
+
 SHAPES = {
-    "study": ([32, 64, 128, 192], 128, 12),
-    "default": ([8, 16, 32, 48], 64, 16),
-    "small": ([8, 16, 32, 48], 32, 16),
+    "study": Shape([32, 64, 128, 192], 3, 128, 12),
+    "real-small": Shape([8, 16, 32, 48], 2, 64, 16),
+    "default": Shape([8, 16, 32, 48], 2, 32, 8),
 }
-CONVOLUTIONS = 3
 LOOP_LIMIT = 1.05
 """Most CPU time of the loop beside the bare step."""
 
@@ -37,18 +47,18 @@ LOOP_LIMIT = 1.05
 class UsualUNet(nn.Module):
     """The U-Net as it is usually written: contiguous tensors, no attention to deterministic results."""
 
-    def __init__(self, filters: list[int]) -> None:
+    def __init__(self, filters: list[int], convolutions: int) -> None:
         super().__init__()
-        widths = [1, *filters]
-        self.down = nn.ModuleList(self.block(a, b) for a, b in zip(widths, filters, strict=False))
-        self.up = nn.ModuleList(self.block(a + b, b) for a, b in zip(filters[:0:-1], filters[-2::-1], strict=True))
+        down, up = zip([1, *filters], filters, strict=False), zip(filters[:0:-1], filters[-2::-1], strict=True)
+        self.down = nn.ModuleList(self.block(a, b, convolutions) for a, b in down)
+        self.up = nn.ModuleList(self.block(a + b, b, convolutions) for a, b in up)
         self.upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
         self.head = nn.Conv2d(filters[0], 1, 1)
 
     @staticmethod
-    def block(c_in: int, c_out: int) -> nn.Sequential:
+    def block(c_in: int, c_out: int, convolutions: int) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for i in range(CONVOLUTIONS):
+        for i in range(convolutions):
             convolution = nn.Conv2d(c_out if i else c_in, c_out, 3, padding=1)
             layers += [convolution, nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
         return nn.Sequential(*layers)
@@ -75,14 +85,14 @@ def synthetic(size: int) -> Images:
     return Images(images, masks, np.ones((count, 4), bool), ids, ids, ids, None)
 
 
-def spec_of(method: str, filters: list[int], batch_size: int) -> TrainSpec:
+def spec_of(method: str, shape: Shape) -> TrainSpec:
     return {
         "method": method,
         "options": options_of("models", method, "build")().model_dump(),
-        "backbone": {"filters": filters, "convolutions": CONVOLUTIONS, "normalisation": "batch"},
+        "backbone": {"filters": shape.filters, "convolutions": shape.convolutions, "normalisation": "batch"},
         "training": {
             **{"steps": 1000, "epochs": None, "validate_every": None, "patience": None},
-            **{"batch_size": batch_size, "learning_rate": 1e-4, "warmup_steps": 0, "schedule": "constant"},
+            **{"batch_size": shape.batch_size, "learning_rate": 1e-4, "warmup_steps": 0, "schedule": "constant"},
             **{"gradient_clip": 5, "annotators": "shuffled", "precision": "float32"},
             "augmentation": {"flip": True, "rotation": 180, "scale": [0.9, 1.1]},
         },
@@ -90,16 +100,16 @@ def spec_of(method: str, filters: list[int], batch_size: int) -> TrainSpec:
     }
 
 
-def steps_of(method: str, shape: str, device: torch.device) -> list[Callable[[], Any]]:
+def steps_of(method: str, shape: Shape, device: torch.device) -> list[Callable[[], Any]]:
     """A step of the loop, a bare one, and one of the usual U-Net."""
-    filters, size, batch_size = SHAPES[shape]
-    images, spec = synthetic(size), spec_of(method, filters, batch_size)
+    batch_size = shape.batch_size
+    images, spec = synthetic(shape.size), spec_of(method, shape)
     x, y = to_float(images.images[:batch_size], device), torch.from_numpy(images.masks[:batch_size]).float()
     annotated, generator = torch.ones(batch_size, 4, dtype=torch.bool), torch.Generator().manual_seed(0)
     model = build(spec, statistics_of(images)).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
     run = Run(model, optimiser, generator, np.random.default_rng(0))
-    usual = UsualUNet(filters).train()
+    usual = UsualUNet(shape.filters, shape.convolutions).train()
     usual_optimiser = torch.optim.Adam(usual.parameters(), lr=1e-4)
 
     def loop() -> None:
@@ -141,18 +151,18 @@ def main() -> None:
     device = select_device("cpu", 1)
     print(f"Python {platform.python_version()}, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
     print("CPU-ms per step, one thread; usual: a plain U-Net, times the multiply-adds of the method over those of one")
-    print("shape    method         loop    bare  loop/bare   usual  usual/loop")
+    print("shape      method         loop    bare  loop/bare   usual  usual/loop")
     slow = False
-    for shape in options.shapes:
-        filters, size, _ = SHAPES[shape]
-        repetitions = options.repetitions or (5 if shape == "study" else 30)
+    for name in options.shapes:
+        shape = SHAPES[name]
+        repetitions = options.repetitions or (5 if name == "study" else 30)
         for method in options.methods:
             loop, bare, usual = least_ms(steps_of(method, shape, device), repetitions)
             chosen = options_of("models", method, "build")().model_dump()
-            work = work_of(method, chosen, Backbone(filters, CONVOLUTIONS, "batch"), 1, size)
+            work = work_of(method, chosen, Backbone(shape.filters, shape.convolutions, "batch"), 1, shape.size)
             usual *= work.training.multiply_adds / work.unet.multiply_adds
             numbers = f"{loop:8.1f}{bare:8.1f}{loop / bare:11.3f}{usual:8.1f}{usual / loop:12.2f}"
-            print(f"{shape:8} {method:11}{numbers}", flush=True)
+            print(f"{name:10} {method:11}{numbers}", flush=True)
             slow |= loop > LOOP_LIMIT * bare
     if slow:
         sys.exit(f"a loop takes more than {LOOP_LIMIT:g} times its bare step")

@@ -2,9 +2,9 @@
 
 `segunc.workflow.job_server` starts one server per run of Snakemake on one machine. A job's program
 (`segunc.runtime.handover`) connects to its socket, and passes on its words, environment, working directory and open
-files. The server has one *template* per set of libraries and environment: a process that forks for each job, and
-before that imports what of the libraries no earlier job needed. Templates import nothing of segunc, so that each job
-runs the sources as they are when it starts.
+files. The server has one *template* per environment and set of libraries whose versions a record lists: a process that
+forks for each job, and before that imports what no earlier job needed. Templates import nothing of segunc, so that each
+job runs the sources as they are when it starts.
 
 The program stays until its job ends, ends as the job did, and passes signals on. If it is killed, so is its job. The
 server ends with Snakemake; templates end when their last job has.
@@ -28,6 +28,7 @@ from typing import Any
 from segunc.runtime.code_digest import closure, import_statements
 from segunc.runtime.errors import UserError
 from segunc.runtime.handover import FORWARDED, LENGTH, python, receive, send
+from segunc.runtime.records import LIBRARIES
 
 
 def serve(listener: socket.socket, alive: int) -> None:
@@ -50,8 +51,8 @@ def serve(listener: socket.socket, alive: int) -> None:
 
 def _pass_on(request: Any, files: list[int], templates: dict[str, socket.socket], listener: socket.socket) -> None:
     request["libraries"] = names = libraries(_entries(request["words"]))
-    roots = sorted({name.partition(".")[0] for name in names})
-    key = json.dumps([roots, request["environment"]], sort_keys=True)
+    listed = sorted({name.partition(".")[0] for name in names} & {*LIBRARIES})
+    key = json.dumps([listed, request["environment"]], sort_keys=True)
     if key in templates:
         try:
             return send(templates[key], request, files)
