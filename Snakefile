@@ -56,18 +56,23 @@ rule all:
         rules.figures.input,
         rules.active.input,
         rules.claims.input,
+    message:
+        "Everything is made."
 
 
 onstart:
     snakemake_internals.start_job_server(workflow)
+    print_in_lines()
 
 
 onsuccess:
     prune_kept_results()
+    print_answer()
 
 
 # With --keep-going, tables and figures are built from the available results and list the missing ones.
 onerror:
+    print_failures()
     partial_outputs.build(workflow, config)
     prune_kept_results()
 

@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 SHAPES = {
     "study": Shape([32, 64, 128, 192], 3, 128, 12),
     "real-small": Shape([8, 16, 32, 48], 2, 64, 16),
-    "default": Shape([8, 16, 32, 48], 2, 32, 8),
+    "default": Shape([8, 16, 32], 2, 32, 8),
 }
 LOOP_LIMIT = 1.05
 """Most CPU time of the loop beside the bare step."""

@@ -104,8 +104,8 @@ def is_figure(rule: str) -> bool:
 
 
 def is_table(rule: str) -> bool:
-    """Whether the rule writes the tables of many cells."""
-    return rule.endswith("tabulate")
+    """Whether the rule writes the tables of many cells, or what they say."""
+    return rule.endswith("tabulate") or rule == "answer"
 
 
 def plain_unet(config: "Config") -> str | None:

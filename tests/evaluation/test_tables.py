@@ -12,6 +12,7 @@ from helpers.study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.cells import Cell, scored
 from segunc.evaluation import pooled_tables, tables
+from segunc.evaluation.headline import headline, labels_of_models
 from segunc.evaluation.predictions import Prediction
 from segunc.evaluation.scores import (
     BINS,
@@ -23,7 +24,8 @@ from segunc.evaluation.scores import (
     inputs_of,
 )
 from segunc.evaluation.statistics import Units, holm, two_way, two_way_statistic
-from segunc.evaluation.summary_markdown import BLOCKS, TARGET, summary_markdown
+from segunc.evaluation.summary_latex import summary_latex
+from segunc.evaluation.summary_markdown import TARGET, WIDTH, summary_markdown
 from segunc.evaluation.tables import read_cells
 from segunc.metrics.aggregation import NAMES
 from segunc.metrics.ranking import augrc, aurc
@@ -36,7 +38,7 @@ IMAGES = 14
 """Of a dataset, two per patient."""
 OF_DATA = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings"]
 TABLES = ["summary", "uncertainty_by_outcome", "uncertainty_by_agreement", "entropy_histograms", "ged_by_votes"]
-TABLES += ["comparisons", "failure_detection", "calibration", "exclusions", "missing"]
+TABLES += ["comparisons", "failure_detection", "calibration", "exclusions", "empty_masks", "images_wide", "missing"]
 FILES = {"images": "images.csv", "pixels": "pixels.csv.gz", "calibration": "calibration.csv.gz"}
 OF_SKIN = tuple(metric for metric in METRICS if metric != "truth_rmse")
 WHERE = {
@@ -55,8 +57,8 @@ def write_tables(monkeypatch, data, scores, output, missing=(), **grid):
     lost = [(entry["step"], Cell(entry["dataset"], entry["model"], seed=entry["seed"])) for entry in missing]
     folders = [cell.fill(WHERE[step]) for step, cell in scored(config) if (step, cell) not in lost]
     files = {option: [scores / folder / file for folder in folders] for option, file in FILES.items()}
-    written = {"markdown": output / "summary.md", "tables": [output / f"{name}.csv" for name in TABLES]}
-    run(tabulate, monkeypatch, spec=spec, data=data, **files, **written)
+    written = [output / f"{name}.csv" for name in TABLES]
+    run(tabulate, monkeypatch, spec=spec, data=data, **files, tables=written)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,17 @@ def read(study, name):
 
 def read_table(folder, name):
     return pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values=[""])
+
+
+def heads_of(folder, models=("unet", "prob_unet")):
+    parts = [read_table(folder, name) for name in ("summary", "comparisons", "failure_detection")]
+    return headline(*parts, {model: model for model in models}, "unet")
+
+
+def markdown_of(folder, table=None):
+    """The summary for reading, with ids for labels of models."""
+    table = read_table(folder, "summary") if table is None else table
+    return summary_markdown(table, read_table(folder, "missing"), heads_of(folder), {}, {})
 
 
 def one(frame, **values):
@@ -189,8 +202,8 @@ def test_scope_is_the_method_if_there_are_several_seeds(study, tmp_path, monkeyp
         rows = table[(table["model"] == model) & (table["n_images"] > 0)]
         assert set(rows["scope"]) == {"method" if model in OF_DATA else "these networks"}, model
     assert set(read_table(tmp_path, "comparisons")["scope"]) == {"these networks"}
-    text = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert "One seed: the intervals of unet, prob_unet, baseline_threshold are about these networks" in text
+    text = markdown_of(tmp_path)
+    assert "One seed: the intervals of unet, prob_unet, level sets of the U-Net are about these networks" in text
 
 
 @pytest.mark.parametrize(
@@ -202,6 +215,7 @@ def test_ids_that_look_like_other_values(study, tmp_path, monkeypatch, ids):
 
     def renamed(text):
         names = named | {f"{model}+levels": f"{name}+levels" for model, name in named.items()}
+        names |= {f"{model}.{metric}": f"{name}.{metric}" for model, name in named.items() for metric in METRICS}
         return [[names.get(field, field) for field in row] for row in csv.reader(text.splitlines())]
 
     for source in filter(lambda path: "phantom" in path.parts, [path for option in FILES for path in study[2][option]]):
@@ -456,19 +470,20 @@ def test_exclusions_count_what_the_summary_leaves_out(study):
 
 
 def numbers_of(block, name):
-    """The numbers of the rows with this name in a dataset's block, by metric."""
+    """The numbers of the rows with this name in a dataset's blocks, by metric."""
+    metrics = {metric.label: name for name, metric in METRICS.items()}
     found, header = {}, []
     for line in block.splitlines():
         fields = [field.strip() for field in line.split("|")[1:-1]]
-        if fields[:1] == ["model"]:
-            header = fields
-        elif fields[:1] == [name]:
-            found |= dict(zip(header[2:], fields[2:], strict=True))
+        if fields[:2] == ["model", "seeds"]:
+            header = [metrics[field.rstrip(" ↑↓")] for field in fields[2:]]
+        elif fields[:1] == [name] and header:
+            found |= dict(zip(header, fields[2:], strict=True))
     return found
 
 
 def test_markdown_has_every_number_of_the_summary(study):
-    text = (study[0] / "summary.md").read_text(encoding="utf-8")
+    text = markdown_of(study[0])
     blocks = text.split("\n## ")
     assert [block.split("\n")[0] for block in blocks[1:]] == ["phantom", "skin", "Columns"]
     assert f"{IMAGES} test images of 7 patients (effective: 7.0)." in blocks[1]
@@ -489,22 +504,72 @@ def test_markdown_has_every_number_of_the_summary(study):
             )
         target = "" if np.isnan(row["target"]) else f"{row['target']:.3f}"
         assert readers.get(metric, "") == target
-    names = [line.split(" | ")[0][2:] for line in blocks[1].split("### ")[1].splitlines() if line.startswith("| ")]
-    assert names == ["model", "---", "unet", "prob_unet", TARGET, "*baselines*", *OF_DATA, "baseline_threshold"]
+    first = blocks[1].split("### ")[2].split("\n\n")[1]
+    names = [line.split(" | ")[0][2:] for line in first.splitlines()]
+    baselines = [labels_of_models({})[name] for name in [*OF_DATA, "baseline_threshold"]]
+    assert names == ["model", "---", "unet", "prob_unet", TARGET, "*baselines*", *baselines]
     assert "-0.000" not in text and "nan" not in text
+    assert max(len(line) for line in text.splitlines() if line.startswith("|")) <= WIDTH
 
 
 def test_markdown_has_a_block_for_a_metric_that_it_does_not_know(study, monkeypatch):
     monkeypatch.setitem(METRICS, "a_new_metric", METRICS["dice"])
     table = read(study, "summary")
     new = table[table["metric"] == "dice"].assign(metric="a_new_metric")
-    text = summary_markdown(pd.concat([table, new]), pd.DataFrame(columns=tables.MISSING))
-    assert "### Others\n\n| model | seeds | a_new_metric |" in text
+    assert "### Others\n\n| model | seeds | Dice ↑ |" in markdown_of(study[0], pd.concat([table, new]))
 
 
 def test_markdown_describes_every_metric(study):
-    columns = (study[0] / "summary.md").read_text(encoding="utf-8").split("\n## Columns\n")[1].strip().splitlines()
-    assert columns == [f"- `{name}`: {metric.meaning}." for name, metric in METRICS.items()]
+    columns = markdown_of(study[0]).split("\n## Columns\n")[1].strip().splitlines()
+    assert columns == [f"- {metric.label} (`{name}`): {metric.meaning}." for name, metric in METRICS.items()]
+
+
+def test_headline_metrics_are_those_of_the_tables(study):
+    heads = heads_of(study[0])
+    titles = ["Dice ↑", "GED² ↓", "− level sets of the U-Net", "cross-entropy ↓", "AUGRC ↓"]
+    # With one annotator, the energy distance says no more than the masks.
+    assert {name: head.columns for name, head in heads.items()} == {
+        "phantom": titles,
+        "skin": [titles[0], titles[3], titles[4]],
+    }
+    own = {"dataset": "phantom", "model": "prob_unet"}
+    mean = one(read(study, "summary"), **own, metric="dice_cut")["mean"]
+    augrc_ = one(read(study, "failure_detection"), **own, aggregation="foreground", map="entropy")["augrc"]
+    pair = {"dataset": "phantom", "metric": "ged_u", "model_a": "prob_unet", "model_b": "unet+levels"}
+    difference = one(read(study, "comparisons"), **pair)["difference"]
+    shown = [float(value.split()[0]) for value in heads["phantom"].rows["prob_unet"]]
+    assert [shown[i] for i in (0, 2, 4)] == pytest.approx([mean, difference, augrc_], abs=0.0051)
+
+
+def test_best_is_marked_where_it_differs_from_all_others(study):
+    pairs = read(study, "comparisons")
+    parts = read(study, "summary"), pairs.assign(p_holm=1.0), read(study, "failure_detection")
+    labels = {"unet": "U-Net", "prob_unet": "Prob. U-Net"}
+    assert headline(*parts, labels, "unet")["phantom"].best == {}
+    surely = pairs.assign(p_holm=np.where(pairs["metric"] == "dice_cut", 1e-3, 1.0))
+    heads = headline(parts[0], surely, parts[2], labels, "unet")
+    dice = read(study, "summary").query("dataset == 'phantom' and metric == 'dice_cut'").set_index("model")["mean"]
+    best = labels[dice[[*labels]].idxmax()]
+    assert heads["phantom"].best == {0: best}
+    latex = summary_latex(heads, {"phantom": "Phantom"})
+    assert latex.count(r"\textbf") == 2 and latex.count(r"\toprule") == 2  # one of each dataset
+    assert r"GED$^2$ $\downarrow$" in latex and "% Phantom\n" in latex
+
+
+def test_empty_masks_are_counted_where_most_annotators_mark_something(study):
+    scores = of_cell(study[1], "phantom", "unet")
+    marked = scores[scores["votes"] * 2 >= scores["annotators"]]
+    row = one(read(study, "empty_masks"), dataset="phantom", model="unet")
+    empty = (marked["pixels_tp"] + marked["pixels_fp"] == 0).sum()
+    assert (row["n_empty"], row["n_marked"]) == (empty, len(marked))
+
+
+def test_wide_table_has_a_row_per_image_and_a_column_per_model_and_metric(study):
+    wide = read(study, "images_wide")
+    assert len(wide) == 2 * 2 * IMAGES  # datasets, seeds
+    scores = of_cell(study[1], "skin", "prob_unet").set_index(["seed", "image_id"])["dice"]
+    of_skin = wide[wide["dataset"] == "skin"].set_index(["seed", "image_id"])["prob_unet.dice"]
+    assert of_skin[scores.index].to_numpy() == pytest.approx(scores.to_numpy(), nan_ok=True)
 
 
 def test_same_scores_same_bytes(study, tmp_path, monkeypatch):
@@ -512,7 +577,7 @@ def test_same_scores_same_bytes(study, tmp_path, monkeypatch):
     write_tables(monkeypatch, files["data"], folder.parent / "scores", tmp_path)
     written = sorted(path.name for path in tmp_path.iterdir())
     assert written == sorted(path.name for path in folder.iterdir())
-    assert len(written) == len(TABLES) + 1
+    assert len(written) == len(TABLES)
     for name in written:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
@@ -641,23 +706,24 @@ def test_missing_cells_in_the_other_tables(study, holes):
 
 
 def test_markdown_begins_with_what_is_missing(holes):
-    lines = (holes / "summary.md").read_text(encoding="utf-8").splitlines()
+    lines = markdown_of(holes).splitlines()
     assert lines[2].startswith("**Incomplete.**")
     assert lines[4:7] == [
-        "- **phantom**: unet (seed 0, 1), baseline_threshold (seed 0, 1): "
+        "- **phantom**: unet (seed 0, 1), level sets of the U-Net (seed 0, 1): "
         "train failed: segunc: the loss is nan \\<in step 3>.",
         "- **phantom**: prob_unet (seed 1): sample failed: out of memory",
-        f"- **skin**: {', '.join(f'{model} (seed 0, 1)' for model in OF_DATA)}: baselines failed: disk full",
+        "- **skin**: empty mask (seed 0, 1), image-agnostic masks (seed 0, 1), one annotator (seed 0, 1), "
+        "the annotators' masks (seed 0, 1): baselines failed: disk full",
     ]
     assert lines[7] == "" and lines[8].startswith("`mean [low, high]`")
-    rows = [line for line in lines if line.startswith("| unet |")]
-    assert rows[0] == "| unet | 0 | – | – | – | – | – | – |"
+    rows = [line for line in lines if line.startswith("| unet | 0 |")]
+    assert rows and set("".join(rows).replace("unet", "")) == {*"| 0–"}
     assert "nan" not in "".join(lines[9:])
-    assert len([line for line in lines if line.startswith("| prob_unet | 1 |")]) == len(BLOCKS)
+    assert len([line for line in lines if line.startswith("| prob_unet | 1 |")]) == len(rows)
 
 
 def test_markdown_of_a_whole_study_has_no_warning(study):
-    assert "ncomplete" not in (study[0] / "summary.md").read_text(encoding="utf-8")
+    assert "ncomplete" not in markdown_of(study[0])
 
 
 def test_missing_dataset_keeps_its_place(study, tmp_path, monkeypatch):
@@ -674,9 +740,9 @@ def test_missing_dataset_keeps_its_place(study, tmp_path, monkeypatch):
         table[table["dataset"] == "skin"].reset_index(drop=True),
         whole[whole["dataset"] == "skin"].reset_index(drop=True),
     )
-    text = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    text = markdown_of(tmp_path)
     assert "## phantom\n\nNo scores: see above.\n" in text
-    reason = "- **phantom**: unet (seed 0, 1), prob_unet (seed 0, 1), baseline_empty (seed 0, 1), "
+    reason = "- **phantom**: unet (seed 0, 1), prob_unet (seed 0, 1), empty mask (seed 0, 1), "
     assert reason in text and text.count("prepare failed") == 1
 
 
@@ -690,4 +756,4 @@ def test_all_missing(tmp_path, monkeypatch):
     assert len(read_table(tmp_path, "uncertainty_by_outcome")) == 3 * 4
     for name in ("entropy_histograms", "ged_by_votes", "comparisons", "failure_detection", "calibration", "exclusions"):
         assert read_table(tmp_path, name).empty
-    assert "no disk" in (tmp_path / "summary.md").read_text()
+    assert "no disk" in markdown_of(tmp_path)

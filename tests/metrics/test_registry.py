@@ -211,6 +211,10 @@ from pathlib import Path
 import pytest
 from helpers import definitions
 from helpers.study import random_draws, run, write_dataset, write_samples
+import pandas as pd
+from segunc.data.result_table import read_table
+from segunc.evaluation.summary_markdown import summary_markdown
+from segunc.evaluation.tables import MISSING
 from segunc.stages import evaluate, tabulate
 
 folder, monkeypatch = Path(sys.argv[1]), pytest.MonkeyPatch()
@@ -222,8 +226,9 @@ run(evaluate, monkeypatch, data=data, samples=samples, scores=list(files.values(
 missing = [{"step": "baselines", "dataset": "d", "model": "", "seed": 0, "why": "not run"}]
 spec = {"statistics": {"confidence": 0.9}, "datasets": ["d"], "models": ["m"]}
 tables = [folder / "summary.csv", folder / "exclusions.csv"]
-written = {"markdown": folder / "summary.md", "tables": tables}
-run(tabulate, monkeypatch, spec=json.dumps({**spec, "missing": missing}), data=data, **files, **written)
+run(tabulate, monkeypatch, spec=json.dumps({**spec, "missing": missing}), data=data, **files, tables=tables)
+table = read_table(folder / "summary.csv")
+(folder / "summary.md").write_text(summary_markdown(table, pd.DataFrame(columns=MISSING), {}, {}, {}))
 """
 
 
@@ -250,5 +255,5 @@ def test_a_new_metric_is_a_function_and_a_record(tmp_path):
     assert len(rows) == 5 and rows[0]["model"] == "m"
     assert float(rows[0]["mean"]) == pytest.approx(np.mean(scores))
     markdown = (tmp_path / "summary.md").read_text()
-    assert "- `volume_error`: difference of the expected areas in pixels; lower is better.\n" in markdown
-    assert any(line.startswith("| model | seeds |") and "| volume_error |" in line for line in markdown.splitlines())
+    assert "(`volume_error`): difference of the expected areas in pixels; lower is better.\n" in markdown
+    assert any(line.startswith("| model | seeds |") and "| volume error ↓ |" in line for line in markdown.splitlines())

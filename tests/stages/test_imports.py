@@ -28,6 +28,7 @@ ALLOWED = {
     "baseline_threshold": ARRAYS,
     "tabulate": TABLES,
     "claims_tabulate": TABLES,
+    "answer": TABLES,
     "active_start": ARRAYS,
     "active_acquire": ARRAYS,
     "active_acquire_with_model": NETWORK,

@@ -19,7 +19,7 @@ OUTPUTS = {
     "train": ("weights", "history", "checkpoints"),
     "sample": ("samples",),
     "evaluate": ("scores",),
-    "tabulate": ("markdown", "tables"),
+    "tabulate": ("tables",),
     "plot_ged_by_samples": ("png", "pdf"),
 }
 """Options of a stage that name files to write, by rule."""

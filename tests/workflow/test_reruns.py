@@ -17,7 +17,7 @@ from helpers.raw_data import save, write_lidc_slices, zipped
 from helpers.workflow import STUDY, Study, command, merged
 
 MAIN = {"tabulate", "plot_sampled_masks", "plot_uncertainty_maps", "plot_entropy_by_outcome"}
-MAIN |= {"plot_entropy_by_agreement", "plot_ged_by_samples", "plot_training_curves", "claims_tabulate"}
+MAIN |= {"plot_entropy_by_agreement", "plot_ged_by_samples", "plot_training_curves", "claims_tabulate", "answer"}
 ACTIVE = {"active_tabulate", "plot_learning_curves", "plot_active_composition", "plot_pairwise_penalty"}
 TRAINED = {"train": 4, "sample": 4, "evaluate": 4, "baseline_threshold": 2}
 LEARNED = {"active_train": 6, "active_sample": 6, "active_evaluate": 6, "active_acquire_with_model": 2}

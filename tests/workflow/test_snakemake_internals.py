@@ -452,7 +452,7 @@ def test_rules_are_walked(parsed: Parsed) -> None:
 def test_outputs_have_labels_and_inputs_their_records(parsed: Parsed) -> None:
     rules = parsed.rules
     assert rules.labels("train") == ["weights.pt", "history.csv", "record"]
-    assert rules.labels("tabulate")[:3] == ["summary.csv", "summary.md", "uncertainty_by_outcome.csv"]
+    assert rules.labels("tabulate")[:3] == ["summary.csv", "uncertainty_by_outcome.csv", "uncertainty_by_agreement.csv"]
     for rule in rules.names:
         assert len(set(rules.labels(rule))) == len(rules.labels(rule)), "a label names one file"
     source = rules.source("results/models/phantom_lung/unet/seed0/weights.pt")

@@ -1,4 +1,4 @@
-# From all scores of models and of rounds to the verdicts on the study's claims.
+# From all scores of models and of rounds to the verdicts on the study's claims, and to the answer.
 
 
 rule claims_tabulate:
@@ -38,4 +38,44 @@ rule claims_tabulate:
         " --claims {output.claims}"
         " --markdown {output.markdown}"
         " --published {output.published}"
+        " > {log} 2>&1"
+
+
+rule answer:
+    input:
+        claims=rules.claims_tabulate.output.claims,
+        summary=rules.tabulate.output.summary,
+        comparisons="<results>/tables/comparisons.csv",
+        failures="<results>/tables/failure_detection.csv",
+        empty="<results>/tables/empty_masks.csv",
+        missing="<results>/tables/missing.csv",
+        rounds=[rules.active_tabulate.output.missing] if cells.has_rounds(active) else [],
+    output:
+        answered="<results>/answer.md",
+        markdown="<results>/tables/summary.md",
+        latex="<results>/tables/summary.tex",
+        record="<record>",
+    log:
+        "<log>",
+    pathvars:
+        step="answer",
+        cell="all",
+    localrule: True
+    conda:
+        "../../envs/segunc.yaml"
+    resources:
+        mem_mb=doubled(4000),
+        runtime=doubled(30),
+    params:
+        spec=spec("answer"),
+        code=code("stages.answer"),
+        input=input_options,
+    message:
+        "Writing the answer"
+    shell:
+        "python -m segunc.runtime.start {params.job}"
+        " {params.input}"
+        " --answered {output.answered}"
+        " --markdown {output.markdown}"
+        " --latex {output.latex}"
         " > {log} 2>&1"

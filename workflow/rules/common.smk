@@ -13,7 +13,7 @@ from segunc.config.load import load_with_device
 from segunc.config.raw_data import raw_data, raw_digests
 from segunc.runtime import kept
 from segunc.runtime.code_digest import code_param
-from segunc.workflow import partial_outputs, scheduler_resources
+from segunc.workflow import console, partial_outputs, scheduler_resources
 from segunc.workflow.environment import gpus, job_environment
 from segunc.workflow.rule_functions import (
     cell_options,
@@ -160,9 +160,35 @@ def listed(files):
     return lambda wildcards: files
 
 
+# What a run prints.
+
+
+def print_in_lines():
+    """Has jobs printed in lines, with the share of the run that is done by what jobs are expected to take."""
+    from segunc.plan import durations
+
+    parsed = snakemake_internals.Parsed(snakemake_internals.Rules(workflow), experiment, device, [], Path())
+    jobs = snakemake_internals.jobs_to_run(workflow)
+    snakemake_internals.print_in_lines(workflow, durations.expected(parsed, jobs, bool(GPUS)))
+
+
+def print_failures():
+    """Prints which jobs failed and why, and what to do next."""
+    failed, stopped = snakemake_internals.failed_jobs(workflow), snakemake_internals.was_stopped(workflow)
+    console.say(console.summary(failed, stopped))
+
+
 # After a run.
 
 
 def prune_kept_results():
     """Keeps the folder of kept results within its budget."""
     kept.prune(snakemake_internals.kept_folder(), experiment.keep_gb * 1e9)
+
+
+def print_answer():
+    """Prints what the run says, if it was asked for, and what to open next."""
+    if snakemake_internals.includes(workflow, "answer"):
+        answered = Path(rules.answer.output.answered)
+        opened = "{0}/tables/summary.md, {0}/tables/claims.md and {0}/figures".format(answered.parent)
+        print(f"\n{answered.read_text(encoding='utf-8')}\nNext, open {opened}.", flush=True)

@@ -14,7 +14,6 @@ rule tabulate:
             category="Tables",
             labels={"table": "Summary: all models and baselines"},
         ),
-        markdown="<results>/tables/summary.md",
         tables=expand(
             "<results>/tables/{table}.csv",
             table=[
@@ -26,6 +25,8 @@ rule tabulate:
                 "failure_detection",
                 "calibration",
                 "exclusions",
+                "empty_masks",
+                "images_wide",
                 "missing",
             ],
         ),
@@ -49,6 +50,5 @@ rule tabulate:
     shell:
         "python -m segunc.runtime.start {params.job}"
         " {params.input}"
-        " --markdown {output.markdown}"
         " --tables {output.summary} {output.tables}"
         " > {log} 2>&1"

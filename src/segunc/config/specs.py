@@ -129,6 +129,20 @@ def _missing(config: Config, step: cells.Step, names: tuple[str, ...]) -> dict[s
     return {name: facts[name] for name in (*names, "why")} if reason else {}
 
 
+def answer(config: Config, cell: Cell) -> str:
+    """Labels by id, which model is the plain U-Net, which datasets are phantoms."""
+    datasets = dict.fromkeys([*config.grid.datasets, *config.active.datasets])
+    models = dict.fromkeys([*config.grid.models, *config.active.models])
+    return _text(
+        {
+            "datasets": {name: config.datasets[name].label for name in datasets},
+            "models": {name: config.models[name].label for name in models},
+            "unet": cells.plain_unet(config) or "",
+            "synthetic": [name for name in datasets if config.datasets[name].format == "phantom"],
+        }
+    )
+
+
 def figure(config: Config, cell: Cell) -> str:
     """A figure of the main grid's tables: labels by id, in the grid's order."""
     return _text({"labels": {**_labels(config, "datasets"), **_labels(config, "models")}})

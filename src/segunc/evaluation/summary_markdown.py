@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from segunc.evaluation.headline import Headline, labels_of_models
 from segunc.evaluation.statistics import LEAST_DF, LEAST_PATIENTS, NETWORKS
 from segunc.evaluation.tables import INTERVAL, is_baseline
 from segunc.metrics.registry import METRICS
@@ -29,17 +30,26 @@ BLOCKS = {
 DISTANCE = "annotator_distance"
 """The metric that is the same for all models, and is told beside the number of images."""
 TARGET = "*knows the readers*"
+WIDTH = 118
+"""Characters of a line: wider tables are split."""
 
 
-def summary_markdown(table: pd.DataFrame, missing: pd.DataFrame) -> str:
-    """`summary.md`: the table of `summary` in blocks of metrics per dataset, models as rows and metrics as columns.
+def summary_markdown(
+    table: pd.DataFrame,
+    missing: pd.DataFrame,
+    heads: Mapping[str, Headline],
+    datasets: Mapping[str, str],
+    models: Mapping[str, str],
+) -> str:
+    """`summary.md`: what is missing and why; per dataset the headline metrics and blocks of all, models as rows.
 
-    It begins with what is missing (`missing_scores`) and why.
+    The tables are `summary.csv` and `missing.csv`; `heads` are by dataset, `datasets` and `models` labels by id.
     """
+    labels = labels_of_models(models)
     lines = [
         "# Summary",
         "",
-        *_missing_lines(missing),
+        *_missing_lines(missing, datasets, labels),
         "`mean [low, high]`: the mean over the images of a seed, then over seeds.",
         "The interval holds for new patients and new trainings of the method; with one seed, for new patients alone.",
         f"There is none where fewer than {LEAST_PATIENTS} patients, or {LEAST_DF + 1} effective ones, have a value.",
@@ -52,15 +62,25 @@ def summary_markdown(table: pd.DataFrame, missing: pd.DataFrame) -> str:
     ]
     for dataset, block in table.groupby("dataset", sort=False):
         metrics = list(dict.fromkeys(block["metric"]))
-        lines += ["", f"## {dataset}", "", *_tested(block)]
+        lines += ["", f"## {datasets.get(str(dataset), dataset)}", "", *_tested(block, labels)]
+        if str(dataset) in heads:
+            head = heads[str(dataset)]
+            lines += ["", "### Headline metrics", "", *_head(head.columns, head.rows)]
         for title, columns in _blocks(metrics).items():
-            lines += ["", f"### {title}", "", *_rows(block, columns)]
+            lines += ["", f"### {title}", "", *_rows(block, columns, labels)]
     shown = list(dict.fromkeys(table["metric"]))
-    lines += ["", "## Columns", "", *(f"- `{metric}`: {METRICS[metric].meaning}." for metric in shown)]
+    lines += ["", "## Columns", ""]
+    lines += [f"- {METRICS[metric].label} (`{metric}`): {METRICS[metric].meaning}." for metric in shown]
     return "\n".join(lines) + "\n"
 
 
-def _missing_lines(missing: pd.DataFrame) -> Iterator[str]:
+def _head(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    yield _line(["", *columns])
+    yield _line(["---"] * (1 + len(columns)))
+    yield from (_line([model, *values]) for model, values in rows.items())
+
+
+def _missing_lines(missing: pd.DataFrame, datasets: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[str]:
     """A warning and an item per dataset and reason; nothing if nothing is missing."""
     if missing.empty:
         return
@@ -68,14 +88,16 @@ def _missing_lines(missing: pd.DataFrame) -> Iterator[str]:
     yield ""
     for (dataset, why), entries in missing.groupby(["dataset", "why"], sort=False):
         by_model = entries.groupby("model", sort=False)["seed"]
-        what = ", ".join(f"{model} (seed {', '.join(seeds.astype(str))})" for model, seeds in by_model)
+        what = ", ".join(
+            f"{labels.get(str(model), model)} (seed {', '.join(seeds.astype(str))})" for model, seeds in by_model
+        )
         # An error message may contain Markdown.
         reason = re.sub(r"[\\`*<]", r"\\\g<0>", " ".join(str(why).split()))
-        yield f"- **{dataset}**: {what}: {reason}"
+        yield f"- **{datasets.get(str(dataset), dataset)}**: {what}: {reason}"
     yield ""
 
 
-def _tested(block: pd.DataFrame) -> Iterator[str]:
+def _tested(block: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[str]:
     """What the numbers of a dataset are from, in sentences."""
     if not _total(block):
         yield "No scores: see above."
@@ -87,7 +109,7 @@ def _tested(block: pd.DataFrame) -> Iterator[str]:
         yield f"Two annotators of an image differ by D_U = {distance:.3f} (1 - IoU)."
     single = dict.fromkeys(block.loc[block["scope"] == NETWORKS, "model"])
     several = {model for model, rows in block.groupby("model") if rows["n_seeds"].max() > 1}
-    if models := [model for model in single if model not in several]:
+    if models := [labels.get(model, model) for model in single if model not in several]:
         yield f"One seed: the intervals of {', '.join(models)} are about these networks, not about the methods."
 
 
@@ -103,22 +125,62 @@ def _blocks(metrics: Sequence[str]) -> dict[str, list[str]]:
     return {title: names for title, names in chosen.items() if names}
 
 
-def _rows(block: pd.DataFrame, columns: Sequence[str]) -> Iterator[str]:
-    """One table: the models, the targets, and the baselines."""
-    yield _line(["model", "seeds", *columns])
-    yield _line(["---"] * (len(columns) + 2))
+def _rows(block: pd.DataFrame, columns: Sequence[str], labels: Mapping[str, str]) -> Iterator[str]:
+    """The tables of a block, as many as the width needs: the models, the targets, and the baselines."""
     by_model = {str(model): rows.set_index("metric") for model, rows in block.groupby("model", sort=False)}
     total = _total(block)
-    lines = {
-        model: _line([model, str(rows["n_seeds"].max()), *(_value(rows.loc[metric], total) for metric in columns)])
-        for model, rows in by_model.items()
-    }
-    yield from (line for model, line in lines.items() if not is_baseline(model))
     targets = block.groupby("metric")["target"].mean()[columns]
-    if targets.notna().any():
-        yield _line([TARGET, "", *("" if np.isnan(value) else f"{value:.3f}" for value in targets)])
-    yield _line(["*baselines*", *[""] * (len(columns) + 1)])
-    yield from (line for model, line in lines.items() if is_baseline(model))
+    named = {model: labels.get(model, model) for model in by_model}
+    of_models = [model for model in by_model if not is_baseline(model)]
+    of_baselines = [model for model in by_model if is_baseline(model)]
+    left = [
+        ["model", "seeds"],
+        ["---", "---"],
+        *([named[model], str(by_model[model]["n_seeds"].max())] for model in of_models),
+        *([[TARGET, ""]] if targets.notna().any() else []),
+        ["*baselines*", ""],
+        *([named[model], str(by_model[model]["n_seeds"].max())] for model in of_baselines),
+    ]
+    filled = [
+        [
+            _titled(metric),
+            "---",
+            *(_value(by_model[model].loc[metric], total) for model in of_models),
+            *([_target(targets[metric])] if targets.notna().any() else []),
+            "",
+            *(_value(by_model[model].loc[metric], total) for model in of_baselines),
+        ]
+        for metric in columns
+    ]
+    for first, several in enumerate(_packed(left, filled)):
+        yield from [""] if first else []
+        for i, cells in enumerate(left):
+            values = [column[i] for column in several]
+            if cells[0] != TARGET or any(values):
+                yield _line([*cells, *values])
+
+
+def _packed(left: Sequence[Sequence[str]], columns: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """The columns in groups that are at most WIDTH wide together with the first two columns, if one column is."""
+    group: list[Sequence[str]] = []
+    for column in columns:
+        tried = [*group, column]
+        widest = max(len(_line([*cells, *(values[i] for values in tried)])) for i, cells in enumerate(left))
+        if group and widest > WIDTH:
+            yield group
+            tried = [column]
+        group = tried
+    yield group
+
+
+def _titled(metric: str) -> str:
+    """The label of a metric, and an arrow: up if higher is better."""
+    higher = METRICS[metric].higher_is_better
+    return METRICS[metric].label + {True: " ↑", False: " ↓", None: ""}[higher]
+
+
+def _target(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"
 
 
 def _value(row: Any, total: int) -> str:

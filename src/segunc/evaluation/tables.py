@@ -33,6 +33,8 @@ FROM_DATA = ("baseline_empty", "baseline_blind", "baseline_annotator", "baseline
 LEVELS = {"ged_u": "ged_levels"}
 """Metrics in which models are also compared with level sets of mean probabilities, and the column of the level sets."""
 MISSING = ["dataset", "model", "seed", "why"]
+IMAGE = ["dataset", "seed", "image_id", "group_id", "patient_id", "annotators", "votes", "foreground"]
+"""What all models' rows of an image have in common."""
 
 WITHOUT_PROBABILITY = {
     model: f"the masks of {model} are no probabilities"
@@ -322,6 +324,37 @@ def exclusions(stores: Sequence[Path], cells: Sequence[CellScores]) -> pd.DataFr
                     reason = _why_undefined(cell.model, str(score))
                     rows.append((cell.dataset, cell.model, score, reason, count, len(seeds)))
     return pd.DataFrame(rows, columns=["dataset", "model", "what", "reason", "n_excluded", "n_total"])
+
+
+def empty_masks(cells: Sequence[CellScores]) -> pd.DataFrame:
+    """`empty_masks.csv`: how often the thresholded mean of a model is empty, over all seeds.
+
+    Of the images on which at least half of the annotators mark something; baselines are left out.
+    """
+    rows = []
+    for cell in cells:
+        if not is_baseline(cell.model):
+            marked = cell.runs[2 * cell.runs["votes"].astype(float) >= cell.runs["annotators"].astype(float)]
+            empty = marked["pixels_tp"] + marked["pixels_fp"] == 0
+            rows.append((cell.dataset, cell.model, int(empty.sum()), len(marked)))
+    return pd.DataFrame(rows, columns=["dataset", "model", "n_empty", "n_marked"])
+
+
+def images_wide(cells: Sequence[CellScores]) -> pd.DataFrame:
+    """`images_wide.csv`: a row per test image and seed, and a column `<model>.<metric>` per model and metric.
+
+    Without a row for images that no model has scored.
+    """
+    tables = []
+    for dataset in dict.fromkeys(cell.dataset for cell in cells):
+        own = [cell for cell in cells if cell.dataset == dataset and len(cell.runs)]
+        parts = [cell.runs.set_index(IMAGE)[metrics_of(cells, dataset)].add_prefix(f"{cell.model}.") for cell in own]
+        if parts:
+            tables.append(pd.concat(parts, axis=1))
+    wide = (
+        pd.concat(tables) if tables else pd.DataFrame(index=pd.MultiIndex.from_arrays([[]] * len(IMAGE), names=IMAGE))
+    )
+    return wide.reset_index()
 
 
 def _why_undefined(model: str, score: str) -> str:

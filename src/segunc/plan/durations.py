@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,6 @@ from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.schema import Config
 from segunc.plan import costs
-from segunc.plan.jobs import Job
 from segunc.runtime import records
 from segunc.workflow.snakemake_internals import Parsed
 
@@ -27,9 +26,9 @@ TRAINED_BY = {
 Datasets = Mapping[str, costs.DatasetSize]
 
 
-def datasets_of(of: Parsed, jobs: Sequence[Job]) -> Datasets:
+def datasets_of(of: Parsed, jobs: Iterable[Cell]) -> Datasets:
     """The images of each dataset of the grid and of the jobs: counted where its store is there, expected elsewhere."""
-    of_jobs = {job.cell.dataset: None for job in jobs if job.cell.dataset}
+    of_jobs = {cell.dataset: None for cell in jobs if cell.dataset}
     names = dict.fromkeys([*of.config.grid.datasets, *of.config.active.datasets, *of_jobs])
     return {name: costs.data_of(of.config.datasets[name], store_of(of, name)) for name in names}
 
@@ -99,6 +98,19 @@ def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -
     elif cells.is_table(rule):
         results = costs.TABLE_BYTES
     return results + costs.JOB_BYTES
+
+
+def expected(of: Parsed, jobs: Mapping[int, tuple[str, Cell]], gpu: bool) -> dict[int, tuple[str, float]]:
+    """Rule and seconds of jobs, by job id, from their rules and cells; `gpu`: whether networks run on one."""
+    data = datasets_of(of, (cell for _, cell in jobs.values()))
+    scales = scales_of(of, gpu)
+    known: dict[tuple[str, str, str, str], float] = {}
+    for rule, cell in jobs.values():
+        kind = (rule, cell.dataset, cell.model, cell.strategy)
+        if kind not in known:
+            spec = network_spec(of.config, rule, cell)
+            known[kind] = seconds(of, rule, cell, data, gpu, spec, None) * scale(scales, rule, cell.model)
+    return {job: (rule, known[rule, cell.dataset, cell.model, cell.strategy]) for job, (rule, cell) in jobs.items()}
 
 
 class Scale(NamedTuple):

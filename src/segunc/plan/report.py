@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from segunc.cells import Cell, is_figure
 from segunc.config import specs
@@ -75,35 +75,45 @@ def report(arguments: Sequence[str]) -> str:
     parsed = parse(arguments)
     config, device, had_gpu = parsed.config, parsed.device, bool(gpus(parsed.device))
     jobs = jobs_of(parsed.rules, parsed.targets)
-    data, finished = datasets_of(parsed, jobs), done(parsed.rules, config, jobs, parsed.folder)
+    data, finished = datasets_of(parsed, (job.cell for job in jobs)), done(parsed.rules, config, jobs, parsed.folder)
     scales = scales_of(parsed, had_gpu)
     # Times of networks on one kind of device are no guide to the other.
     of_others = {key: value for key, value in scales.items() if key[0] not in TRAINED_BY}
     on_gpu = plan(parsed, jobs, finished, data, True, scales if had_gpu else of_others)
     on_cores = plan(parsed, jobs, finished, data, False, of_others if had_gpu else scales)
     shown = on_cores if device == "cpu" else on_gpu
-    lines = [*_table(parsed, shown), "", *_chain(shown), *_bounds(parsed, on_gpu, on_cores), ""]
+    lines = [*_table(parsed, on_gpu, on_cores), "", *_chain(shown), *_bounds(parsed, on_gpu, on_cores), ""]
     return "\n".join([*lines, *_measured(parsed, scales, had_gpu), *_assumed(parsed, data, shown)])
 
 
-def _table(parsed: Parsed, of: Plan) -> Iterator[str]:
-    gpu, threads = parsed.device != "cpu", parsed.rules.threads
-    rows = []
+def _table(parsed: Parsed, on_gpu: Plan, on_cores: Plan) -> Iterator[str]:
+    """A row per rule; hours if networks run on a GPU and if they run on CPU cores, as far as the device allows."""
+    shown = {"cpu": [on_cores], "cuda": [on_gpu]}.get(parsed.device, [on_gpu, on_cores])
     stages: dict[str, list[int]] = {"figures" if is_figure(rule) else rule: [] for rule in parsed.rules.names}
-    for i, job in enumerate(of.jobs):
+    for i, job in enumerate(on_cores.jobs):
         stages["figures" if is_figure(job.rule) else job.rule].append(i)
+    heads: list[tuple[str, int]] = [("jobs", 9), ("done", 9)]
+    rows: list[tuple[Any, ...]] = []
+    heads += [("GPU-hours", 12), ("core-hours", 12)] * (on_gpu in shown) + [("without GPU", 13)] * (len(shown) > 1)
+    heads += [("core-hours", 12)] * (shown == [on_cores]) + [("disk", 11)]
     for rule, mine in stages.items():
-        left = sum(of.seconds[i] for i in mine if not of.done[i]) / 3600
-        there = sum(of.done[i] for i in mine)
-        disk = sum(of.bytes[i] for i in mine)
-        if mine:
-            cores = 1 if rule == "figures" else threads(rule)
-            rows.append((rule, len(mine), there, left * (gpu and rule in TRAINED_BY), left * cores, disk))
+        if not mine:
+            continue
+        cores = 1 if rule == "figures" else parsed.rules.threads(rule)
+        hours: list[float] = []
+        for of in shown:
+            left = sum(of.seconds[i] for i in mine if not of.done[i]) / 3600
+            hours += [left * (rule in TRAINED_BY)] * (of is on_gpu) + [left * cores]
+        done_there, disk = sum(on_cores.done[i] for i in mine), sum(on_cores.bytes[i] for i in mine)
+        rows.append((rule, len(mine), done_there, *hours, disk))
     rows.append(("total", *(sum(column) for column in list(zip(*rows, strict=True))[1:])))
-    yield f"{'rule':26}{'jobs':>9}{'done':>9}{'GPU-hours':>12}{'core-hours':>12}{'disk':>11}"
-    for rule, count, there, gpu_hours, core_hours, disk in rows:
-        yield f"{rule:26}{count:9,}{there:9,}{_hours(gpu_hours):>12}{_hours(core_hours):>12}{_size(disk):>11}"
+    yield f"{'rule':26}" + "".join(f"{head:>{width}}" for head, width in heads)
+    for rule, count, there, *hours, disk in rows:
+        cells = [f"{count:,}", f"{there:,}", *map(_hours, hours), _size(disk)]
+        yield f"{rule:26}" + "".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, heads, strict=True))
     yield "Hours cover the jobs that are not done; disk usage covers all jobs, with 20 kB of small files each."
+    if len(shown) > 1:
+        yield "With a GPU, networks take GPU-hours and core-hours; without one, they take the core-hours `without GPU`."
 
 
 def _chain(of: Plan) -> Iterator[str]:

@@ -3,12 +3,12 @@
 import sys
 import time
 
-INTERVAL = 5.0
-"""Minimum seconds between two lines."""
+FIRST, LONGEST, GROWTH = 5.0, 60.0, 1.5
+"""Seconds between two lines: at first, at most, and by how much they grow from line to line."""
 
 
 class Progress:
-    """Reports the progress of a long piece of work, at most every 5 seconds.
+    """Reports the progress of a long piece of work, at first every 5 seconds, then more and more rarely.
 
     `what` names the work (`train lidc unet seed 0`), `total` is the number of its parts, None if unknown.
     """
@@ -17,6 +17,7 @@ class Progress:
         self.what = what
         self.total = total
         self.start = self.last = time.monotonic()
+        self.pause = FIRST
         self.first: int | None = None
 
     def update(self, done: int, note: str = "") -> None:
@@ -27,9 +28,9 @@ class Progress:
         now = time.monotonic()
         if self.first is None:
             self.first, self.start = done, now
-        if now - self.last < INTERVAL:
+        if now - self.last < self.pause:
             return
-        self.last = now
+        self.last, self.pause = now, min(GROWTH * self.pause, LONGEST)
         print(f"{self.what}: {', '.join(self._facts(done, now - self.start, note))}", file=sys.stderr, flush=True)
 
     def _facts(self, done: int, seconds: float, note: str) -> list[str]:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from segunc.evaluation import pooled_tables as pooled
 from segunc.evaluation import tables as of_grid
-from segunc.evaluation.summary_markdown import summary_markdown
 from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
@@ -18,7 +17,6 @@ def main(
     images: list[Path],  # scores of everything that is scored, in the order of the tables
     pixels: list[Path],  # histograms of the same
     calibration: list[Path],  # bins of probability of the same
-    markdown: Path,  # file to write: the summary for reading
     tables: list[Path],  # CSV files to write, named after their tables
 ) -> None:
     spec: of_grid.TabulateSpec = job.spec
@@ -26,9 +24,8 @@ def main(
     missing = of_grid.missing_scores(spec["missing"])
     found = of_grid.read_cells(images, spec["datasets"])
     scored = of_grid.with_empty_cells(found, missing, spec["datasets"], spec["models"])
-    summary = of_grid.summary(scored, confidence)
     contents = {
-        "summary": summary,
+        "summary": of_grid.summary(scored, confidence),
         "uncertainty_by_outcome": of_grid.uncertainty_by("outcome", OUTCOMES, scored, confidence),
         "uncertainty_by_agreement": of_grid.uncertainty_by("agreement", AGREEMENTS, scored, confidence),
         "entropy_histograms": of_grid.entropy_histograms(pixels, scored),
@@ -37,13 +34,13 @@ def main(
         "failure_detection": pooled.failure_detection(scored, confidence),
         "calibration": pooled.calibration(calibration, scored, confidence),
         "exclusions": of_grid.exclusions(data, scored),
+        "empty_masks": of_grid.empty_masks(scored),
+        "images_wide": of_grid.images_wide(scored),
         "missing": missing,
     }
     for table in tables:
         with write_atomically(table) as path:
             contents[table.stem].to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
-    with write_atomically(markdown) as path:
-        path.write_text(summary_markdown(summary, missing), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segunc.cells import Cell, is_figure, is_table
-from segunc.runtime.errors import printable
-from segunc.workflow import snakemake_internals
+from segunc.workflow import job_logs, snakemake_internals
 
 
 def build(workflow: Any, config: Mapping[str, Any]) -> None:
@@ -35,6 +34,7 @@ def build(workflow: Any, config: Mapping[str, Any]) -> None:
     waiting = [job for job in waiting if _cell(job).get("dataset") not in stores]
     if not missing or not waiting:
         return
+    print(f"segunc: building {len(waiting)} tables and figures from what is there ...", file=sys.stderr, flush=True)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as overlay:
         json.dump({**config, "missing": missing}, overlay)
         overlay.flush()
@@ -62,15 +62,4 @@ def _cell(job: Any) -> dict[str, str]:
 
 def failure_of(job: Any) -> str:
     """Why a job failed, by the last message in its log; `job` is Snakemake's."""
-    return f"{job.rule.name} {Cell.of(job.wildcards)} failed: {_last_message(Path(job.log[0]))}"
-
-
-def _last_message(log: Path) -> str:
-    """The last message of segunc in a log if there is one, else the last line."""
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return f"{log} is missing"
-    lines = [line.strip() for line in lines if line.strip()]
-    messages = [line.removeprefix("segunc: ") for line in lines if line.startswith("segunc: ")]
-    return printable([f"{log} is empty", *lines, *messages][-1])
+    return f"{job.rule.name} {Cell.of(job.wildcards)} failed: {job_logs.last_line(Path(job.log[0]))}"

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
@@ -20,9 +20,10 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from segunc.cells import Cell
 from segunc.config import yaml_files
 from segunc.runtime.errors import UserError
-from segunc.workflow import job_server, needrun
+from segunc.workflow import console, job_logs, job_server, needrun
 from segunc.workflow.argument_files import command_words
 from segunc.workflow.parsed_rules import RECORD, Rules, value_of
 from segunc.workflow.rule_functions import exit_on_user_error, results_folder
@@ -53,11 +54,13 @@ def finish_rules(workflow: Any, keep: str | None) -> None:
 
     - Each rule with a record gets the param `job`: its module and task, the first words of its program.
     - Records decide which jobs run, instead of Snakemake (`needrun.update_needrun`).
+    - A failed job is not started again if it would fail again (`_restart_times`).
     - Snakemake does less work for each job (`_save_work`).
     - A closed terminal (SIGHUP) ends Snakemake like SIGTERM does, so that it leaves no lock.
     - Ends Snakemake if it has no core: it would wait for one, and divide by zero before.
     """
     from snakemake.dag import DAG
+    from snakemake.jobs import Job
 
     if workflow.global_resources["_cores"].value == 0:
         sys.exit("segunc: --cores is 0, so that no job can run; give at least 1.")
@@ -71,6 +74,7 @@ def finish_rules(workflow: Any, keep: str | None) -> None:
             rule.set_params(job=_job_words(rules, rule, folder))
     _save_work(workflow)
     DAG.update_needrun = needrun.update_needrun
+    Job.restart_times = property(_restart_times)
     DAG.check_incomplete = DAG.check_output_mtime = _no_check
     workflow.globals["kept_results"] = folder
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
@@ -84,6 +88,53 @@ def start_job_server(workflow: Any) -> None:
     """
     if workflow.local_exec and len(list(workflow.dag.needrun_jobs())) > 1:
         job_server.start()
+
+
+def print_in_lines(workflow: Any, expected: Mapping[int, tuple[str, float]]) -> None:
+    """Called by the Snakefile when a run starts: jobs are printed in lines (`segunc.workflow.console`).
+
+    `expected` is by job id: rule and seconds. Nothing changes with --verbose, or if a plugin prints. Snakemake's log
+    file has all that Snakemake says.
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/logging.py (LoggerManager)
+    """
+    logger = workflow.logger_manager.logger
+    for handler in logger.handlers:
+        if handler.name == "DefaultStreamHandler" and not workflow.output_settings.verbose:
+            logger.removeHandler(handler)
+            logger.addHandler(console.Console(handler.stream, handler, console.Remaining(expected)))
+            return
+
+
+def jobs_to_run(workflow: Any) -> dict[int, tuple[str, Cell]]:
+    """Rule and cell of the jobs that a run will run, by job id."""
+    dag = workflow.dag
+    return {dag.jobid(job): (job.rule.name, Cell.of(job.wildcards_dict)) for job in dag.needrun_jobs()}
+
+
+def failed_jobs(workflow: Any) -> list[console.Failure]:
+    """The jobs that a run gave up, in the order of their names.
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/scheduling/job_scheduler.py (failed)
+    """
+    items = workflow.scheduler.failed if workflow.scheduler else ()
+    failed = {job for item in items for job in (item.jobs if item.is_group() else [item])}
+    found = {f"{job.rule.name} {Cell.of(job.wildcards_dict)}".rstrip(): job.log for job in failed}
+    return [console.Failure(name, Path(log[0]) if log else None) for name, log in sorted(found.items())]
+
+
+def was_stopped(workflow: Any) -> bool:
+    """Whether the user stopped the run (Ctrl-C, SIGTERM)."""
+    return bool(workflow.scheduler and workflow.scheduler._user_kill)
+
+
+def _restart_times(job: Any) -> int:
+    """How often a job may be started again: not at all if segunc named something that the user has to change.
+
+    Snakemake asks when a job has failed.
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/scheduling/job_scheduler.py (_handle_error)
+    """
+    hopeless = job.log and not job_logs.may_succeed_again(Path(job.log[0]))
+    return 0 if hopeless else job.rule.restart_times
 
 
 def _save_work(workflow: Any) -> None:
@@ -215,6 +266,11 @@ def unfinished(workflow: Any) -> Unfinished | None:
         return next((other for other in dag.bfs(dag.dependencies, job) if other in failed), None)
 
     return Unfinished(list(dag.needrun_jobs()), failed, failed_ancestor, workflow.main_snakefile)
+
+
+def includes(workflow: Any, rule: str) -> bool:
+    """Whether a run's DAG has a job of the rule."""
+    return any(job.rule.name == rule for job in workflow.dag.jobs)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,154 @@
+"""`answer.md`: what a run says, in about ten sentences."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+import pandas as pd
+
+from segunc.claims.table import CLAIMS, OVERALL, WHOLE
+from segunc.claims.verdicts import (
+    CONTRADICTED,
+    NOT_IN_THIS_RUN,
+    SUPPORTED,
+    UNINFORMATIVE,
+)
+from segunc.evaluation.headline import has_several_annotators, interval, labels_of_models
+from segunc.evaluation.tables import THRESHOLD
+
+HEADLINES = ("1", "2", "3", "4", "5", "6", "7_large", "8", "9", "10_foreground")
+"""The claims of which the answer has a sentence each."""
+SHOWN = {"ged_u": "GED² (lower is better)", "dice_cut": "Dice (higher is better)"}
+"""Metrics whose means the answer lists; the first only where an image has several annotators."""
+EMPTY_SHARE = 0.05
+"""A warning is given from this share of empty masks."""
+FEW_PATIENTS = 20
+"""A warning is given below this number of effective patients."""
+
+
+class AnswerSpec(TypedDict):
+    """The spec of the step `answer`."""
+
+    datasets: dict[str, str]
+    """Labels by id."""
+    models: dict[str, str]
+    """Labels by id."""
+    unet: str
+    """Id of the plain U-Net; empty if there is none."""
+    synthetic: list[str]
+    """Ids of the datasets that are phantoms."""
+
+
+class Tables(NamedTuple):
+    """What the answer is made of, as `results/tables` has it."""
+
+    claims: pd.DataFrame
+    summary: pd.DataFrame
+    empty_masks: pd.DataFrame
+    missing: pd.DataFrame
+    """Scores of the main grid."""
+    missing_rounds: pd.DataFrame
+    """Scores of rounds of active learning."""
+
+
+def answer(tables: Tables, spec: AnswerSpec) -> str:
+    """`answer.md`, in Markdown: a sentence per claim, the models' means, warnings, what is missing.
+
+    The number beside a verdict is of the part that decided: of a supported claim the part nearest to its margin, of a
+    contradicted one the part farthest on the other side of it, else the first part that is not decided.
+    """
+    whole = tables.claims[tables.claims["part"] == WHOLE]
+    warnings = list(_warnings(tables, spec))
+    lines = ["# Answer", ""]
+    lines += [f"- {sentence}" for sentence in _verdicts(tables.claims, spec)]
+    absent = [key for key in HEADLINES if (whole.loc[whole["claim"] == key, "verdict"] == NOT_IN_THIS_RUN).all()]
+    if absent:
+        lines.append(f"- Not in this run: {'; '.join(CLAIMS[key].text for key in absent)}.")
+    lines += [f"- {sentence}" for sentence in _means(tables.summary, spec)]
+    if warnings:
+        lines += ["", "Before you rely on it:", "", *(f"- {sentence}" for sentence in warnings)]
+    return "\n".join(lines) + "\n"
+
+
+def _verdicts(claims: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:
+    """An item per claim that the run has data for, with one below it per dataset: the verdict and a number."""
+    for key in HEADLINES:
+        rows = claims[(claims["claim"] == key) & (claims["dataset"] != OVERALL)]
+        found = []
+        for dataset, own in rows.groupby("dataset", sort=False):
+            verdict = own.loc[own["part"] == WHOLE, "verdict"].iloc[0]
+            if verdict != NOT_IN_THIS_RUN:
+                found.append(
+                    f"{_label(str(dataset), spec['datasets'])}: **{verdict}**; {_evidence(own, verdict, spec)}."
+                )
+        if found:
+            yield "\n".join([f"{CLAIMS[key].text}.", *(f"  - {sentence}" for sentence in found)])
+
+
+def _evidence(rows: pd.DataFrame, verdict: str, spec: AnswerSpec) -> str:
+    """The number of the part that decided the verdict on a claim on one dataset, or why there is none."""
+    parts = rows[(rows["part"] != WHOLE) & (rows["verdict"] == verdict) & rows["estimate"].notna()]
+    note = rows.loc[rows["part"] == WHOLE, "note"].fillna("").iloc[0]
+    if parts.empty or (verdict == UNINFORMATIVE and note):
+        return note or "no number"
+    above = parts["side"] == "above"
+    # By how much the interval is within the claimed range.
+    inside = np.where(above, parts["ci_low"] - parts["margin"], parts["margin"] - parts["ci_high"])
+    outside = np.where(above, parts["margin"] - parts["ci_high"], parts["ci_low"] - parts["margin"])
+    chosen = {SUPPORTED: inside.argmin(), CONTRADICTED: outside.argmax()}.get(verdict, 0)
+    part = parts.iloc[int(chosen)]
+    models = " beside ".join(_label(model, spec["models"]) for model in str(part["model"]).split(" - "))
+    value = interval(part["estimate"], part["ci_low"], part["ci_high"])
+    return f"{part['estimand']}: {value} for {models}, claimed to be {part['side']} {part['margin']:g}"
+
+
+def _means(summary: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:
+    """A sentence per dataset: on how many images, and the means of the models in order of the metric."""
+    for dataset, rows in summary.groupby("dataset", sort=False):
+        models = rows[rows["model"].isin([*spec["models"], THRESHOLD])]
+        listed = []
+        for metric, title in SHOWN.items():
+            own = models[(models["metric"] == metric) & models["mean"].notna()]
+            if own.empty or (metric == "ged_u" and not has_several_annotators(rows)):
+                continue
+            own = own[own["model"] != THRESHOLD] if metric != "ged_u" else own
+            own = own.sort_values("mean", ascending=metric == "ged_u", kind="stable")
+            values = [
+                f"{_label(row['model'], labels_of_models(spec['models']))} {row['mean']:.2f}"
+                for row in own.to_dict("records")
+            ]
+            listed.append(f"{title}: {', '.join(values)}")
+        if listed:
+            count = int((rows["n_images"] + rows["n_undefined"]).max())
+            tested = f"{count} test images of {rows['n_patients'].max()} patients"
+            yield f"{_label(str(dataset), spec['datasets'])}, {tested}: {'; '.join(listed)}."
+
+
+def _warnings(tables: Tables, spec: AnswerSpec) -> Iterator[str]:
+    """Sentences that limit what the numbers say."""
+    datasets = [str(name) for name in dict.fromkeys([*tables.summary["dataset"], *tables.claims["dataset"]])]
+    if synthetic := [_label(name, spec["datasets"]) for name in datasets if name in spec["synthetic"]]:
+        verb = "are" if len(synthetic) > 1 else "is"
+        yield f"{' and '.join(synthetic)} {verb} synthetic: the numbers say nothing about patients."
+    for dataset, rows in tables.summary.groupby("dataset", sort=False):
+        label, scored = _label(str(dataset), spec["datasets"]), rows[rows["model"].isin(spec["models"])]
+        if scored.empty:
+            continue
+        if scored["n_seeds"].max() == 1:
+            yield f"{label}: with one seed, the numbers are about these networks, not about the methods."
+        effective = scored["effective_patients"].max()
+        if effective < FEW_PATIENTS:
+            yield f"{label}: the test images weigh as much as {effective:.0f} patients; the intervals are rough."
+    for row in tables.empty_masks.to_dict("records"):
+        if row["n_empty"] > EMPTY_SHARE * row["n_marked"]:
+            where = f"{row['n_empty']} of {row['n_marked']} images of {_label(row['dataset'], spec['datasets'])}"
+            model = _label(row["model"], spec["models"])
+            yield f"{model} predicts nothing on {where} on which at least half of the annotators mark something."
+    for missing, what in ((tables.missing, "models"), (tables.missing_rounds, "rounds of active learning")):
+        if len(missing):
+            table = "missing" if what == "models" else "active_missing"
+            yield f"The scores of {len(missing)} {what} are missing: `results/tables/{table}.csv` says why."
+
+
+def _label(name: str, labels: Mapping[str, str]) -> str:
+    return labels.get(name, name)

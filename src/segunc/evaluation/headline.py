@@ -1,0 +1,113 @@
+"""The metrics that matter first, model by model, as text: for `summary.md` and `summary.tex`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from segunc.evaluation.tables import THRESHOLD
+
+SIGNIFICANT = 0.05
+"""A model is marked as best if it differs from each other one with a corrected p below this."""
+AUGRC = ("foreground", "entropy")
+"""The aggregation and map of the uncertainty whose AUGRC is shown."""
+BASELINES = {
+    "baseline_empty": "empty mask",
+    "baseline_blind": "image-agnostic masks",
+    "baseline_annotator": "one annotator",
+    "baseline_readings": "the annotators' masks",
+    THRESHOLD: "level sets of the U-Net",
+}
+"""What a baseline is called in text, by id."""
+
+
+class Headline(NamedTuple):
+    """The headline table of one dataset."""
+
+    columns: list[str]
+    """Titles, with an arrow up where higher is better."""
+    rows: dict[str, list[str]]
+    """By the label of the model: `mean [low, high]` or an en dash, in the order of the columns."""
+    best: dict[int, str]
+    """The label of the model that is better than each other one, by the position of the column."""
+
+
+def labels_of_models(models: Mapping[str, str]) -> dict[str, str]:
+    """Labels of models and baselines by id."""
+    return {**BASELINES, **models}
+
+
+def headline(
+    summary: pd.DataFrame, comparisons: pd.DataFrame, failures: pd.DataFrame, models: Mapping[str, str], unet: str
+) -> dict[str, Headline]:
+    """Dice, GED², its difference to the level sets of the U-Net, cross-entropy and AUGRC, by dataset.
+
+    The tables are `summary.csv`, `comparisons.csv` and `failure_detection.csv`; `models` are labels by id, and
+    `unet` is the id of the U-Net, empty if there is none. GED² is left out where images have one annotator, and so are
+    datasets and columns without any value.
+    """
+    tables = {}
+    for dataset, rows in summary.groupby("dataset", sort=False):
+        own = comparisons[comparisons["dataset"] == dataset]
+        failed = failures[(failures["dataset"] == dataset) & (failures["aggregation"] == AUGRC[0])]
+        shown = [str(model) for model in dict.fromkeys(rows["model"]) if model in models]
+        distances = [("GED² ↓", _means(rows, "ged_u"), "ged_u")]
+        distances += [("− level sets of the U-Net", _beside_levels(own, unet), "")]
+        columns = [
+            ("Dice ↑", _means(rows, "dice_cut"), "dice_cut"),
+            *(distances if has_several_annotators(rows) else []),
+            ("cross-entropy ↓", _means(rows, "cross_entropy"), "cross_entropy"),
+            ("AUGRC ↓", _texts(failed[failed["map"] == AUGRC[1]], "augrc", "augrc_low", "augrc_high"), ""),
+        ]
+        columns = [column for column in columns if column[1]]
+        if columns:
+            tables[str(dataset)] = Headline(
+                [title for title, *_ in columns],
+                {models[model]: [values.get(model, "–") for _, values, _ in columns] for model in shown},
+                {i: models[best] for i, (*_, metric) in enumerate(columns) if (best := _best(own, metric, shown))},
+            )
+    return tables
+
+
+def has_several_annotators(rows: pd.DataFrame) -> bool:
+    """Whether an image of a dataset has several annotators, from its rows of `summary.csv`."""
+    return bool(rows.loc[rows["metric"] == "annotator_distance", "mean"].notna().any())
+
+
+def _means(rows: pd.DataFrame, metric: str) -> dict[str, str]:
+    return _texts(rows[rows["metric"] == metric], "mean", "ci_low", "ci_high")
+
+
+def _texts(rows: pd.DataFrame, *columns: str, key: str = "model") -> dict[str, str]:
+    """`mean [low, high]` by model, of those that have a mean."""
+    return {str(row[key]): interval(*(row[name] for name in columns)) for row in _defined(rows, columns[0])}
+
+
+def _defined(rows: pd.DataFrame, column: str) -> list[dict[Any, Any]]:
+    return rows[rows[column].notna()].to_dict("records")
+
+
+def interval(mean: float, low: float, high: float) -> str:
+    """`0.30 [0.24, 0.35]`, or the mean alone if there is no interval."""
+    # Adding 0 makes a rounded -0.00 a 0.00.
+    texts = [f"{round(value, 2) + 0:.2f}" for value in (mean, low, high)]
+    return texts[0] if np.isnan(low) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def _beside_levels(comparisons: pd.DataFrame, unet: str) -> dict[str, str]:
+    """GED² of each model minus that of the level sets of the U-Net's mean probability, by model."""
+    found = comparisons[(comparisons["metric"] == "ged_u") & (comparisons["model_b"] == f"{unet}+levels")]
+    return _texts(found, "difference", "ci_low", "ci_high", key="model_a")
+
+
+def _best(comparisons: pd.DataFrame, metric: str, models: Sequence[str]) -> str:
+    """The model that is better than each other one in the metric, if there is one; else empty text."""
+    higher = metric == "dice_cut"
+    rows = comparisons[(comparisons["metric"] == metric) & (comparisons["p_holm"] < SIGNIFICANT)]
+    better = [
+        (row["model_a"], row["model_b"]) if (row["difference"] > 0) == higher else (row["model_b"], row["model_a"])
+        for row in rows.to_dict("records")
+    ]
+    wins = {model: {other for first, other in better if first == model and other in models} for model in models}
+    return next((model for model, beaten in wins.items() if beaten == {*models} - {model} and beaten), "")

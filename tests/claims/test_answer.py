@@ -1,0 +1,106 @@
+"""`answer.md`: what a run says, from its tables."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segunc.claims.answer import HEADLINES, AnswerSpec, Tables, answer
+from segunc.claims.table import CLAIMS, COLUMNS, WHOLE
+
+SPEC: AnswerSpec = {
+    "datasets": {"lidc": "LIDC-IDRI", "skin": "Phantom skin"},
+    "models": {"unet": "U-Net", "prob_unet": "Prob. U-Net"},
+    "unet": "unet",
+    "synthetic": ["skin"],
+}
+EMPTY = ["dataset", "model", "n_empty", "n_marked"]
+
+
+def claim(key: str, dataset: str, verdict: str, *parts: dict[str, Any], note: str = "") -> list[dict[str, Any]]:
+    whole = {"claim": key, "part": WHOLE, "dataset": dataset, "estimand": "", "verdict": verdict, "note": note}
+    named = [{"claim": key, "dataset": dataset, "side": "above", "note": "", **part} for part in parts]
+    return [*named, whole]
+
+
+def part(model: str, verdict: str, estimate: float, half: float = 0.1, margin: float = 0.0) -> dict[str, Any]:
+    numbers = {"estimate": estimate, "ci_low": estimate - half, "ci_high": estimate + half, "margin": margin}
+    return {"part": "a", "model": model, "estimand": f"gain of {model} (bit)", "verdict": verdict, **numbers}
+
+
+def summary(dataset: str = "lidc", several: bool = True, **changed: Any) -> pd.DataFrame:
+    means = {"unet": (0.6, 0.7), "prob_unet": (0.3, 0.65), "baseline_threshold": (0.4, 0.7)}
+    rows = [
+        {"dataset": dataset, "model": model, "metric": metric, "mean": mean}
+        for model, values in means.items()
+        for metric, mean in zip(("ged_u", "dice_cut"), values, strict=True)
+    ]
+    rows.append({"dataset": dataset, "model": "unet", "metric": "annotator_distance", "mean": 0.5 if several else None})
+    counts = {"n_seeds": 3, "n_images": 90, "n_undefined": 10, "n_patients": 50, "effective_patients": 45.0}
+    return pd.DataFrame(rows).assign(**counts | changed)
+
+
+def text(claims: list[dict[str, Any]], **tables: pd.DataFrame) -> str:
+    empty = pd.DataFrame(columns=EMPTY)
+    found = {"summary": summary(), "empty_masks": empty, "missing": empty, "missing_rounds": empty} | tables
+    return answer(Tables(claims=pd.DataFrame(claims, columns=COLUMNS), **found), SPEC)
+
+
+def test_a_verdict_has_the_number_that_decided() -> None:
+    rows = claim("1", "lidc", "supported", part("unet", "supported", 0.5), part("prob_unet", "supported", 0.2))
+    rows += claim("1", "skin", "contradicted", part("unet", "contradicted", -0.4), part("prob_unet", "supported", 0.9))
+    lines = text(rows).splitlines()
+    assert lines[:2] == ["# Answer", ""]
+    assert lines[2:5] == [
+        f"- {CLAIMS['1'].text}.",
+        "  - LIDC-IDRI: **supported**; gain of prob_unet (bit): 0.20 [0.10, 0.30] for Prob. U-Net,"
+        " claimed to be above 0.",
+        "  - Phantom skin: **contradicted**; gain of unet (bit): -0.40 [-0.50, -0.30] for U-Net,"
+        " claimed to be above 0.",
+    ]
+
+
+def test_without_a_number_there_is_a_reason() -> None:
+    rows = claim("6", "lidc", "uninformative", part("unet", "uninformative", 0.1), note="random does not get better")
+    assert "LIDC-IDRI: **uninformative**; random does not get better." in text(rows)
+    pair = claim("8", "lidc", "undecided", {**part("unet - prob_unet", "undecided", 0.1), "ci_low": np.nan})
+    assert "0.10 for U-Net beside Prob. U-Net, claimed" in text(pair)
+
+
+def test_what_is_not_in_the_run_is_said_once() -> None:
+    said = text([row for key in HEADLINES for row in claim(key, "lidc", "not in this run")])
+    assert said.count("Not in this run") == 1 and all(CLAIMS[key].text in said for key in HEADLINES)
+
+
+def test_means_are_in_order_of_the_metric() -> None:
+    line = next(line for line in text([]).splitlines() if line.startswith("- LIDC-IDRI"))
+    assert line == (
+        "- LIDC-IDRI, 100 test images of 50 patients: GED² (lower is better): Prob. U-Net 0.30, level sets of the U-Net"
+        " 0.40, U-Net 0.60; Dice (higher is better): U-Net 0.70, Prob. U-Net 0.65."
+    )
+    assert "GED²" not in text([], summary=summary(several=False))
+
+
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        ({"summary": summary("skin")}, "Phantom skin is synthetic: the numbers say nothing about patients."),
+        ({"summary": summary(n_seeds=1)}, "LIDC-IDRI: with one seed, the numbers are about these networks"),
+        ({"summary": summary(effective_patients=7.2)}, "the test images weigh as much as 7 patients"),
+        (
+            {
+                "empty_masks": pd.DataFrame(
+                    [("lidc", "unet", 30, 100)], columns=["dataset", "model", "n_empty", "n_marked"]
+                )
+            },
+            "U-Net predicts nothing on 30 of 100 images of LIDC-IDRI on which at least half",
+        ),
+        ({"missing": pd.DataFrame({"dataset": ["lidc"] * 2})}, "The scores of 2 models are missing"),
+        ({"missing_rounds": pd.DataFrame({"dataset": ["lidc"]})}, "`results/tables/active_missing.csv` says why"),
+    ],
+)
+def test_warnings(tables: dict[str, pd.DataFrame], sentence: str) -> None:
+    assert "Before you rely on it" not in text([])
+    said = text([], **tables)
+    assert sentence in said.split("Before you rely on it:")[1]
