@@ -53,7 +53,7 @@ def test_a_verdict_has_the_number_that_decided() -> None:
     lines = text(rows).splitlines()
     assert lines[:2] == ["# Answer", ""]
     assert lines[2:5] == [
-        f"- {CLAIMS['1'].text}.",
+        f"- Claim 1: {CLAIMS['1'].text}.",
         "  - LIDC-IDRI: **supported**; gain of prob_unet (bit): 0.20 [0.10, 0.30] for Prob. U-Net,"
         " claimed to be above 0.",
         "  - Phantom skin: **contradicted**; gain of unet (bit): -0.40 [-0.50, -0.30] for U-Net,"

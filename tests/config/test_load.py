@@ -106,8 +106,8 @@ def training(config: Config, dataset: str, model: str) -> dict:
         ("training.learning_rate", float("inf"), "config key training.learning_rate is inf: input should be a finite"),
         (
             "datasets.phantom_lung.size",
-            4,
-            "config key datasets.phantom_lung.size is 4, but a backbone of 4 levels needs",
+            2,
+            "config key datasets.phantom_lung.size is 2, but a backbone of 3 levels needs",
         ),
         (
             "datasets.phantom_lung.split",

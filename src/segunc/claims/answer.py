@@ -82,7 +82,9 @@ def _verdicts(claims: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:
                     f"{_label(str(dataset), spec['datasets'])}: **{verdict}**; {_evidence(own, verdict, spec)}."
                 )
         if found:
-            yield "\n".join([f"{CLAIMS[key].text}.", *(f"  - {sentence}" for sentence in found)])
+            yield "\n".join(
+                [f"Claim {key.replace('_', ' ')}: {CLAIMS[key].text}.", *(f"  - {sentence}" for sentence in found)]
+            )
 
 
 def _evidence(rows: pd.DataFrame, verdict: str, spec: AnswerSpec) -> str:

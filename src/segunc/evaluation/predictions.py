@@ -12,6 +12,7 @@ from segunc.data.hdf5 import open_hdf5
 from segunc.data.store import Images
 from segunc.masks import pairwise_iou
 from segunc.metrics.levels import level_sets
+from segunc.metrics.uncertainty import entropy
 from segunc.runtime.errors import UserError
 
 CUTS = np.arange(1, 20) / 20
@@ -61,7 +62,8 @@ def unpack(packed: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.bool
 def read_predictions(path: Path, test: Images, validation: Images | None = None) -> Iterator[Prediction]:
     """The predictions of a samples file, one per test image, in the order of the store.
 
-    Their `cut` is chosen on the validation images, all of the same seed as `test`; it is 0.5 without any.
+    Of a file without maps of uncertainty, `uncertainty` is the entropy of the mean, and the other maps are None. Their
+    `cut` is chosen on the validation images, all of the same seed as `test`; it is 0.5 without any.
 
     Raises UserError if the file is not a samples file, is of other images, or contains probabilities that are NaN.
     """
@@ -73,7 +75,7 @@ def read_predictions(path: Path, test: Images, validation: Images | None = None)
             cut = best_cut(file["validation_probability"], validation)
         shape = int(file.attrs["height"]), int(file.attrs["width"])
         exact = file.attrs["draws"] == "exact"
-        maps = {field: file[name] for field, name in MAPS.items()}
+        maps = {field: file[name] for field, name in MAPS.items() if name in file}
         for i, image_id in enumerate(test.image_id):
             mean = file["mean_probability"][i]
             if np.isnan(mean).any():
@@ -83,6 +85,8 @@ def read_predictions(path: Path, test: Images, validation: Images | None = None)
                 )
             # float16 would round every sum and comparison downstream.
             of_image = {field: values[i].astype(np.float32) for field, values in maps.items()}
+            if "uncertainty" not in of_image:
+                of_image["uncertainty"] = entropy(mean)
             yield Prediction(unpack(file["samples"][i], shape), mean, exact=exact, cut=cut, **of_image)
 
 

@@ -38,13 +38,23 @@ def entropy_and_logs(p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return (p * log_p + (1 - p) * log_q) / -math.log(2), log_p, log_q
 
 
+def masks_and_mean(samples: Tensor) -> dict[str, np.ndarray]:
+    """`samples` and `mean_probability` of B images, from S samples of each: float32 (S, B, H, W) in [0, 1].
+
+    `samples`: uint8 (B, S, ceil(HW / 8)), masks at threshold 0.5, packed bits. `mean_probability`: float32 (B, H, W).
+    """
+    masks = (samples > 0.5).transpose(0, 1).flatten(start_dim=2)
+    packed = np.packbits(masks.cpu().numpy(), axis=-1)
+    return {"samples": packed, "mean_probability": samples.mean(dim=0).cpu().numpy()}
+
+
 def summarise_samples(samples: Tensor) -> dict[str, np.ndarray]:
     """The datasets of the samples file for B images, from S samples of each: float32 (S, B, H, W) in [0, 1].
 
-    `samples`: uint8 (B, S, ceil(HW / 8)), masks at threshold 0.5, packed bits. `mean_probability`: float32 (B, H, W).
-    All others are float16 (B, H, W). Entropies in bits, after Depeweg et al. 2018: `predictive_entropy` is the sum of
-    `expected_entropy` and `mutual_information`, which is 0 below MUTUAL_INFORMATION_FLOOR. `expected_log_foreground`
-    and `expected_log_background` are means of log p and log(1 - p) over the samples (`entropy_and_logs`).
+    Those of `masks_and_mean`, and maps, float16 (B, H, W). Entropies in bits, after Depeweg et al. 2018:
+    `predictive_entropy` is the sum of `expected_entropy` and `mutual_information`, which is 0 below
+    MUTUAL_INFORMATION_FLOOR. `expected_log_foreground` and `expected_log_background` are means of log p and log(1 - p)
+    over the samples (`entropy_and_logs`).
     """
     mean = samples.mean(dim=0)
     predictive, *_ = entropy_and_logs(mean)
@@ -56,19 +66,14 @@ def summarise_samples(samples: Tensor) -> dict[str, np.ndarray]:
     expected, log_foreground, log_background = (total / len(samples) for total in totals)
     # Not negative by concavity, but rounding may make it so.
     information = predictive - expected
-    masks = (samples > 0.5).transpose(0, 1).flatten(start_dim=2)
-    halves = {
+    maps = {
         "predictive_entropy": predictive,
         "expected_entropy": expected,
         "mutual_information": torch.where(information < MUTUAL_INFORMATION_FLOOR, 0, information),
         "expected_log_foreground": log_foreground,
         "expected_log_background": log_background,
     }
-    return {
-        "samples": np.packbits(masks.cpu().numpy(), axis=-1),
-        "mean_probability": mean.cpu().numpy(),
-        **{name: values.half().cpu().numpy() for name, values in halves.items()},
-    }
+    return {**masks_and_mean(samples), **{name: values.half().cpu().numpy() for name, values in maps.items()}}
 
 
 @torch.no_grad()
@@ -91,11 +96,14 @@ def sample(
         progress.update(start + len(x))
 
 
-def write_samples(path: Path, data: Path, weights: Path, spec: SampleSpec, device: torch.device, what: str) -> None:
+def write_samples(
+    path: Path, data: Path, weights: Path, spec: SampleSpec, device: torch.device, what: str, maps: bool = True
+) -> None:
     """Samples a trained network for the test images of the store `data`, and writes the samples file to `path`.
 
-    Of the validation images of the same seed, if there are any, it contains the mean of as many samples. `what` names
-    the work in progress lines. Raises UserError if there are no test images.
+    Of the validation images of the same seed, if there are any, it contains the mean of as many samples. Without
+    `maps`, it has masks and means alone, a third of the bytes. `what` names the work in progress lines. Raises
+    UserError if there are no test images.
     """
     n, seed = spec["draws"], spec["seed"]
     test, validation = read_split(data, "test", seed), read_split(data, "val", seed)
@@ -104,7 +112,9 @@ def write_samples(path: Path, data: Path, weights: Path, spec: SampleSpec, devic
     trained, ids = load_weights(weights), {"image_id": test.image_id}
     model, trained_by = restore(trained, device)
     with write_atomically(path) as partial, create_hdf5(partial) as file:
-        parts = map(summarise_samples, sample(model, trained_by, test.images, n, seed, device, what))
+        parts = map(
+            summarise_samples if maps else masks_and_mean, sample(model, trained_by, test.images, n, seed, device, what)
+        )
         _write(file, parts, len(test.images))
         # Active learning needs no validation images.
         if len(validation.images):

@@ -29,12 +29,13 @@ from segunc.networks.shape import Backbone
 from segunc.networks.work import ModelWork, Work, work_of
 from segunc.runtime.errors import UserError
 
-CPU = np.array([1 / 150e9, 1 / 0.25e9, 1e-3])
+CPU = np.array([1 / 82e9, 1 / 0.185e9, 1.8e-3])
 GPU = np.array([1 / 20e12, 1 / 60e9, 5e-3])
-"""Seconds per multiply-add, per value written and per pass of a batch, of a CPU core and of a GPU, in bfloat16."""
+"""Seconds per multiply-add, per value written and per pass of a batch: of a CPU core with AVX2 in float32, fitted to
+`benchmarks/training.py` (four models, three shapes: within 7 %), and of a GPU in bfloat16."""
 RATES_FROM = (
-    "of a CPU core: 150 G multiply-adds/s, 0.25 G activations/s, 1 ms per pass "
-    "(fitted to the default grid on two cores)",
+    "of a CPU core: 82 G multiply-adds/s, 0.185 G activations/s, 1.8 ms per pass "
+    "(fitted to training steps on a core with AVX2; newer cores are up to three times as fast)",
     "of a GPU: 20 T multiply-adds/s, 60 G activations/s, 5 ms per pass (a guess for a data-centre GPU: not measured)",
 )
 
@@ -188,9 +189,9 @@ def weights_bytes(spec: TrainSpec, data: DatasetSize) -> float:
     return 4 * _work(spec, data).training.weights + 50e3
 
 
-def samples_bytes(data: DatasetSize) -> float:
-    """Size of a samples file: a float32 and five float16 per pixel of a test image, a float16 of a validation image.
+def samples_bytes(data: DatasetSize, maps: bool) -> float:
+    """Size of a samples file: a float32 per pixel of a test image, five float16 in `maps`, a float16 of validation.
 
     Compressed to two thirds; masks hardly take space (phantoms, on which 64 samples per image took 2 % of the file).
     """
-    return 0.65 * data.size**2 * (data.test * (4 + 5 * 2) + data.val * 2)
+    return 0.65 * data.size**2 * (data.test * (4 + 5 * 2 * maps) + data.val * 2)

@@ -90,7 +90,7 @@ def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -
     elif rule == "prepare" and images:
         results = images.bytes
     elif rule in ("sample", "active_sample") and images:
-        results = costs.samples_bytes(images)
+        results = costs.samples_bytes(images, maps=rule == "sample")
     elif rule in costs.PER_IMAGE and images:
         results = costs.SCORE_BYTES * images.test
     elif cells.is_figure(rule):

@@ -1,4 +1,7 @@
-"""Stage `active_sample`: samples masks from the network of a round, as the stage `sample` does in the main grid."""
+"""Stage `active_sample`: samples masks from the network of a round, as the stage `sample` does in the main grid.
+
+Its file has no maps of uncertainty: there are many rounds, and no score of a round needs them.
+"""
 
 from pathlib import Path
 
@@ -18,7 +21,8 @@ def main(
     threads: int,  # CPU cores
     samples: Path,  # HDF5 file to write
 ) -> None:
-    write_samples(samples, data, weights, job.spec, select_device(device, threads), f"sample {name}")
+    of_device = select_device(device, threads)
+    write_samples(samples, data, weights, job.spec, of_device, f"sample {name}", maps=False)
 
 
 if __name__ == "__main__":
