@@ -15,7 +15,6 @@ from segunc.learning.device import mixed_precision
 from segunc.learning.passes import sampling_batch
 from segunc.learning.sampling import sample, summarise_samples
 from segunc.learning.weights import load_weights
-from segunc.networks.backbone import Encoder
 
 
 def predict(spec: AcquireSpec, train: Images, weights: Path, device: torch.device) -> dict[str, NDArray]:
@@ -44,16 +43,12 @@ def uncertainty(
 
 @torch.no_grad()
 def features(weights: Mapping[str, Any], images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
-    """Deepest features of the network's first encoder, averaged over the image: (N, C, H, W) to (N, filters[-1]).
-
-    The first encoder is that of the U-Net, and in an ensemble that of the first member.
-    """
+    """What `features` of the model returns (`segunc.models`): images (N, C, H, W) to (N, F)."""
     model, spec = restore(weights, device)
-    encoder = next(module for module in model.modules() if isinstance(module, Encoder))
     parts = []
     batch = sampling_batch(images.shape, device.type)
     for start in range(0, len(images), batch):
         with mixed_precision(device, spec["training"]["precision"]):
-            deepest = encoder(to_float(images[start : start + batch], device))[-1]
-        parts.append(deepest.float().mean(dim=(2, 3)).cpu().numpy())
+            of_part = model.features(to_float(images[start : start + batch], device))
+        parts.append(of_part.float().cpu().numpy())
     return np.concatenate(parts)

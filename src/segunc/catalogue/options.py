@@ -69,3 +69,10 @@ def constant_of(family: str, name: str, constant: str) -> Any:
         if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [constant]:
             return ast.literal_eval(node.value)
     raise UserError(f"{path} has no constant {constant}, which a module of {family} has; define it.")
+
+
+@cache
+def has_method(family: str, name: str, method: str) -> bool:
+    """Whether a class in `segunc/<family>/<name>.py` defines a method."""
+    classes = (node for node in tree(PACKAGE / family / f"{name}.py").body if isinstance(node, ast.ClassDef))
+    return any(isinstance(node, ast.FunctionDef) and node.name == method for owner in classes for node in owner.body)

@@ -5,10 +5,18 @@ from segunc.cells import START, Cell, Step
 from segunc.config.schema import STRATEGY, Config
 from segunc.runtime.errors import UserError
 
+NEEDS = ("nothing", "annotations", "uncertainty", "features")
+"""What a strategy may need (`segunc.strategies`)."""
+
+
+def needs(config: Config, strategy: str) -> str:
+    """What the strategy needs: one of NEEDS, unless its file has a mistake."""
+    return constant_of(STRATEGY[0], config.strategies[strategy].method, "NEEDS")
+
 
 def needs_model(config: Config, strategy: str) -> bool:
     """Whether the strategy needs the model of the round before, so that a round waits for the training before it."""
-    return constant_of(STRATEGY[0], config.strategies[strategy].method, "NEEDS") in ("uncertainty", "features")
+    return needs(config, strategy) in ("uncertainty", "features")
 
 
 def acquisition(config: Config, cell: Cell) -> Step:

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from segunc.catalogue.options import available, options_of
+from segunc.catalogue.options import PACKAGE, available, has_method, options_of
+from segunc.config.acquisition import NEEDS, needs
 from segunc.config.schema import DEVICES, FORMAT, METHOD, STRATEGY, Config, ModelOverrides, Training, TrainingOverrides
 from segunc.runtime.errors import UserError
 
@@ -62,6 +63,9 @@ def load(raw: dict[str, Any]) -> Config:
                 "other strategies are compared with it; give yours another id."
             )
         mistakes += _wrong_options(f"strategies.{name}", "method", strategy.method, strategy.options, *STRATEGY)
+        if strategy.method in available(STRATEGY[0]) and (needed := needs(config, name)) not in NEEDS:
+            file = PACKAGE / STRATEGY[0] / f"{strategy.method}.py"
+            mistakes.append(f"{file} has the constant NEEDS = {needed!r}, but it must be {any_of(NEEDS)}; change it.")
     smallest = 2 ** (len(config.backbone.filters) - 1)
     for name, dataset in config.datasets.items():
         if dataset.size < smallest:
@@ -83,6 +87,7 @@ def load(raw: dict[str, Any]) -> Config:
             elif model.method in available(METHOD[0]):
                 merged = {**model.options, **override.options}
                 mistakes += _wrong_options(f"{key}.per_dataset.{dataset_id}", "method", model.method, merged, *METHOD)
+    mistakes = mistakes or _without_features(config)
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     trainings = [(dataset, model, False) for dataset in config.datasets for model in config.models]
@@ -165,6 +170,19 @@ def _wrong_selection(key: str, ids: list[str], catalogue: dict[str, Any]) -> lis
         elif name in ids[:position]:
             mistakes.append(f"config key {key} lists '{name}' twice; remove one.")
     return mistakes
+
+
+def _without_features(config: Config) -> list[str]:
+    """Models of active learning that lack what one of its strategies needs of them."""
+    asking = [name for name in config.active.strategies if needs(config, name) == "features"]
+    methods = {name: config.models[name].method for name in config.active.models} if asking else {}
+    return [
+        f"config key active.models lists {name}, but {PACKAGE / METHOD[0] / method}.py has no method features(images), "
+        f"which {' and '.join(asking)} of active.strategies asks for; define it, or leave out the model or the "
+        "strategy."
+        for name, method in methods.items()
+        if not has_method(METHOD[0], method, "features")
+    ]
 
 
 def any_of(names: Any) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from segunc import cells
-from segunc.catalogue.options import constant_of, options_of, raw_options
+from segunc.catalogue.options import options_of, raw_options
 from segunc.cells import Cell
-from segunc.config.acquisition import acquisition
+from segunc.config.acquisition import acquisition, needs
 from segunc.config.load import training_of
 from segunc.config.schema import FORMAT, METHOD, STRATEGY, Config, ModelOverrides, Training
 
@@ -65,7 +65,7 @@ def active_acquire(config: Config, cell: Cell) -> str:
     entry = config.strategies[cell.strategy]
     options = options_of(STRATEGY[0], entry.method, STRATEGY[1])(**entry.options)
     spec = {"method": entry.method, "options": options, "add": config.active.add}
-    if constant_of(STRATEGY[0], entry.method, "NEEDS") == "uncertainty":
+    if needs(config, cell.strategy) == "uncertainty":
         spec["draws"] = _draws(config, cell)
     return _json(**spec, seed=cell.seed, round=cell.round)
 

@@ -20,8 +20,16 @@ def build(spec: TrainSpec, data: DataStatistics) -> Any:
 
     Imports the method by name, so that the code of a cell is that of its own method alone.
     """
-    method = importlib.import_module(f"segunc.models.{spec['method']}")
-    return method.build(data, Backbone(**spec["backbone"]), **spec["options"])
+    return _method(spec).build(data, Backbone(**spec["backbone"]), **spec["options"])
+
+
+def file_of(spec: TrainSpec) -> str:
+    """The file that defines the method of a training spec."""
+    return str(_method(spec).__file__)
+
+
+def _method(spec: TrainSpec) -> Any:
+    return importlib.import_module(f"segunc.models.{spec['method']}")
 
 
 def restore(weights: Mapping[str, Any], device: torch.device) -> tuple[Any, TrainSpec]:

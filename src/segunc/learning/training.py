@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch._dynamo  # Adam imports it with its first step. Named here, the job server imports it once for all jobs.
-from torch import nn
+from torch import Tensor, nn
 
 from segunc.data.augment import augment
 from segunc.data.store import Images
-from segunc.learning import checkpoint
-from segunc.learning.build import build, to_float
+from segunc.learning import checkpoint, contract
+from segunc.learning.build import build, file_of, to_float
 from segunc.learning.device import log_precision, mixed_precision
 from segunc.learning.passes import selection_begins, step_budget, steps_per_epoch, validation_interval
 from segunc.learning.train_spec import TrainingSpec, TrainSpec
@@ -106,7 +106,8 @@ def train(
     With a folder for `checkpoints`, the run resumes from the checkpoint that an equal run with equal `code` left there.
     SIGTERM, SIGINT and SIGHUP then end the program after the current step and a checkpoint, with code 128 + signal.
 
-    Raises UserError if the loss is not finite, or if the training masks are all empty or all full.
+    Raises UserError if the loss is not finite, if the training masks are all empty or all full, or if the model breaks
+    the contract of models (`segunc.learning.contract`).
     """
     training = spec["training"]
     log_precision(what, device, training["precision"])
@@ -116,7 +117,9 @@ def train(
     if training["annotators"] == "shuffled":
         training_images = shuffle_annotators(training_images, rng)
     data = statistics_of(training_images)
-    model = build(spec, data).to(device, memory_format=torch.channels_last)
+    model = build(spec, data)
+    contract.check(model, file_of(spec), *_trial_batch(spec, training_images, device), training["precision"])
+    model = model.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(model.parameters(), lr=training["learning_rate"], fused=True)
     run = checkpoint.Run(model, optimiser, generator, rng)
 
@@ -160,6 +163,23 @@ def train(
     return weights, state.history
 
 
+def _batch(images: Images, indices: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, masks and which of them exist, on the device, as `loss` of a model takes them (`segunc.models`)."""
+    return (
+        to_float(images.images[indices], device),
+        torch.from_numpy(images.masks[indices]).to(device).float(),
+        torch.from_numpy(images.annotated[indices]).to(device),
+    )
+
+
+def _trial_batch(spec: TrainSpec, images: Images, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """What the contract of a model is checked on: the centres of the first images, small for the sake of time."""
+    x, y, annotated = _batch(images, np.arange(contract.IMAGES) % len(images.images), device)
+    side = max(contract.SIDE, 2 ** (len(spec["backbone"]["filters"]) - 1))
+    rows, columns = (slice(start := max(0, (size - side) // 2), start + side) for size in x.shape[-2:])
+    return x[..., rows, columns], y[..., rows, columns], annotated
+
+
 def _step(
     run: checkpoint.Run, training: TrainingSpec, training_images: Images, rate: float, device: torch.device
 ) -> None:
@@ -171,9 +191,7 @@ def _step(
     group["lr"] = rate
     n = len(training_images.images)
     indices, state.rest = next_batch(state.rest, n, training["batch_size"], run.rng)
-    x = to_float(training_images.images[indices], device)
-    y = torch.from_numpy(training_images.masks[indices]).to(device).float()
-    annotated = torch.from_numpy(training_images.annotated[indices]).to(device)
+    x, y, annotated = _batch(training_images, indices, device)
     if training["augmentation"] is not None:
         x, y = augment(x, y, training["augmentation"], run.generator)
     with mixed_precision(device, training["precision"]):

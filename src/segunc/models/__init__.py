@@ -9,8 +9,8 @@ The keyword-only arguments of `build` are the method's options in the config.
 
 The module that `build` returns has
 
-    loss(images, masks, annotated, generator) -> scalar tensor
-        images: float32 (B, C, H, W) in [0, 1]
+    loss(images, masks, annotated, generator) -> float scalar, finite, with a gradient
+        images: float32 (B, C, H, W) in [0, 1], of any size that the backbone can halve
         masks: float32 {0, 1} (B, A, H, W)
         annotated: bool (B, A), which of the A masks exist, at least one per image
     sample(images, n, generator) -> float32 (S, B, H, W)
@@ -19,12 +19,20 @@ The module that `build` returns has
     draws: "independent" or "exact"
         "independent": S = n new samples. "exact": the S outcomes of the model, each once, whatever n; they are equally
         probable, so estimators need no correction.
+    features(images) -> float32 (B, F), only models that strategies with NEEDS = "features" may use
+        A vector per image; similar images have similar ones. The config looks for a method of this name in the text of
+        the file.
     divergence(images, masks, annotated, generator) -> float32 (B, latent), only models with a latent space
         KL(posterior || prior) in nats per image and latent dimension; arguments as those of `loss`. The posterior sees
         one existing annotator per image, sampled as in training. `history.csv` reports its mean over the validation
         images.
 
-All randomness comes from the generator, which is on the device of the images. Models need nothing else.
+All randomness comes from the generator, which is on the device of the images: equal generators give equal losses and
+samples. `loss` is called in training mode, the others in evaluation mode without gradients, and `sample` changes
+neither the mode nor parameters and buffers. Models need nothing else.
+
+Each model is tried on two images before its training starts (`segunc.learning.contract`): a broken contract ends the
+job with one sentence.
 
 WORK is a literal: how often the model uses which part of a network for one image, in three phases.
 

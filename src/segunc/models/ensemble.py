@@ -51,3 +51,9 @@ class Ensemble(nn.Module):
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """The output of each member; see `segunc.models`."""
         return torch.stack([member(images).float().sigmoid().squeeze(1) for member in self.members])
+
+    def features(self, images: Tensor) -> Tensor:
+        """Those of the first member; see `segunc.models`."""
+        first = self.members[0]
+        assert isinstance(first, UNet)
+        return first.features(images)

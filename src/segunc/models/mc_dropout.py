@@ -44,3 +44,7 @@ class MCDropout(nn.Module):
         shallow = self.net.shallow(images)
         # One sample at a time: all at once would take n times the memory of a large image's features.
         return torch.stack([self.net.deep(shallow, generator).float().sigmoid().squeeze(1) for _ in range(n)])
+
+    def features(self, images: Tensor) -> Tensor:
+        """Those of the U-Net without dropout; see `segunc.models`."""
+        return self.net.features(images)

@@ -108,3 +108,7 @@ class ProbUNet(nn.Module):
         features, prior = self.net(images), self.prior(images)
         samples = [self.logits(features, prior.sample(generator)).sigmoid().squeeze(1) for _ in range(n)]
         return torch.stack(samples)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Those of the U-Net, not of the latent space; see `segunc.models`."""
+        return self.net.features(images)

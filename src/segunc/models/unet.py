@@ -33,3 +33,7 @@ class SoftmaxUNet(nn.Module):
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """The output; see `segunc.models`."""
         return self.net(images).float().sigmoid().squeeze(1)[None]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Those of the U-Net; see `segunc.models`."""
+        return self.net.features(images)

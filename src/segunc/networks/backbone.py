@@ -99,6 +99,13 @@ class UNet(nn.Module):
         """Images (B, C, H, W) in [0, 1] to logits of the foreground (B, 1, H, W)."""
         return self.deep(self.shallow(images), generator)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] to the deepest features without dropout, float32 (B, filters[-1]).
+
+        They are averaged over the image.
+        """
+        return self.encoder(images)[-1].float().mean(dim=(2, 3))
+
 
 def output_layer(features: int, foreground: float) -> nn.Conv2d:
     """1x1 convolution to one logit; its bias starts at the logit of the foreground fraction in (0, 1).

@@ -1,7 +1,8 @@
 """`coreset`: k-center greedy (Sener and Savarese 2018, algorithm 1).
 
 Greedily minimises the largest distance of an image to its nearest labelled one. Distances are Euclidean, between the
-network's deepest features averaged over the image. Uncertainty plays no part.
+features that the model returns: those of the U-Nets are their deepest ones, averaged over the image. Uncertainty plays
+no part.
 """
 
 import numpy as np
