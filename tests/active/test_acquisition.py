@@ -4,13 +4,16 @@ import csv
 import json
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from helpers.study import blob, run, write_dataset
 
+from segunc.active.acquisition import next_picks
 from segunc.data.store import Images, read_split
 from segunc.evaluation.annotation_stats import disagreement, disputed_pixels, foreground
+from segunc.runtime.errors import UserError
 from segunc.stages import active_acquire, active_start
 
 TRAIN = 12
@@ -142,3 +145,52 @@ def test_statistics_of_annotated_images():
     assert disagreement(images) == pytest.approx([0, (2 / 3 + 1 + 1) / 3, np.nan], nan_ok=True)
     # The large one has 12 pixels, of which the small one has 4.
     assert disputed_pixels(images) == pytest.approx([0, 12, np.nan], nan_ok=True)
+
+
+def images_of(n):
+    names = np.array([f"i{k}" for k in range(n)])
+    blank = np.zeros((n, 1, 4, 4), np.uint8)
+    return Images(blank, blank, np.ones((n, 1), bool), names, names, names, None)
+
+
+def picks_of(monkeypatch, pick, k=3):
+    """The next picks of a strategy with the function `pick`: of 8 images, the first two are labelled."""
+    strategy = types.ModuleType("segunc.strategies.mine")
+    strategy.NEEDS, strategy.pick, strategy.__file__ = "nothing", pick, "strategies/mine.py"
+    monkeypatch.setitem(sys.modules, strategy.__name__, strategy)
+    spec = {"method": "mine", "options": {}, "add": k, "seed": 0, "round": 1}
+    return next_picks(spec, images_of(8), np.array([0, 1]), {}).tolist()
+
+
+@pytest.mark.parametrize(
+    ("pick", "sentence"),
+    [
+        (lambda pool, k, rng: np.arange(k + 1), "returns positions of the shape (4,), where 3 are asked for; return"),
+        (lambda pool, k, rng: [[0, 1, 2]], "returns positions of the shape (1, 3), where 3 are asked for; return the"),
+        (lambda pool, k, rng: [0, 2, 2], "returns the position 2 more than once; pick different images"),
+        (lambda pool, k, rng: [3, 4, 6], "returns the position 6, but the 6 images of the pool have 0 to 5; pick"),
+        (lambda pool, k, rng: [-1, 0, 1], "returns the position -1, but the 6 images of the pool have 0 to 5; pick"),
+        (lambda pool, k, rng: rng.random(k), "returns values of the type float64, not integers; return positions in"),
+        (lambda pool, k, rng: np.arange(6) < k, "returns values of the type bool, not integers; return positions in"),
+        (lambda pool, k, rng: pool.patient_id[:k], "returns values of the type <U2, not integers; return positions"),
+        (lambda pool, k, rng: None, "returns values of the type object, not integers; return positions in the pool"),
+        (
+            lambda pool, k, rng: np.random.default_rng().permutation(6)[:k],
+            "returns other positions for an equal generator; take all random numbers from rng",
+        ),
+    ],
+)
+def test_picks_that_break_the_contract_are_refused_in_one_sentence(monkeypatch, pick, sentence):
+    with pytest.raises(UserError) as error:
+        # Of a single draw, the last one may happen to be equal.
+        for _ in range(9):
+            picks_of(monkeypatch, pick)
+    said = str(error.value)
+    assert said.startswith("strategies/mine.py breaks the contract of strategies (segunc.strategies): pick() returns ")
+    assert sentence in said and said.endswith(".")
+
+
+def test_picks_may_be_any_integers(monkeypatch):
+    for pick in (lambda pool, k, rng: [5, 0, 1], lambda pool, k, rng: np.array([5, 0, 1], np.uint8)):
+        assert picks_of(monkeypatch, pick) == [7, 2, 3]
+    assert len(set(picks_of(monkeypatch, lambda pool, k, rng: rng.permutation(6)[:k]))) == 3

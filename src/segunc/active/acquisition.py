@@ -42,6 +42,8 @@ def next_picks(
 
     `positions`, (L,), are those of the labelled images. `predictions` are the model's for all N training images: the
     fields of the Pool that the strategy needs, (N, ...) each; empty for strategies that need no model.
+
+    Raises UserError if the strategy breaks the contract of `segunc.strategies`.
     """
     method = importlib.import_module(f"segunc.strategies.{spec['method']}")
     free = np.setdiff1d(np.arange(len(train.image_id)), positions)
@@ -63,10 +65,31 @@ def next_picks(
         labelled_patient_id=train.patient_id[positions],
         **fields,
     )
-    rng = np.random.default_rng([spec["seed"], spec["round"], zlib.crc32(spec["method"].encode())])
-    picks = free[method.pick(pool, spec["add"], rng, **spec["options"])]
-    assert len(np.unique(picks)) == spec["add"]
-    return picks
+    seed = [spec["seed"], spec["round"], zlib.crc32(spec["method"].encode())]
+    first, again = (method.pick(pool, spec["add"], np.random.default_rng(seed), **spec["options"]) for _ in range(2))
+    return free[checked_picks(first, again, len(free), spec["add"], str(method.__file__))]
+
+
+def checked_picks(picks: Any, again: Any, n: int, k: int, path: str) -> NDArray[np.integer]:
+    """The picks of a strategy as an array; UserError if they break the contract of `segunc.strategies`.
+
+    `again`: the picks of a second call with an equal generator; path: the file that defines the strategy.
+    """
+    found = np.asarray(picks)
+    if found.dtype.kind not in "iu":
+        fault = f"returns values of the type {found.dtype}, not integers; return positions in the pool"
+    elif found.shape != (k,):
+        fault = f"returns positions of the shape {found.shape}, where {k} are asked for; return the shape ({k},)"
+    elif outside := [position for position in found.tolist() if not 0 <= position < n]:
+        fault = f"returns the position {outside[0]}, but the {n} images of the pool have 0 to {n - 1}; pick among these"
+    elif len(np.unique(found)) < k:
+        values, counts = np.unique(found, return_counts=True)
+        fault = f"returns the position {values[counts.argmax()]} more than once; pick different images"
+    elif not np.array_equal(found, np.asarray(again)):
+        fault = "returns other positions for an equal generator; take all random numbers from rng"
+    else:
+        return found
+    raise UserError(f"{path} breaks the contract of strategies (segunc.strategies): pick() {fault}.")
 
 
 def next_round(

@@ -5,8 +5,10 @@ A file `<method>.py` has one constant and one entry function:
     NEEDS = "nothing" | "uncertainty" | "features" | "annotations"
     pick(pool: Pool, k: int, rng: np.random.Generator, *, <options>) -> NDArray[np.int64]
 
-`pick` returns k different positions in the pool, (k,), each in [0, N). Ties are broken by `rng` alone, never by the
-order of the images. Its keyword-only arguments are the strategy's options in the config.
+`pick` returns k different positions in the pool, integers (k,), each in [0, N). Ties are broken by `rng` alone, never
+by the order of the images; equal `rng` give equal picks. Its keyword-only arguments are the strategy's options in the
+config. Each round calls it twice and checks what it returns (`segunc.active.acquisition`): a broken contract ends the
+job with one sentence.
 
 NEEDS states which fields of the pool the strategy reads besides ids. `uncertainty` and `features` are predictions of
 the previous round's model, so each round waits for a training run; `nothing` and `annotations` need no model.
@@ -37,7 +39,7 @@ class Pool(NamedTuple):
     mutual_information: NDArray[np.float32] | None = None
     """(N, H, W) in bits, at least 0, for `uncertainty`."""
     features: NDArray[np.float32] | None = None
-    """(N, F): pooled bottleneck features, for `features`."""
+    """(N, F): those of the model (`features` of `segunc.models`), for `features`."""
     labelled_features: NDArray[np.float32] | None = None
     """(L, F): those of the labelled images, for `features`."""
     foreground: NDArray[np.float64] | None = None
