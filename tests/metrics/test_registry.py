@@ -165,6 +165,10 @@ def test_undefined_without_what_a_metric_needs():
         ({"needs": ("prediction", "labels")}, f"dice needs some of {', '.join(INPUTS)}"),
         ({"needs": ("prediction",)}, "the function of the metric dice does not take"),
         ({"low": 1, "high": 1}, "dice has an empty range"),
+        ({"meaning": None}, "dice needs a phrase without a full stop as `meaning`"),
+        ({"label": 1}, "dice needs a phrase without a full stop as `label`"),
+        ({"higher_is_better": "yes"}, "dice needs True, False or None as `higher_is_better`"),
+        ({"scale": "square"}, "dice needs one of identity, log, logit as `scale`"),
     ],
 )
 def test_inconsistent_records_are_refused(change, message):
@@ -180,7 +184,7 @@ def test_incomplete_records_are_refused(missing):
 
 
 def test_names_are_unique_and_selections_are_of_known_names():
-    with pytest.raises(ValueError, match="two metrics have the same name"):
+    with pytest.raises(ValueError, match="two metrics have the same name, dice"):
         _registered(METRICS["dice"], METRICS["dice"])
     with pytest.raises(ValueError, match="no metric is called f1"):
         _selected("dice", "f1")

@@ -35,8 +35,8 @@ SCORES = (
     *(f"certain_{group}" for group in CERTAIN_GROUPS),
 )
 COLUMNS = (*IDENTITY, *SCORES)
-if len(set(COLUMNS)) < len(COLUMNS):
-    raise ValueError("a metric is called like another column of images.csv")
+if twice := [name for name in METRICS if COLUMNS.count(name) > 1]:
+    raise ValueError(f"the metric {twice[0]} is called like another column of images.csv")
 HISTOGRAM_COLUMNS = (*KEY, "group", "bin", "pixels")
 BINS = 20
 """Equal bins of entropy over [0, 1] bit, the last one closed."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
-from typing import Literal
+from typing import Literal, get_args
 
 from numpy.typing import NDArray
 
@@ -143,6 +143,10 @@ OF_PROBABILITY = frozenset(
 )
 
 
+Scale = Literal["identity", "log", "logit"]
+"""Scales of `segunc.evaluation.statistics`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """One metric. An incomplete or inconsistent record raises ValueError or TypeError when this module is imported."""
@@ -165,17 +169,21 @@ class Metric:
     """Largest possible value; None if unbounded."""
     undefined: str | None
     """On which images it is NaN although there is all that it needs; None if on no image."""
-    scale: Literal["identity", "log", "logit"] = "identity"
+    scale: Scale = "identity"
     """On which its mean is closer to normal, for intervals and tests."""
 
     def __post_init__(self) -> None:
         """Refuses what would go wrong in a later stage."""
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
             raise ValueError(f"the metric '{self.name}' needs a name of lower-case letters, digits and underscores")
-        texts = {"meaning": self.meaning, "label": self.label, "undefined": self.undefined}
-        for field, text in texts.items():
-            if text is not None and (not text.strip() or text.endswith(".")):
+        texts = {"meaning": self.meaning, "label": self.label}
+        for field, text in (texts if self.undefined is None else {**texts, "undefined": self.undefined}).items():
+            if not isinstance(text, str) or not text.strip() or text.endswith("."):
                 raise ValueError(f"the metric {self.name} needs a phrase without a full stop as `{field}`")
+        if not any(self.higher_is_better is value for value in (True, False, None)):
+            raise ValueError(f"the metric {self.name} needs True, False or None as `higher_is_better`")
+        if self.scale not in get_args(Scale):
+            raise ValueError(f"the metric {self.name} needs one of {', '.join(get_args(Scale))} as `scale`")
         if not self.needs or not set(self.needs) <= set(INPUTS):
             raise ValueError(f"the metric {self.name} needs some of {', '.join(INPUTS)}, not {self.needs}")
         try:
@@ -198,10 +206,10 @@ class Metric:
 
 def _registered(*metrics: Metric) -> dict[str, Metric]:
     """The records by name; raises ValueError if two have the same."""
-    by_name = {metric.name: metric for metric in metrics}
-    if len(by_name) < len(metrics):
-        raise ValueError("two metrics have the same name")
-    return by_name
+    names = [metric.name for metric in metrics]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two metrics have the same name, {twice[0]}")
+    return dict(zip(names, metrics, strict=True))
 
 
 def _ged(n: int) -> Metric:

@@ -16,6 +16,7 @@ from segunc.runtime.digests import Memory
 from segunc.runtime.errors import UserError
 from segunc.workflow.argument_files import expanded
 from segunc.workflow.broken_code import STARTER, check_command, check_imports
+from segunc.workflow.broken_metrics import check_metrics
 from segunc.workflow.causes import phrases
 from segunc.workflow.parsed_rules import RECORD, Rules, value_of
 from segunc.workflow.rule_functions import exit_on_user_error
@@ -248,6 +249,7 @@ def _check_code(dag: Any) -> None:
         if job.rule.name not in rules:
             check_command(job.rule.name, _words_of_program(job))
         rules.add(job.rule.name)
+    check_metrics(modules)
 
 
 def _words_of_program(job: Any) -> list[str]:
