@@ -244,6 +244,17 @@ def test_sources_that_run_are_not_refused(package: Path, file: str, text: str) -
     check_imports(TRAIN)
 
 
+def test_modules_that_are_gone_are_missed_although_segunc_looks_up_names(package: Path) -> None:
+    """`segunc` imports what other programs ask it for; jobs ask it for modules alone."""
+    (package / "library.py").write_text("START = 1\n")
+    lookup = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from segunc.library import *\n"
+    edit(package, "__init__.py", lambda _: f"{lookup}\n\ndef __getattr__(name):\n    return name\n")
+    check_imports(TRAIN)
+    (package / "cells.py").unlink()
+    forget()
+    assert refusal().endswith("imports cells from segunc, which does not define it; finish or undo the edit.")
+
+
 def test_names_of_a_star_import_are_those_of_its_module(package: Path) -> None:
     (package / "all.py").write_text("from segunc.metrics.overlap import *\n")
     lines = "from segunc.all import dice\nfrom segunc import all\nall.dice\n"

@@ -117,7 +117,9 @@ def _optional_imports(module: str) -> set[ast.AST]:
 
 def _has(module: str, name: str) -> bool:
     """Whether a module of segunc has an attribute, as far as that can be told without running it."""
-    return bool(source_of(f"{module}.{name}")) or not _names_in(module).isdisjoint({name, "*", "__getattr__"})
+    # What `segunc` itself imports when it is asked for a name is for other programs: jobs import modules from it.
+    unknown = set() if module == "segunc" else {"*", "__getattr__"}
+    return bool(source_of(f"{module}.{name}")) or not _names_in(module).isdisjoint({name, *unknown})
 
 
 @cache
