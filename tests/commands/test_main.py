@@ -141,3 +141,15 @@ def test_foreign_text_in_any_terminal(tmp_path: Path, variables: dict[str, str])
         said = done.stdout + done.stderr
         assert b"sion\\x1b[31m" in said or b"gone\\x1b[2J" in said
         assert not {0x1B, 0x07, 0x9B} & set(said)
+
+
+def test_the_checkout_beside_the_snakefile_answers(tmp_path: Path) -> None:
+    """Not the one that is installed: Snakemake would run the sources beside the Snakefile."""
+    commands = tmp_path / "other/src/segunc/commands"
+    commands.mkdir(parents=True)
+    for package in (commands.parent, commands):
+        (package / "__init__.py").touch()
+    (commands / "main.py").write_text("import sys\nprint(__file__, *sys.argv[1:])\n")
+    for words, folder in ((["--snakefile", "other/Snakefile"], tmp_path), ([], tmp_path / "other")):
+        done = subprocess.run([*PROGRAM, "why", *words], cwd=folder, capture_output=True, text=True)
+        assert done.stdout.split() == [str(commands / "main.py"), "why", *words], done.stderr

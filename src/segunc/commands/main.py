@@ -9,6 +9,8 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from pkgutil import resolve_name
 
 from segunc.runtime.errors import UserError, printable
@@ -60,7 +62,25 @@ def run() -> int:
     if args.command in WITH_SNAKEMAKE and {"-h", "--help"} & set(rest):
         print(f"usage: segunc {args.command} [arguments of snakemake]\n\n{inspect.getdoc(function)}")
         return 0
+    if args.command in WITH_SNAKEMAKE:
+        _continue_beside_the_snakefile(rest)
     return function(rest)
+
+
+def _continue_beside_the_snakefile(arguments: Sequence[str]) -> None:
+    """Starts the command anew from the sources beside the Snakefile, if they are others: those are what Snakemake runs.
+
+    Several checkouts may share an environment, in which one of them is installed.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--snakefile", "-s", default="Snakefile")
+    snakefile = parser.parse_known_args(arguments)[0].snakefile
+    sources, ours = Path(snakefile).absolute().parent / "src", Path(__file__).parents[2]
+    if not (sources / "segunc/commands/main.py").is_file() or sources.samefile(ours):
+        return
+    path = os.pathsep.join(filter(None, [str(sources), os.environ.get("PYTHONPATH")]))
+    words = [sys.executable, "-P", "-m", "segunc.commands.main", *sys.argv[1:]]
+    os.execve(sys.executable, words, {**os.environ, "PYTHONPATH": path})  # noqa: S606 (this Python)
 
 
 if __name__ == "__main__":
