@@ -2,7 +2,7 @@
 #
 #   snakemake --cores 8                                                    the default grid: phantoms
 #   snakemake --cores 8 --configfile workflow/presets/real-small.yaml      real data, small networks
-#   snakemake --cores 8 tables                                             one target: data models samples tables figures active claims
+#   snakemake --cores 8 tables                                             one target: data models samples tables figures active claims report
 import os
 import sys
 
@@ -35,6 +35,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/active.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/active_figures.smk"
+include: "workflow/rules/assemble.smk"
 include: "workflow/rules/targets.smk"
 
 
@@ -56,6 +57,7 @@ rule all:
         rules.figures.input,
         rules.active.input,
         rules.claims.input,
+        rules.report.input,
     message:
         "Everything is made."
 

@@ -16,6 +16,8 @@ START = "start"
 """Stands for the strategy in round 0, which all strategies of a seed share."""
 SAMPLES = "sample"
 """The rule whose samples are scored and shown in figures."""
+REPORT = "assemble"
+"""The rule that writes the report."""
 LEARNING_CURVES = ("cross_entropy", "dice_cut")
 """Metrics whose learning curves are plotted."""
 
@@ -106,6 +108,11 @@ def is_figure(rule: str) -> bool:
 def is_table(rule: str) -> bool:
     """Whether the rule writes the tables of many cells, or what they say."""
     return rule.endswith("tabulate") or rule == "answer"
+
+
+def collects(rule: str) -> bool:
+    """Whether the rule makes a figure, a table of many cells or the report, which is possible without some of them."""
+    return is_figure(rule) or is_table(rule) or rule == REPORT
 
 
 def plain_unet(config: "Config") -> str | None:

@@ -72,7 +72,7 @@ def test_every_dependency_has_its_purpose() -> None:
 
 
 def test_every_dependency_is_imported() -> None:
-    modules = {"pyyaml": "yaml", "pillow": "PIL"}
+    modules = {"pyyaml": "yaml", "pillow": "PIL", "markdown-it-py": "markdown_it"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     sources = [path.read_text() for folder in ("src", "benchmarks") for path in Path(ROOT / folder).rglob("*.py")]
     for requirement in project["dependencies"]:

@@ -334,6 +334,7 @@ def is_baseline(''',
         '                "missing",\n',
         '                "missing",\n                "images_per_cell",\n',
     ),
+    added("workflow/report/tables/images_per_cell.rst", "Test images of each model on each dataset.\n"),
 ]
 COLUMN = [
     Edit(
@@ -500,7 +501,7 @@ def test_each_extension_has_its_jobs(changed: Changed) -> None:
 def test_the_stage_is_between_sample_and_evaluate(changed: Changed) -> None:
     edges = {(before, after) for before, after in changed.facts["edges"]}
     readers = {after for before, after in edges if before == "calibrate"}
-    assert readers == {"evaluate", "baseline_threshold", "plot_uncertainty_maps", "plot_sampled_masks"}
+    assert readers == {"evaluate", "baseline_threshold", "plot_uncertainty_maps", "plot_sampled_masks", "assemble"}
     assert {after for before, after in edges if before == "sample"} == {"calibrate"}
 
 

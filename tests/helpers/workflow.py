@@ -18,7 +18,7 @@ import yaml
 from helpers.raw_data import write_lidc_slices, zipped
 
 ROOT = Path(__file__).parents[2]
-TARGETS = {"all", "data", "models", "samples", "tables", "figures", "active"}
+TARGETS = {"all", "data", "models", "samples", "tables", "figures", "active", "claims", "report"}
 NO_ACTIVE_LEARNING: dict[str, list] = {"datasets": [], "models": [], "strategies": [], "seeds": []}
 TINY: dict[str, Any] = {
     "grid": {"seeds": [0]},

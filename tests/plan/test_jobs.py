@@ -40,7 +40,10 @@ GRIDS = {
     "no rounds": ({**TINY, "active": {**ACTIVE, "rounds": 0}}, []),
     "other dataset": ({**TINY, "grid": {"datasets": ["phantom_skin"], "seeds": [0]}, "active": ACTIVE}, []),
     "results missing": ({**TINY, "active": ACTIVE, "missing": HOLES}, []),
-    **{target: (ONE_SKIN, [target]) for target in ("data", "models", "samples", "tables", "figures", "active")},
+    **{
+        target: (ONE_SKIN, [target])
+        for target in ("data", "models", "samples", "tables", "figures", "active", "report")
+    },
     "a file": (TINY, ["results/samples/phantom_lung/unet/seed0.h5"]),
 }
 COMPARE = """

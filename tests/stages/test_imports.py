@@ -19,6 +19,7 @@ ARRAYS = {"numpy", "h5py"}
 NETWORK = ARRAYS | {"torch"}
 TABLES = ARRAYS | {"pandas", "scipy.special"}
 FIGURE = ARRAYS | {"pandas", "matplotlib"}
+PAGE = FIGURE | {"PIL", "itables", "jinja2", "markdown_it", "pygments", "yaml"}
 ALLOWED = {
     "prepare": ARRAYS,
     "train": NETWORK,
@@ -36,6 +37,7 @@ ALLOWED = {
     "active_sample": NETWORK,
     "active_evaluate": ARRAYS,
     "active_tabulate": TABLES,
+    "assemble": PAGE,
 }
 
 

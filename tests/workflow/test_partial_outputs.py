@@ -1,6 +1,7 @@
 """With --keep-going, a failed cell leaves tables and figures that show it as missing."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_tables_list_what_is_missing_and_why(holes: tuple[Study, str]) -> None:
     assert set(read(folder, "active_learning")["model"]) == {"mc_dropout"}
 
 
+def test_the_report_says_what_is_missing(holes: tuple[Study, str]) -> None:
+    study, _ = holes
+    text = (study.folder / "results/report.html").read_text(encoding="utf-8")
+    assert "<code>evaluate phantom_lung unet seed 0</code>: train phantom_lung unet seed 0 failed: " in text
+    index = json.loads(re.search(r'id="index">(.*?)</script>', text)[1])
+    assert [model["label"] for model in index["datasets"][0]["models"]] == ["MC-dropout"]
+
+
 def test_every_figure_is_drawn_without_them(holes: tuple[Study, str]) -> None:
     study, _ = holes
     failed = (study.folder / "results/logs/train/phantom_lung/unet/seed0.log").stat().st_mtime
@@ -80,7 +89,7 @@ def test_a_run_that_fixes_it_makes_them_anew(holes: tuple[Study, str]) -> None:
     jobs = study.scheduled()
     assert not (study.folder / "results/models/phantom_lung/unet/seed0/weights.pt").exists()
     tables = {rule for rule in jobs if not rule.startswith("plot_")}
-    assert tables == {"train", "tabulate", "active_tabulate", "claims_tabulate", "answer"}
+    assert tables == {"train", "tabulate", "active_tabulate", "claims_tabulate", "answer", "assemble"}
     assert {"plot_sampled_masks", "plot_learning_curves"} < set(jobs)
     targets = ("tables", "results/tables/active_learning.csv")
     done = study.run(*targets)
@@ -109,6 +118,21 @@ def test_a_dataset_that_cannot_be_prepared(study: Study, tmp_path: Path) -> None
     figures = study.folder / "results/figures"
     assert (figures / "sampled_masks_phantom_lung.png").exists()
     assert not (figures / "sampled_masks_lidc.png").exists()
+
+
+def test_a_figure_that_fails_is_missing_in_the_report(study: Study, tmp_path: Path) -> None:
+    study = study.copy(tmp_path / "run")
+    page = study.folder / "results/report.html"
+    page.unlink()
+    fails = lambda text: text.replace("    style.save(", "    style.save(1 / 0, ")  # noqa: E731
+    with study.edited("figures/ged_by_samples.py", fails):
+        done = study.run("--keep-going", "report")
+        assert done.returncode != 0
+        text = page.read_text(encoding="utf-8")
+        assert 'id="figure-entropy_by_outcome"' in text and 'id="figure-ged_by_samples"' not in text
+        assert "<strong>1 result is missing.</strong>" in text
+        assert "plot_ged_by_samples failed: ZeroDivisionError: division by zero" in text
+    assert study.scheduled("report") == {"plot_ged_by_samples": 1, "assemble": 1}
 
 
 def test_any_number_may_be_missing(tmp_path: Path) -> None:

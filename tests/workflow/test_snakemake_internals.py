@@ -68,9 +68,8 @@ onerror:
     run = snakemake_internals.unfinished(workflow)
     facts = None
     if run is not None:
-        ancestors = {job.rule.name: getattr(run.failed_ancestor(job), "rule", None) for job in run.jobs}
-        facts = {name: job and job.name for name, job in ancestors.items()}
-        facts = [facts, [job.rule.name for job in run.failed], run.snakefile]
+        ancestors = {job.rule.name: [other.rule.name for other in run.failed_ancestors(job)] for job in run.jobs}
+        facts = [ancestors, run.snakefile]
     json.dump(facts, open("unfinished.json", "w"))
 
 snakemake_internals.finish_rules(workflow, Path("kept"))
@@ -407,8 +406,8 @@ def test_other_options_of_a_rule_are_named_and_cannot_be_accepted(toy: Toy) -> N
 
 def test_unfinished_names_the_culprit_of_each_job(toy: Toy) -> None:
     toy.run("--keep-going", "--config", "middle=fail")
-    jobs, failed, snakefile = json.loads(toy.read("unfinished.json"))
-    assert jobs == dict.fromkeys(["all", "last", "listing", "middle"], "middle") and failed == ["middle"]
+    jobs, snakefile = json.loads(toy.read("unfinished.json"))
+    assert jobs == {rule: ["middle"] for rule in ("all", "last", "listing", "middle")}
     assert Path(snakefile) == toy.folder / "Snakefile"
     toy.run("--config", "middle=fail")
     assert json.loads(toy.read("unfinished.json")) is None, "only with --keep-going"

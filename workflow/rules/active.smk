@@ -177,7 +177,7 @@ rule active_tabulate:
         learning="<results>/tables/active_learning.csv",
         summary=report(
             "<results>/tables/active_summary.csv",
-            caption="../report/active_summary.rst",
+            caption="../report/tables/active_summary.rst",
             category="Tables",
             labels={"table": "Active learning: strategies against random"},
         ),

@@ -9,7 +9,7 @@ rule claims_tabulate:
     output:
         claims=report(
             "<results>/tables/claims.csv",
-            caption="../report/claims.rst",
+            caption="../report/tables/claims.rst",
             category="Tables",
             labels={"table": "Claims of the study: verdicts"},
         ),

@@ -2,6 +2,7 @@
 import gc
 import os
 from functools import cache
+from itertools import product
 from pathlib import Path
 from shlex import quote
 
@@ -11,6 +12,7 @@ from segunc.config import specs
 from segunc.config.acquisition import acquisition
 from segunc.config.load import load_with_device
 from segunc.config.raw_data import raw_data, raw_digests
+from segunc.page.specs import asset_digests
 from segunc.runtime import kept
 from segunc.runtime.code_digest import code_param
 from segunc.workflow import console, partial_outputs, scheduler_resources
@@ -22,6 +24,7 @@ from segunc.workflow.rule_functions import (
     exit_on_user_error,
     input_options,
     job_name,
+    records_folder,
 )
 
 # Large DAGs create millions of long-lived objects; the default thresholds of garbage collection cost 20 % of a dry run.
@@ -126,9 +129,14 @@ def training_minutes(wildcards, attempt, threads):
     return min(scheduler_resources.DAY, demand(wildcards).minutes(threads) * 2 ** (attempt - 1))
 
 
+# Section and title of each figure in the report, by the name of its caption.
+TITLES = {}
+
+
 def figure(path, category, label):
     """The output of a figure that the report shows, with the caption of the same name as its file."""
     name = Path(path).stem.partition("_<")[0]
+    TITLES[name] = (category, label)
     labels = {"figure": label, "dataset": "{dataset}" if "<dataset>" in path else "all"}
     return report(path, caption=f"../report/{name}.rst", category=category, labels=labels)
 
@@ -190,5 +198,5 @@ def print_answer():
     """Prints what the run says, if it was asked for, and what to open next."""
     if snakemake_internals.includes(workflow, "answer"):
         answered = Path(rules.answer.output.answered)
-        opened = "{0}/tables/summary.md, {0}/tables/claims.md and {0}/figures".format(answered.parent)
+        opened = "{0}/report.html, {0}/tables/summary.md and {0}/figures".format(answered.parent)
         print(f"\n{answered.read_text(encoding='utf-8')}\nNext, open {opened}.", flush=True)

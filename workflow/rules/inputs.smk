@@ -92,6 +92,87 @@ def first_picks(wildcards):
     return present([acquisition(experiment, cell) for cell in of_strategies], "labelled")
 
 
+# assemble
+
+
+@cache
+def figures_of_grids():
+    """The job that plots each figure of the grids, by its PNG file."""
+    found = {}
+    of_active = active.datasets if cells.has_rounds(active) else []
+    for names, datasets in ((FIGURES, grid.datasets), (ACTIVE_FIGURES, of_active)):
+        for name, dataset, metric in product(names, datasets, cells.LEARNING_CURVES):
+            pattern = getattr(rules, f"plot_{name}").output.png
+            of_both = Cell(dataset, metric=metric).wildcards.items()
+            cell = Cell.of({name: value for name, value in of_both if f"{{{name}}}" in pattern})
+            found[cell.fill(pattern)] = (f"plot_{name}", cell)
+    return found
+
+
+def figures_present(wildcards):
+    return [path for path, step in figures_of_grids().items() if step not in experiment.reasons]
+
+
+def tables_present(wildcards):
+    steps = [("claims_tabulate", Cell()), ("tabulate", Cell())]
+    steps += [("active_tabulate", Cell())] if cells.has_rounds(active) else []
+    written = [getattr(rules, step[0]).output for step in steps if step not in experiment.reasons]
+    return [path for output in written for path in output if path.endswith(".csv")]
+
+
+def claims_present(wildcards):
+    return present([("claims_tabulate", Cell())], "markdown")
+
+
+def answer_present(wildcards):
+    return present([("answer", Cell())], "answered")
+
+
+def stores_present(wildcards):
+    return present([("prepare", Cell(dataset)) for dataset in grid.datasets], "store")
+
+
+def tested_cells():
+    """The cells of the main grid whose test images the report shows."""
+    return [
+        Cell(dataset, model, seed=grid.seeds[0]) for dataset, models in specs.tested(experiment) for model in models
+    ]
+
+
+def samples_of_tested(wildcards):
+    return present([(cells.SAMPLES, cell) for cell in tested_cells()], "samples")
+
+
+def scores_of_tested(wildcards):
+    return present([("evaluate", cell) for cell in tested_cells()], "images")
+
+
+@cache
+def caption_of(name):
+    """The text of a caption, as a template of Snakemake's report."""
+    return Path(workflow.basedir, f"workflow/report/{name}.rst").read_text(encoding="utf-8")
+
+
+@cache
+def spec_of_report():
+    figures, tables = [], []
+    for path in figures_present(None):
+        step, cell = figures_of_grids()[path]
+        name = step.removeprefix("plot_")
+        section, title = TITLES[name]
+        title = title.format_map(cell.wildcards)
+        title += f": {experiment.datasets[cell.dataset].label}" if cell.dataset else ""
+        figures.append((path, title, section, caption_of(name), cell.wildcards))
+    for path in tables_present(None):
+        name = Path(path).stem
+        tables.append((path, name, "Tables", caption_of(f"tables/{name}"), {}))
+    return specs.assemble(experiment, Cell(), figures, tables, asset_digests())
+
+
+def report_spec(wildcards):
+    return spec_of_report()
+
+
 # targets
 
 

@@ -10,7 +10,7 @@ rule tabulate:
     output:
         summary=report(
             "<results>/tables/summary.csv",
-            caption="../report/summary.rst",
+            caption="../report/tables/summary.rst",
             category="Tables",
             labels={"table": "Summary: all models and baselines"},
         ),

@@ -13,6 +13,7 @@ localrules:
     figures,
     active,
     claims,
+    report,
 
 
 rule data:
@@ -64,3 +65,10 @@ rule claims:
         rules.answer.output,
     message:
         "The claims are judged."
+
+
+rule report:
+    input:
+        rules.assemble.output.html,
+    message:
+        "The report is written."

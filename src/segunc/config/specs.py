@@ -7,6 +7,7 @@ that uses them (`segunc.learning.train_spec`).
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -185,6 +186,56 @@ def active_picks(config: Config, cell: Cell) -> str:
     shown = {name: acquisition(config, picked) for name, picked in cells.first_picks(active, cell.dataset).items()}
     present = _present_and_missing(config, "strategies", shown)
     return _text({"labels": labels, "model": active.models[0], "seed": active.seeds[0], **present})
+
+
+def assemble(
+    config: Config, cell: Cell, figures: Iterable[Any], tables: Iterable[Any], assets: Mapping[str, str]
+) -> str:
+    """The report: the experiment for reading, labels, test images of the first seed, what is missing, what is shown.
+
+    Each figure and table is path, title, section, caption and wildcards; `assets` are digests by file.
+    """
+    names = ("name", "title", "section", "caption", "wildcards")
+    shown = {
+        kind: [dict(zip(names, (Path(path).stem, *rest), strict=True)) for path, *rest in files]
+        for kind, files in (("figures", figures), ("tables", tables))
+    }
+    labels = {name: config.datasets[name].label for name in config.grid.datasets}
+    shown_images = [{"dataset": name, "label": labels[name], "models": models} for name, models in tested(config)]
+    missing = [{"what": f"{step} {of}".strip(), "why": why} for (step, of), why in config.reasons.items()]
+    return _text(
+        {
+            "config": _for_reading(config),
+            "labels": _labels(config, "models"),
+            "seed": config.grid.seeds[0],
+            "tested": shown_images,
+            "missing": missing,
+            "assets": assets,
+            **shown,
+        }
+    )
+
+
+def tested(config: Config) -> list[tuple[str, list[str]]]:
+    """The prepared datasets of the main grid, each with its models that have scores of the first seed."""
+    grid = config.grid
+    scored = {(d, m): ("evaluate", Cell(d, m, seed=grid.seeds[0])) for d in grid.datasets for m in grid.models}
+    prepared = [dataset for dataset in grid.datasets if ("prepare", Cell(dataset)) not in config.reasons]
+    return [(d, [m for m in grid.models if scored[d, m] not in config.reasons]) for d in prepared]
+
+
+def _for_reading(config: Config) -> dict[str, Any]:
+    """The config as text and numbers: of the catalogues, what the grids use; without folders of this machine."""
+    grid, active = config.grid, config.active
+    used = {
+        "datasets": [*grid.datasets, *active.datasets],
+        "models": [*grid.models, *active.models],
+        "strategies": active.strategies,
+    }
+    whole = config.model_dump(mode="json", exclude_none=True, exclude={"raw_folders", "keep", "keep_gb", "missing"})
+    for family, names in used.items():
+        whole[family] = {name: whole[family][name] for name in dict.fromkeys(names)}
+    return whole
 
 
 def _present_and_missing(config: Config, name: str, steps: Mapping[Any, cells.Step]) -> dict[str, list[Any]]:

@@ -79,7 +79,8 @@ def run(words: Sequence[str]) -> None:
             what = name_of(started.task)
             print(f"{what}: restored, as computed before from the same settings, code and inputs", flush=True)
             return
-        of_stage = Job(started.task.spec, started.code)
+        identities = tuple(read["identity"] for read in started.inputs.values())
+        of_stage = Job(started.task.spec, started.code, identities)
         import_program(started, module).main(options, of_stage)
         finish(started)
         of_stage.run_afterwards()

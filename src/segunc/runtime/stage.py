@@ -26,6 +26,8 @@ class Job:
     """The settings that the results depend on (`segunc.config.specs`)."""
     code: dict[str, str]
     """Digest by module, as the sources were when the program started."""
+    identities: tuple[str, ...] = ()
+    """Of the results that it reads (`segunc.runtime.records`); empty if it is run by hand."""
     afterwards: list[Callable[[], None]] = field(default_factory=list)
     """What to do when the results are recorded: until then, a kill must lose nothing."""
 

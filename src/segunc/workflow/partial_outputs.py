@@ -1,4 +1,4 @@
-"""After a run with --keep-going in which jobs failed: tables and figures from the available results."""
+"""After a run with --keep-going in which jobs failed: tables, figures and the report from the available results."""
 
 import json
 import subprocess
@@ -8,52 +8,61 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segunc.cells import Cell, is_figure, is_table
+from segunc.cells import REPORT, Cell, collects
 from segunc.workflow import job_logs, snakemake_internals
 
 
 def build(workflow: Any, config: Mapping[str, Any]) -> None:
-    """Builds the tables and figures that wait for missing results, leaving those results out.
+    """Builds the tables, figures and the report that wait for missing results, leaving those results out.
 
     This is a separate run, so the outputs are ordinary results: its config lists what is missing, and they are rebuilt
-    once it is there.
+    once it is there. If a table or figure fails in that run, the report is built in one more, without it.
     """
     run = snakemake_internals.unfinished(workflow)
-    if run is None or config.get("missing"):
+    if run is None:
         return
-    missing = []
+    missing, stores, waiting = [], [], []
     for job in run.jobs:
-        if _collects(job) or not job.output:
+        if not job.output:
             continue
-        failed = run.failed_ancestor(job)
-        if failed is None:
+        failed = run.failed_ancestors(job)
+        if not failed:
             return  # Stopped from outside: a job was not started although nothing that it needs failed.
-        missing.append({"step": job.rule.name, "cell": _cell(job), "why": failure_of(failed)})
-    stores = [entry["cell"]["dataset"] for entry in missing if entry["step"] == "prepare"]
-    waiting = [job for job in run.jobs if _collects(job) and job not in run.failed]
-    waiting = [job for job in waiting if _cell(job).get("dataset") not in stores]
+        if not collects(job.rule.name):
+            missing.append(_entry(job, failed[0]))
+            stores += [_cell(job)["dataset"]] if job.rule.name == "prepare" else []
+        elif job.rule.name != REPORT or job not in failed:
+            waiting.append((job, failed))
+    results = len(missing)
+    # What cannot be made without them is missing in the report.
+    for job, failed in [*waiting]:
+        broken = [other for other in failed if collects(other.rule.name)]
+        if job.rule.name != REPORT and (broken or _cell(job).get("dataset") in stores):
+            missing.append(_entry(job, [*broken, *failed][0]))
+            waiting.remove((job, failed))
     if not missing or not waiting:
         return
+    rules = sorted({job.rule.name for job, _ in waiting})
     print(f"segunc: building {len(waiting)} tables and figures from what is there ...", file=sys.stderr, flush=True)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as overlay:
-        json.dump({**config, "missing": missing}, overlay)
+        json.dump({**config, "missing": [*config.get("missing", []), *missing]}, overlay)
         overlay.flush()
         command = [sys.executable, "-P", "-m", "snakemake", "--snakefile", run.snakefile, "--nolock", "--keep-going"]
-        command += ["--cores", "1", "--allowed-rules", *sorted({job.rule.name for job in waiting})]
-        command += ["--configfile", overlay.name, "--", *(str(job.output[0]) for job in waiting)]
+        command += ["--cores", "1", "--allowed-rules", *rules]
+        command += ["--configfile", overlay.name, "--", *(str(job.output[0]) for job, _ in waiting)]
         done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
     if done.returncode:
         sys.stderr.write(done.stderr)
         print("segunc: not all tables and figures could be built without the missing results.", file=sys.stderr)
-    else:
-        jobs = "1 job has" if len(missing) == 1 else f"{len(missing)} jobs have"
+    elif results:
+        jobs = "1 job has" if results == 1 else f"{results} jobs have"
         listed = "missing.csv and active_missing.csv list the cells without scores and why"
         print(f"segunc: {jobs} no results; {listed}.", file=sys.stderr)
 
 
-def _collects(job: Any) -> bool:
-    """Whether a job builds a table or figure from many cells, which is possible without some of them."""
-    return is_figure(job.rule.name) or is_table(job.rule.name)
+def _entry(job: Any, failed: Any) -> dict[str, Any]:
+    """A job in the config's list of missing results."""
+    return {"step": job.rule.name, "cell": _cell(job), "why": failure_of(failed)}
 
 
 def _cell(job: Any) -> dict[str, str]:

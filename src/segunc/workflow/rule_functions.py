@@ -48,6 +48,11 @@ def checkpoints(wildcards: Mapping[str, str], output: Any) -> str:
     return f"{results}/checkpoints/{output.record.removeprefix(results + '/records/').removesuffix('.json')}"
 
 
+def records_folder(wildcards: Mapping[str, str], output: Any) -> str:
+    """The folder of all records."""
+    return f"{results_folder(output.record)}/records"
+
+
 def results_folder(record: str) -> str:
     """The folder of all results, from the path of a record or its pattern."""
     results, folder, _ = record.rpartition("/records/")

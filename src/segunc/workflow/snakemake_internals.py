@@ -245,10 +245,8 @@ class Unfinished:
 
     jobs: list[Any]
     """Jobs that had to run and did not finish."""
-    failed: set[Any]
-    """Jobs that failed themselves."""
-    failed_ancestor: Callable[[Any], Any]
-    """The nearest failed job that a job waited for, itself first; None if there is none."""
+    failed_ancestors: Callable[[Any], list[Any]]
+    """The failed jobs that a job waited for, the nearest first, which may be the job itself."""
     snakefile: str
 
 
@@ -262,10 +260,10 @@ def unfinished(workflow: Any) -> Unfinished | None:
     dag = workflow.dag
     failed = {job for item in workflow.scheduler.failed for job in (item.jobs if item.is_group() else [item])}
 
-    def failed_ancestor(job: Any) -> Any:
-        return next((other for other in dag.bfs(dag.dependencies, job) if other in failed), None)
+    def failed_ancestors(job: Any) -> list[Any]:
+        return [other for other in dag.bfs(dag.dependencies, job) if other in failed]
 
-    return Unfinished(list(dag.needrun_jobs()), failed, failed_ancestor, workflow.main_snakefile)
+    return Unfinished(list(dag.needrun_jobs()), failed_ancestors, workflow.main_snakefile)
 
 
 def includes(workflow: Any, rule: str) -> bool:

@@ -1,0 +1,86 @@
+"""Tables of results that the reader can sort and filter: DataTables, which itables brings along."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from itables import JavascriptFunction, options, to_html_datatable
+from itables.javascript import generate_init_offline_itables_html
+
+from segunc.data.result_csv import open_csv
+
+MOST = 2000
+"""Rows that are shown. The file has all of them."""
+NUMBER = JavascriptFunction(
+    """function (value, type) {
+        if (type === "sort") return Number.isNaN(value) ? -Infinity : value;
+        if (type !== "display") return value;
+        if (Number.isNaN(value)) return "–";
+        return Math.abs(value) >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(4)));
+    }"""
+)
+"""How a number is shown: with four significant digits, or as `–` where it is undefined."""
+
+
+class Table(NamedTuple):
+    """A table as HTML."""
+
+    html: str
+    rows: int
+    """Of the file."""
+    shown: int
+    """Of the page."""
+    columns: int
+
+
+def library() -> str:
+    """DataTables itself, as HTML that must be in the page before the first table."""
+    return generate_init_offline_itables_html(options.dt_bundle)
+
+
+def read(path: Path, identifier: str) -> Table:
+    """A table with fields that sort and filter it.
+
+    Parameters
+    ----------
+    path
+        CSV file that a stage wrote.
+    identifier
+        Its id in the page.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged.
+    """
+    with open_csv(path) as file:
+        # An id may be `true` or `NA`, and an empty field is an undefined value.
+        table = pd.read_csv(file, keep_default_na=False, na_values=[""], dtype=_types(path))
+    # The name of a column may break behind each of its words.
+    head = table.head(MOST).rename(columns=lambda name: name.replace("_", "_\u200b"))
+    numbers = [i for i, kind in enumerate(head.dtypes) if kind.kind == "f"]
+    html = to_html_datatable(
+        head,
+        table_id=identifier,
+        connected=False,
+        display_logo_when_loading=False,
+        column_filters="footer",
+        showIndex=False,
+        maxBytes=0,
+        maxColumns=0,
+        classes="display compact",
+        columnDefs=[{"targets": numbers, "render": NUMBER}],
+        # Also for tables of few rows, which itables leaves without.
+        layout={"topStart": "pageLength", "topEnd": "search", "bottomStart": "info", "bottomEnd": "paging"},
+        lengthMenu=[10, 25, 100, MOST],
+        order=[],
+    )
+    return Table(html, len(table), len(head), len(table.columns))
+
+
+TEXTS = ("dataset", "model", "strategy", "strategy_a", "strategy_b", "model_a", "model_b")
+"""Columns of ids."""
+
+
+def _types(path: Path) -> dict[str, str]:
+    return dict.fromkeys(TEXTS, "str")
