@@ -92,7 +92,7 @@ def page(folder: Path, images: int, models: int, size: int) -> Path:
             "scores": browser.SCORES,
             "outcomes": browser.OUTCOMES,
             "library": "",
-            "config": {"grid": {"seeds": [0]}},
+            "config": {"grid": {"seeds": [0]}, "active": {"seeds": []}},
             "seed": 0,
             "versions": {"segunc": ""},
             "commit": None,
@@ -106,7 +106,8 @@ def page(folder: Path, images: int, models: int, size: int) -> Path:
     print(
         f"{images} images of {size}x{size}, {models} models, tiles of {'x'.join(map(str, tested.data['tile']))}: "
         f"{html.stat().st_size / 1e6:.1f} MB, {time.monotonic() - began:.0f} s, CPU {time.process_time() - cpu:.0f} s, "
-        f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"
+        f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB",
+        flush=True,
     )
     return html
 

@@ -31,7 +31,8 @@ def test_it_is_made_again_when_what_it_shows_changes(study: Study) -> None:
             assert study.scheduled() == {"assemble": 1}
         finally:
             path.write_text(before, encoding="utf-8")
-    other = {"other": {"label": "Other", "format": "phantom", "options": {}, "size": 8}}
+    options = {"kind": "skin", "patients": 9, "images_per_patient": 1, "size": 8}
+    other = {"other": {"label": "Other", "format": "phantom", "options": options, "size": 8}}
     assert study.scheduled(datasets=other) == {}
     assert study.scheduled(overlay={**study.grid, "keep_gb": 3}) == {}
 

@@ -70,8 +70,8 @@ def read(path: Path, identifier: str) -> Table:
         maxColumns=0,
         classes="display compact",
         columnDefs=[{"targets": numbers, "render": NUMBER}],
-        # Also for tables of few rows, which itables leaves without.
-        layout={"topStart": "pageLength", "topEnd": "search", "bottomStart": "info", "bottomEnd": "paging"},
+        # Other than the default, which itables drops where all rows fit on one page.
+        layout={"topStart": "search", "topEnd": "pageLength", "bottomStart": "info", "bottomEnd": "paging"},
         lengthMenu=[10, 25, 100, MOST],
         order=[],
     )

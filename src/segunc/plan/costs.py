@@ -46,14 +46,16 @@ STARTUP = {"network": 5.0, "figure": 4.0, "other": 1.0}
 """Seconds until a program starts to compute: imports, reading the store."""
 PER_IMAGE = {"evaluate": 7e-3, "baselines": 20e-3, "baseline_threshold": 6e-3, "active_evaluate": 3e-3}
 """Seconds per test image of 64x64 pixels."""
-PER_ROW = {"tabulate": 1e-3, "active_tabulate": 1e-4}
-"""Seconds per row read: the scores of an image."""
+PER_ROW = {"tabulate": 1e-3, "active_tabulate": 1e-4, "assemble": 10e-3}
+"""Seconds per row read: the scores of an image; in the report with its maps and masks."""
 CPU_JOBS_FROM = "1 s per job and 3 to 20 ms per test image of 64x64 (synthetic images on one core)"
 
 JOB_BYTES = 5 * 4096
 """Log, record and Snakemake's metadata of a job: small files, one block of the disk each."""
 FIGURE_BYTES = 300e3
 TABLE_BYTES = 200e3
+PAGE_BYTES, TILES_BYTES = 8e6, 1.5e3
+"""The report without test images (figures and tables), and per test image and model."""
 SCORE_BYTES = 1100
 """Per test image: its row of scores, and its part of the histograms and of the bins of probability."""
 

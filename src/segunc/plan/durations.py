@@ -69,6 +69,8 @@ def _seconds_on_cpu(config: Config, rule: str, cell: Cell, data: Datasets) -> fl
         return costs.PER_IMAGE[rule] * images.test * (images.size / 64) ** 2
     if rule == "tabulate":
         return costs.PER_ROW[rule] * sum(data[of.dataset].test for _, of in cells.scored(config))
+    if rule == cells.REPORT:
+        return costs.PER_ROW[rule] * sum(data[name].test for name in config.grid.datasets) * len(config.grid.models)
     if rule == "active_tabulate":
         return costs.PER_ROW[rule] * sum(data[of.dataset].test for of in cells.rounds(config.active))
     return 0.0
@@ -93,6 +95,9 @@ def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -
         results = costs.samples_bytes(images, maps=rule == "sample")
     elif rule in costs.PER_IMAGE and images:
         results = costs.SCORE_BYTES * images.test
+    elif rule == cells.REPORT:
+        tested = sum(data[name].test for name in config.grid.datasets) * len(config.grid.models)
+        results = costs.PAGE_BYTES + costs.TILES_BYTES * tested
     elif cells.is_figure(rule):
         results = costs.FIGURE_BYTES
     elif cells.is_table(rule):

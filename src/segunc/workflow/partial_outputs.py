@@ -71,4 +71,5 @@ def _cell(job: Any) -> dict[str, str]:
 
 def failure_of(job: Any) -> str:
     """Why a job failed, by the last message in its log; `job` is Snakemake's."""
-    return f"{job.rule.name} {Cell.of(job.wildcards)} failed: {job_logs.last_line(Path(job.log[0]))}"
+    name = f"{job.rule.name} {Cell.of(job.wildcards)}".strip()
+    return f"{name} failed: {job_logs.last_line(Path(job.log[0]))}"
