@@ -429,7 +429,7 @@ def test_parse_reads_the_command_line(parsed: Parsed) -> None:
 def test_rules_are_walked(parsed: Parsed) -> None:
     rules = parsed.rules
     assert rules.default_target == "all" and set(rules.targets) == {
-        *("all", "data", "models", "samples", "tables", "figures", "active", "claims"),
+        *("all", "data", "models", "samples", "tables", "figures", "active", "claims", "report"),
     }
     cell = {"dataset": "phantom_lung", "model": "unet", "seed": "0"}
     samples = "results/samples/phantom_lung/unet/seed0.h5"
