@@ -11,7 +11,7 @@ from scipy import stats
 
 from segunc import cells
 from segunc.active.penalty import penalty
-from segunc.active.tables import LEARNING, SUMMARY, curves, learning, read_rounds, summary
+from segunc.active.tables import LEARNING, SUMMARY, curves, learning, of_seeds, read_rounds, summary
 from segunc.cells import Cell
 from segunc.data.store import read_split
 from segunc.evaluation.statistics import Units, holm, two_way
@@ -21,7 +21,7 @@ from segunc.stages import active_tabulate
 
 DATASETS, MODELS, STRATEGIES = ["lung", "skin"], ["unet", "nan"], ["random", "entropy", "bald"]
 ENTRY = ["dataset", "model", "strategy", "seed", "round"]
-NAMES = ["active_learning", "active_missing", "active_picks", "active_summary", "pairwise_penalty"]
+NAMES = ["active_learning", "active_missing", "active_picks", "active_seeds", "active_summary", "pairwise_penalty"]
 
 
 def rows_and_cells(folder, seeds=3, rounds=3, value=None, strategies=STRATEGIES, models=MODELS, datasets=DATASETS):
@@ -55,6 +55,16 @@ def test_ids_that_look_like_other_values(tmp_path, ids):
     assert found == [ids[:1], ids[:2], strategies]
     assert not table[["images", "mean", "ci_low"]].isna().any(axis=None)
     assert set(read_table(tmp_path / "penalty.csv")["strategy_b"]) == set(strategies)
+
+
+def test_seeds_average_to_the_learning_curves(tmp_path):
+    _, made = rows_and_cells(tmp_path)
+    key = ["dataset", "model", "strategy", "metric", "round", "images"]
+    table = of_seeds(made)
+    means = table.groupby(key)["mean"].mean()
+    expected = learning(made, 0.95).set_index(key)["mean"]
+    pd.testing.assert_series_equal(means.reindex(expected.index), expected)
+    assert set(table["seed"]) == {0, 1, 2} and len(table) == 3 * len(expected)
 
 
 def test_learning_curves_are_of_metrics_that_rounds_have():
@@ -397,7 +407,7 @@ def test_order_is_that_of_the_ids_whatever_is_missing(stores, tmp_path, monkeypa
 
 def test_all_rounds_missing(stores, tmp_path, monkeypatch, capsys):
     missing, whole, holes = with_holes(stores, tmp_path, monkeypatch, lambda *_: True, rounds=1)
-    for name in ("active_learning", "active_picks"):
+    for name in ("active_learning", "active_seeds", "active_picks"):
         assert holes[name].empty and list(holes[name]) == list(whole[name])
     assert len(holes["active_summary"]) == len(whole["active_summary"])
     assert (holes["active_summary"]["n_seeds"] == 0).all()

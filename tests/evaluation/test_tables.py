@@ -2,7 +2,7 @@ import csv
 import gzip
 import json
 import shutil
-from math import isnan
+from math import ceil, isnan
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,7 +38,8 @@ IMAGES = 14
 """Of a dataset, two per patient."""
 OF_DATA = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings"]
 TABLES = ["summary", "uncertainty_by_outcome", "uncertainty_by_agreement", "entropy_histograms", "ged_by_votes"]
-TABLES += ["comparisons", "failure_detection", "calibration", "exclusions", "empty_masks", "images_wide", "missing"]
+TABLES += ["comparisons", "failure_detection", "risk_coverage", "calibration", "reliability", "exclusions"]
+TABLES += ["empty_masks", "images_wide", "missing"]
 FILES = {"images": "images.csv", "pixels": "pixels.csv.gz", "calibration": "calibration.csv.gz"}
 OF_SKIN = tuple(metric for metric in METRICS if metric != "truth_rmse")
 WHERE = {
@@ -423,6 +424,39 @@ def test_calibration_is_pooled_over_all_images_of_a_seed(study):
     assert (row["n_seeds"], row["n_images"], row["n_patients"]) == (2, IMAGES, IMAGES // 2)
 
 
+def test_reliability_adds_up_to_the_calibration_error(tmp_path):
+    """Of one seed: the error is the mean over bins of the gap, weighted by their share."""
+    generator = np.random.default_rng(0)
+    ids = [f"{i}" for i in range(6)]
+    runs = pd.DataFrame({"dataset": "d", "model": "m", "seed": 0, "image_id": ids, "patient_id": ["p", *ids[1:]]})
+    runs.loc[1, "patient_id"] = "p"
+    rows = [("d", "m", 0, i, b, b + 1, (b + 1) * (b + 0.5) / 15, generator.uniform()) for i in ids for b in (0, 9)]
+    pd.DataFrame(rows, columns=CALIBRATION_COLUMNS).to_csv(tmp_path / "calibration.csv.gz", index=False)
+    bins, cells = pooled_tables.read_bins([tmp_path / "calibration.csv.gz"]), [tables.CellScores("d", "m", runs)]
+    table = pooled_tables.reliability(bins, cells)
+    assert table["share"].tolist() == pytest.approx([1 / 11, 10 / 11])
+    assert table[["n_images", "n_patients"]].to_numpy().tolist() == [[6, 5]] * 2
+    inside = table["probability"].between(table["probability_low"], table["probability_high"])
+    assert inside.all()
+    gaps = (table["probability"] - table["frequency"]).abs()
+    expected = pooled_tables.calibration(bins, cells, 0.9)["ece"][0]
+    assert (table["share"] * gaps).sum() == pytest.approx(expected)
+
+
+def test_risk_coverage_is_that_of_the_least_uncertain_images(study):
+    _, scores, _ = study
+    cell = of_cell(scores, "phantom", "prob_unet")
+    table = read(study, "risk_coverage").set_index(["dataset", "model", "aggregation", "map"])
+    curve = table.loc[("phantom", "prob_unet", "patch", "mi")]
+    for row in curve.itertuples():
+        k = ceil(row.coverage * IMAGES - 1e-9)
+        kept = [own.sort_values("u_patch_mi").head(k) for _, own in cell.groupby("seed")]
+        assert row.n_images == k
+        assert row.n_patients == min(own["patient_id"].nunique() for own in kept)
+        assert row.risk == pytest.approx(np.mean([1 - own["dice"].mean() for own in kept]))
+    assert curve["coverage"].tolist() == pytest.approx([k / 20 for k in range(1, 21)])
+
+
 def test_calibration_without_each_patient(tmp_path):
     """Leaving out a patient leaves out all their bins: the jackknife by hand, of one seed of six images."""
     generator = np.random.default_rng(0)
@@ -440,7 +474,9 @@ def test_calibration_without_each_patient(tmp_path):
     assert expected.se**2 == pytest.approx(5 / 6 * np.square(moved).sum())
     path = tmp_path / "calibration.csv.gz"
     bins.to_csv(path, index=False)
-    table = pooled_tables.calibration([path], [tables.CellScores("d", "m", runs)], SPEC["confidence"])
+    table = pooled_tables.calibration(
+        pooled_tables.read_bins([path]), [tables.CellScores("d", "m", runs)], SPEC["confidence"]
+    )
     assert table.iloc[0][["ece", "ece_low", "ece_high"]].tolist() == pytest.approx(list(expected[:3]))
 
 
@@ -697,7 +733,7 @@ def test_missing_cells_in_the_other_tables(study, holes):
     assert of_phantom[["model_a", "model_b"]].values.tolist() == [["prob_unet", "prob_unet+levels"]]
     of_skin = (part[part["dataset"] == "skin"].reset_index(drop=True) for part in (table, whole))
     pd.testing.assert_frame_equal(*of_skin)
-    for name in ("failure_detection", "calibration"):
+    for name in ("failure_detection", "risk_coverage", "calibration", "reliability"):
         whole, table = (read_table(folder, name).set_index(["dataset", "model"]).index for folder in (study[0], holes))
         of_skin = {("skin", model) for model in OF_DATA if ("skin", model) in whole}
         assert set(whole) - set(table) == {("phantom", "unet"), ("phantom", "baseline_threshold")} | of_skin
@@ -754,6 +790,6 @@ def test_all_missing(tmp_path, monkeypatch):
     table = read_table(tmp_path, "summary")
     assert len(table) == 6 * len(OF_SKIN) and table["mean"].isna().all() and (table["n_seeds"] == 0).all()
     assert len(read_table(tmp_path, "uncertainty_by_outcome")) == 3 * 4
-    for name in ("entropy_histograms", "ged_by_votes", "comparisons", "failure_detection", "calibration", "exclusions"):
+    for name in set(TABLES) - {"summary", "uncertainty_by_outcome", "uncertainty_by_agreement", "missing", "empty_masks"}:
         assert read_table(tmp_path, name).empty
     assert "no disk" in markdown_of(tmp_path)

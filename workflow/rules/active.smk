@@ -175,6 +175,7 @@ rule active_tabulate:
         images=listed(present(SCORED_ROUNDS, "images")),
     output:
         learning="<results>/tables/active_learning.csv",
+        seeds="<results>/tables/active_seeds.csv",
         summary=report(
             "<results>/tables/active_summary.csv",
             caption="../report/tables/active_summary.rst",
@@ -204,5 +205,5 @@ rule active_tabulate:
     shell:
         "python -m segunc.runtime.start {params.job}"
         " {params.input}"
-        " --tables {output.learning} {output.summary} {output.picks} {output.penalty} {output.missing}"
+        " --tables {output.learning} {output.seeds} {output.summary} {output.picks} {output.penalty} {output.missing}"
         " > {log} 2>&1"

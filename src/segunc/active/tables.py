@@ -32,6 +32,7 @@ UNITS = ["seed", "image_id", "patient_id"]
 """Columns of `images.csv` that say what a score belongs to."""
 COUNTS = ["n_seeds", "n_images", "n_patients", "effective_patients"]
 LEARNING = [*CELL, "metric", "round", "images", "mean", "ci_low", "ci_high", "scope", *COUNTS]
+SEEDS = [*CELL, "seed", "metric", "round", "images", "mean"]
 SUMMARY = [*CELL, "metric", "role", "aubc", "aubc_low", "aubc_high", "difference", "difference_low", "difference_high"]
 SUMMARY += ["p", "p_holm", "detectable", "gain", "gain_low", "gain_high", "verdict", "scope", *COUNTS]
 
@@ -124,6 +125,20 @@ def learning(cells: Cells, confidence: float) -> pd.DataFrame:
                     interval = mean.estimate, mean.ci_low, mean.ci_high
                     rows.append([*cell, metric, round_, labelled, *interval, *_extent(mean).values()])
     return pd.DataFrame(rows, columns=LEARNING)
+
+
+def of_seeds(cells: Cells) -> pd.DataFrame:
+    """`active_seeds.csv`: a row per cell, seed, metric and round with any score: its mean over the images."""
+    rows = []
+    for cell, own in cells.items():
+        seeds = own.units.get_level_values("seed")
+        for metric in ROUND_SCORES:
+            means = pd.DataFrame(own.scores[metric]).groupby(seeds).mean()
+            rows += [
+                [*cell, seed, metric, round_, int(own.labelled[round_]), mean]
+                for (seed, round_), mean in means.stack().dropna().items()
+            ]
+    return pd.DataFrame(rows, columns=SEEDS)
 
 
 def areas(own: Curves, metric: str) -> pd.Series:

@@ -4,7 +4,7 @@ Their intervals are as those of means (`segunc.evaluation.statistics.two_way_sta
 rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,12 @@ from segunc.evaluation.statistics import Estimate, two_way_statistic
 from segunc.evaluation.tables import COUNTS, CellScores, described, units_of
 from segunc.metrics import aggregation
 from segunc.metrics.calibration import BINS, Bins, ece
-from segunc.metrics.ranking import augrc, aurc
+from segunc.metrics.ranking import augrc, aurc, risk_coverage
+
+BinsByCell = Mapping[tuple[str, str], pd.DataFrame]
+"""By dataset and model."""
+COVERAGES = 20
+"""Points of a risk-coverage curve: at 1 / 20 to 1."""
 
 
 def failure_detection(cells: Sequence[CellScores], confidence: float) -> pd.DataFrame:
@@ -51,19 +56,83 @@ def failure_detection(cells: Sequence[CellScores], confidence: float) -> pd.Data
     return pd.DataFrame(rows, columns=columns)
 
 
-def calibration(paths: Sequence[Path], cells: Sequence[CellScores], confidence: float) -> pd.DataFrame:
+def risk_coverage_curves(cells: Sequence[CellScores]) -> pd.DataFrame:
+    """`risk_coverage.csv`: mean risk (1 - Dice) of the least uncertain images, by the share that they are of all.
+
+    Rows are as in `failure_detection`, COVERAGES for each. `risk` is the mean over seeds; `n_images` and `n_patients`
+    are those of the seed with the fewest at this coverage.
+    """
+    rows = []
+    for cell in cells:
+        for score in aggregation.NAMES:
+            how, _, of = score.removeprefix("u_").partition("_")
+            curves = [
+                _curve(own[score].to_numpy(), 1 - own["dice"].to_numpy(), own["patient_id"].to_numpy())
+                for _, own in cell.runs.dropna(subset=[score, "dice"]).groupby("seed")
+            ]
+            if curves:
+                risk = np.mean([curve["risk"] for curve in curves], axis=0)
+                fewest = np.min([curve[["n_images", "n_patients"]] for curve in curves], axis=0)
+                coverage = curves[0]["coverage"]
+                key = (cell.dataset, cell.model, how, of or "samples")
+                rows += [(*key, *point) for point in zip(coverage, risk, *fewest.T, strict=True)]
+    columns = ["dataset", "model", "aggregation", "map", "coverage", "risk", "n_images", "n_patients"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _curve(uncertainty: NDArray, risk: NDArray, patient: NDArray) -> pd.DataFrame:
+    """The curve of one seed; all arrays are (N,)."""
+    n = len(risk)
+    images = -(-np.arange(1, COVERAGES + 1) * n // COVERAGES)
+    _, first = np.unique(patient[np.argsort(uncertainty, kind="stable")], return_index=True)
+    return pd.DataFrame(
+        {
+            "coverage": np.arange(1, COVERAGES + 1) / COVERAGES,
+            "risk": risk_coverage(risk, uncertainty)[images - 1],
+            "n_images": images,
+            "n_patients": [(first < k).sum() for k in images],
+        }
+    )
+
+
+def read_bins(paths: Sequence[Path]) -> BinsByCell:
+    """The bins of all `calibration.csv.gz` files. Raises UserError if a file is damaged (`open_csv`)."""
+    texts = dict.fromkeys(("dataset", "model", "image_id"), str)
+    frames = []
+    for path in paths:
+        with open_csv(path) as file:
+            frames.append(pd.read_csv(file, dtype=texts, keep_default_na=False))  # type: ignore[arg-type]
+    return dict(iter(pd.concat(frames).groupby(["dataset", "model"]))) if frames else {}
+
+
+def reliability(bins: BinsByCell, cells: Sequence[CellScores]) -> pd.DataFrame:
+    """`reliability.csv`: mean probability and mean share of annotators by bin of probability, over the pixels of all
+    images and seeds.
+
+    A row per dataset, model and bin with pixels; `share` is the share of the pixels that are in the bin.
+    """
+    rows = []
+    for cell in cells:
+        if (cell.dataset, cell.model) not in bins:
+            continue
+        own = bins[cell.dataset, cell.model].merge(cell.runs[[*KEY, "patient_id"]], on=list(KEY))
+        for number, of_bin in own.groupby("bin"):
+            pixels = of_bin["pixels"].sum()
+            means = (of_bin[name].sum() / pixels for name in ("probability", "frequency"))
+            counts = (of_bin[name].nunique() for name in ("image_id", "patient_id"))
+            edges = number / BINS, (number + 1) / BINS
+            rows.append((cell.dataset, cell.model, *edges, pixels / own["pixels"].sum(), *means, *counts))
+    columns = ["dataset", "model", "probability_low", "probability_high", "share", "probability", "frequency"]
+    return pd.DataFrame(rows, columns=[*columns, "n_images", "n_patients"])
+
+
+def calibration(bins: BinsByCell, cells: Sequence[CellScores], confidence: float) -> pd.DataFrame:
     """`calibration.csv`: expected calibration error of the mean probability, over the pixels of all images of a seed.
 
     A row per dataset and model. `ece_without_lowest` leaves out the pixels of the lowest bin, which are most of them
     and nearly all background.
     """
     key = list(KEY)
-    texts = dict.fromkeys(("dataset", "model", "image_id"), str)
-    frames = []
-    for path in paths:
-        with open_csv(path) as file:
-            frames.append(pd.read_csv(file, dtype=texts, keep_default_na=False))  # type: ignore[arg-type]
-    bins = dict(iter(pd.concat(frames).groupby(["dataset", "model"]))) if frames else {}
     rows = []
     for cell in cells:
         if (cell.dataset, cell.model) not in bins:

@@ -9,14 +9,13 @@ risk-coverage curve `risk.mean()`, and half of it under the generalised one. The
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["augrc", "aurc", "e_aurc"]
+__all__ = ["augrc", "aurc", "e_aurc", "risk_coverage"]
 
 
-def aurc(risk: NDArray, uncertainty: NDArray) -> float:
-    """Area under the risk-coverage curve (Geifman and El-Yaniv 2017).
+def risk_coverage(risk: NDArray, uncertainty: NDArray) -> NDArray[np.float64]:
+    """Mean risk of the 1 to N least uncertain images: the risk-coverage curve (Geifman and El-Yaniv 2017).
 
-    The mean, over k = 1 to N, of the mean risk of the k least uncertain images. Equal uncertainties are in random
-    order, of which this is the expectation.
+    Equal uncertainties are in random order, of which this is the expectation.
 
     Parameters
     ----------
@@ -27,8 +26,8 @@ def aurc(risk: NDArray, uncertainty: NDArray) -> float:
 
     Returns
     -------
-    float
-        In [0, 1].
+    NDArray
+        (N,), float64 in [0, 1]: at a coverage of 1 / N to 1.
 
     Raises
     ------
@@ -37,12 +36,35 @@ def aurc(risk: NDArray, uncertainty: NDArray) -> float:
 
     Examples
     --------
+    >>> risk_coverage(np.array([0, 1, 1, 0]), np.array([0.1, 0.2, 0.3, 0.4])).round(2).tolist()
+    [0.0, 0.5, 0.67, 0.5]
+    """
+    accepted = _accepted(risk, uncertainty)
+    return accepted / np.arange(1, len(accepted) + 1)
+
+
+def aurc(risk: NDArray, uncertainty: NDArray) -> float:
+    """Area under the risk-coverage curve (Geifman and El-Yaniv 2017).
+
+    The mean of `risk_coverage`.
+
+    Parameters
+    ----------
+    risk, uncertainty
+        As in `risk_coverage`.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Examples
+    --------
     >>> risk = np.array([0, 1, 0, 1])
     >>> round(aurc(risk, np.array([0.1, 0.2, 0.3, 0.4])), 6), aurc(risk, np.zeros(4))
     (0.333333, 0.5)
     """
-    accepted = _accepted(risk, uncertainty)
-    return float((accepted / np.arange(1, len(accepted) + 1)).mean())
+    return float(risk_coverage(risk, uncertainty).mean())
 
 
 def e_aurc(risk: NDArray, uncertainty: NDArray) -> float:
@@ -51,7 +73,7 @@ def e_aurc(risk: NDArray, uncertainty: NDArray) -> float:
     Parameters
     ----------
     risk, uncertainty
-        As in `aurc`.
+        As in `risk_coverage`.
 
     Returns
     -------
@@ -74,7 +96,7 @@ def augrc(risk: NDArray, uncertainty: NDArray) -> float:
     Parameters
     ----------
     risk, uncertainty
-        As in `aurc`.
+        As in `risk_coverage`.
 
     Returns
     -------

@@ -7,7 +7,7 @@ import pandas as pd
 from segunc.active.penalty import SEEDS, penalty
 from segunc.active.picks import picks
 from segunc.active.round_scores import ROUND
-from segunc.active.tables import RANDOM, ActiveTabulateSpec, curves, learning, read_rounds, summary
+from segunc.active.tables import RANDOM, ActiveTabulateSpec, curves, learning, of_seeds, read_rounds, summary
 from segunc.runtime.files import write_atomically
 from segunc.runtime.stage import Job, stage
 
@@ -27,6 +27,7 @@ def main(
     cells = curves(rows, spec)
     contents = {
         "active_learning": learning(cells, spec["confidence"]),
+        "active_seeds": of_seeds(cells),
         "active_summary": summary(cells, spec["confidence"]),
         "active_picks": picks(rows[ROUND].drop_duplicates(), data, labelled),
         "pairwise_penalty": penalty(cells),

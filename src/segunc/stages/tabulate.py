@@ -24,6 +24,7 @@ def main(
     missing = of_grid.missing_scores(spec["missing"])
     found = of_grid.read_cells(images, spec["datasets"])
     scored = of_grid.with_empty_cells(found, missing, spec["datasets"], spec["models"])
+    bins = pooled.read_bins(calibration)
     contents = {
         "summary": of_grid.summary(scored, confidence),
         "uncertainty_by_outcome": of_grid.uncertainty_by("outcome", OUTCOMES, scored, confidence),
@@ -32,7 +33,9 @@ def main(
         "ged_by_votes": of_grid.ged_by_votes(scored, confidence),
         "comparisons": of_grid.comparisons(scored, confidence),
         "failure_detection": pooled.failure_detection(scored, confidence),
-        "calibration": pooled.calibration(calibration, scored, confidence),
+        "risk_coverage": pooled.risk_coverage_curves(scored),
+        "calibration": pooled.calibration(bins, scored, confidence),
+        "reliability": pooled.reliability(bins, scored),
         "exclusions": of_grid.exclusions(data, scored),
         "empty_masks": of_grid.empty_masks(scored),
         "images_wide": of_grid.images_wide(scored),
