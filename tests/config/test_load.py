@@ -232,10 +232,20 @@ def test_two_of_a_figure_with_one_label_are_refused(raw: dict, family: str, a: s
     assert load(alone)
 
 
-def test_a_dataset_and_a_model_with_one_id_are_refused(raw: dict) -> None:
+def test_a_dataset_and_a_model_may_have_one_id(raw: dict) -> None:
     raw["models"]["lidc"] = {"label": "A model", "method": "unet"}
-    with pytest.raises(ConfigError, match=r"^config keys datasets.lidc and models.lidc have the same id; rename one.$"):
-        load(raw)
+    config = load(changed(raw, "grid", {"datasets": ["lidc"], "models": ["lidc"], "seeds": [0]}))
+    labels = json.loads(specs.figure(config, Cell()))["labels"]
+    assert labels == {"datasets": {"lidc": "LIDC-IDRI"}, "models": {"lidc": "A model"}}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("models.unet.colour", "red"), ("models.unet.marker", "o-"), ("strategies.bald.colour", "#12345")],
+)
+def test_looks_that_a_figure_cannot_have(raw: dict, key: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"^config key {key} is '{value}'"):
+        load(changed(raw, key, value))
 
 
 @pytest.mark.parametrize("family", ["datasets", "models", "strategies"])

@@ -9,7 +9,7 @@ from helpers.workflow import ROOT
 from segunc.config.schema import Config, Strategy, Strict, schema
 
 RAW = read_config()
-NAMES = ("grid", "backbone", "training", "statistics", "active")
+NAMES = ("grid", "backbone", "training", "statistics", "active", "figures")
 SECTIONS = {
     "": (Config, RAW),
     **{name: (Config.model_fields[name].annotation, RAW[name]) for name in NAMES},

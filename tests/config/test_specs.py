@@ -8,6 +8,7 @@ from helpers.config import changed, read_config
 from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.load import load
+from segunc.config.looks import looks
 from segunc.config.schema import Config
 
 LUNG = Cell("phantom_lung", "unet", seed=0)
@@ -28,6 +29,7 @@ def all_specs(config: Config) -> dict[str, str]:
         "sample": specs.sample(config, LUNG),
         "tables": specs.tabulate(config, Cell()),
         "figure": specs.figure(config, Cell()),
+        "of dataset": specs.figure_of_dataset(config, Cell("phantom_skin")),
         "images": specs.contact_sheet(config, Cell("phantom_skin")),
         "samples": specs.figure_of_samples(config, Cell("phantom_skin")),
         "training": specs.training_curves(config, Cell("phantom_skin")),
@@ -49,10 +51,14 @@ def test_specs_contain_what_results_depend_on_and_nothing_else(raw: dict) -> Non
         after = all_specs(load(changed(raw, key, value)))
         return {name for name in before if before[name] != after[name]}
 
-    figures = {"figure", "samples", "training", "curves", "picks"}
+    figures = {"figure", "of dataset", "samples", "training", "curves", "picks"}
     assert touched("models.unet.label", "Net") == figures
+    assert touched("models.unet.colour", "#000000") == figures
+    assert touched("models.prob_unet.marker", "*") == figures
+    assert touched("strategies.entropy.colour", "#000000") == {"curves", "picks"}
+    assert touched("figures.width_mm", 122) == {*figures, "images"}
     assert touched("datasets.phantom_lung.label", "Lung") == {"figure", "picks"}
-    assert touched("datasets.phantom_skin.label", "Skin") == {"figure", "images", "samples", "training", "curves"}
+    assert touched("datasets.phantom_skin.label", "Skin") == {*figures, "images"} - {"picks"}
     assert touched("strategies.entropy.label", "Entropy") == {"curves", "picks"}
     assert touched("raw_folders", ["elsewhere"]) == set()
     assert touched("grid.seeds", [0, 1]) == {"training"}
@@ -78,7 +84,21 @@ def test_specs_contain_what_results_depend_on_and_nothing_else(raw: dict) -> Non
     assert touched("models.unet.draws", 64) == set()
     assert touched("models.unet.draws", 7) == {"sample", "pick"}
     assert touched("models.mc_dropout.draws", 7) == set()
-    assert touched("statistics.confidence", 0.9) == {"tables", "active tables", "curves"}
+    assert touched("statistics.confidence", 0.9) == {"tables", "active tables", "figure", "of dataset", "curves"}
+
+
+def test_an_entry_looks_the_same_in_every_grid(raw: dict) -> None:
+    whole = json.loads(specs.figure(load(raw), Cell()))["looks"]["models"]
+    models = ["prob_unet", "unet"]
+    assert json.loads(specs.figure(load(changed(raw, "grid.models", models)), Cell()))["looks"]["models"] == {
+        name: whole[name] for name in models
+    }
+    raw["models"] |= {f"more{i}": {"label": f"More {i}", "method": "unet"} for i in range(20)}
+    config = load(changed(raw, "models.more0.colour", "#ABCDEF"))
+    found = looks("models", config.models)
+    assert found["more0"]["colour"] == "#ABCDEF"
+    assert len({look["colour"] for look in list(found.values())[:10]}) == 10
+    assert len({tuple(look.values()) for look in found.values()}) == len(found) == 25
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,16 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.figures import LONG, MARKUP, assert_readable, legend_of, titles_of, words
+from helpers.figures import LONG, MARKUP, NARROW, WIDTH, assert_readable, legend_of, spec_of, titles_of, words
 from helpers.rounds import ADD, START, write_labelled
 from helpers.study import run, write_dataset
 
 from segunc.active.penalty import penalty
 from segunc.active.picks import AVERAGED, COUNTED
 from segunc.active.tables import Curves
+from segunc.config.looks import PALETTES
 from segunc.data.store import read_split, take
-from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, strategy_style, style
+from segunc.figures import active_composition, active_picks, learning_curves, pairwise_penalty, style
 
 STRATEGIES = {
     "random": "Random",
@@ -46,14 +47,21 @@ def learned(of_rounds, value=None):
     rows = []
     for (dataset, model, strategy, round_), n_seeds in points.items():
         row = {"dataset": dataset, "model": model, "strategy": strategy, "round": round_, "n_seeds": n_seeds}
+        row |= {"n_images": 90, "n_patients": 30}
         place = STRATEGIES.index(strategy) * (round_ > 0)
         loss = 0.04 + 0.2 * np.exp(-round_ / (3 + 0.3 * place)) + 0.004 * np.sin(place + len(model) + round_)
         for metric in METRICS:
             mean = (0.9 - 2 * loss if metric == "dice_cut" else loss) if value is None else value(metric, row)
             interval = {"mean": mean, "ci_low": mean - 0.05, "ci_high": mean + 0.05}
             rows.append({**row, "metric": metric, "images": START + ADD * round_, **interval})
-    columns = ["dataset", "model", "strategy", "round", "n_seeds", "metric", "images", "mean", "ci_low", "ci_high"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["dataset", "model", "strategy", "round", "n_seeds", "n_images", "n_patients", "metric", "images"]
+    return pd.DataFrame(rows, columns=[*columns, "mean", "ci_low", "ci_high"])
+
+
+def by_seed(of_rounds, table):
+    """`active_seeds` of these rounds: seeds lie around the means of the table."""
+    wide = of_rounds.merge(table[[*of_rounds.columns.drop("seed"), "metric", "images", "mean"]])
+    return wide.assign(mean=wide["mean"] + 0.002 * (wide["seed"] - wide["seed"].mean()))
 
 
 def picked(of_rounds):
@@ -64,8 +72,8 @@ def picked(of_rounds):
             undefined = r.dataset == "skin" and measure not in ("foreground", *COUNTED)
             shift = 0.3 * STRATEGIES.index(r.strategy) + 0.1 * np.sin(r.seed + r.round + place)
             values = [np.nan] * 3 if undefined else [10 + 10 * shift, 10, 1]
-            rows.append([*r, measure, *values])
-    return pd.DataFrame(rows, columns=[*of_rounds, "measure", "picks", "pool", "null_sd"])
+            rows.append([*r, measure, *values, 10])
+    return pd.DataFrame(rows, columns=[*of_rounds, "measure", "picks", "pool", "null_sd", "n_picks"])
 
 
 def penalties_of(of_rounds, whole):
@@ -93,10 +101,11 @@ def few_shuffles():
 
 
 def tables(*grid, value=None, what=None, **options):
-    """`active_learning`, `active_picks` and `pairwise_penalty`, with or without some rounds."""
+    """`active_learning`, `active_seeds`, `active_picks` and `pairwise_penalty`, with or without some rounds."""
     whole = rounds_of(*grid, **options)
     kept = whole if what is None else whole[[not HOLES[what](row) for row in whole.itertuples()]]
-    return learned(kept, value), picked(kept), penalties_of(kept, whole)
+    table = learned(kept, value)
+    return table, by_seed(kept, table), picked(kept), penalties_of(kept, whole)
 
 
 def full_data(datasets, models):
@@ -110,14 +119,14 @@ def labels_of(table):
     return {kind: {i: LABELS[kind][i] for i in LABELS[kind] if i in set(table[name])} for kind, name in kinds.items()}
 
 
-def figures(table, picks, penalties, level=None, labels=None):
+def figures(table, seeds, picks, penalties, level=None, labels=None, width=WIDTH):
     level = full_data(["other"], []) if level is None else level
-    labels = labels or labels_of(table)
+    spec = spec_of(labels or labels_of(table), width=width)
     return {
-        "cross_entropy": learning_curves.plot(table, level, "cross_entropy", 0.95, labels),
-        "dice_cut": learning_curves.plot(table, level, "dice_cut", 0.95, labels),
-        "composition": active_composition.plot(picks, labels),
-        "penalty": pairwise_penalty.plot(penalties, labels),
+        "cross_entropy": learning_curves.plot(table, seeds, level, "cross_entropy", spec),
+        "dice_cut": learning_curves.plot(table, seeds, level, "dice_cut", spec),
+        "composition": active_composition.plot(picks, spec),
+        "penalty": pairwise_penalty.plot(penalties, spec),
     }
 
 
@@ -150,7 +159,7 @@ def test_figure_of_picks_is_readable(stored, dataset, count):
         "Phantom lung: first picks of round 1 (Probabilistic U-Net, seed 0)",
         "training split: 2.0% foreground",
     )
-    assert_readable({"picks": active_picks.plot(picks, STRATEGIES[:count], LABELS, title, note)})
+    assert_readable({"picks": active_picks.plot(picks, STRATEGIES[:count], spec_of(LABELS), title, note)})
 
 
 @pytest.mark.parametrize("label", LONG)
@@ -162,7 +171,9 @@ def test_labels_of_any_length_and_kind_are_readable(stored, monkeypatch, label):
     train = read_split(stored / "lung.h5", "train", 0)
     picks = {strategy: take(train, np.arange(10) + i) for i, strategy in enumerate(STRATEGIES[:2])}
     title = f"{label}: first picks of round 1 ({label}, seed 4294967295)"
-    plotted["picks"] = active_picks.plot(picks, STRATEGIES[:2], LABELS, title, "training split: 2.0% foreground")
+    plotted["picks"] = active_picks.plot(
+        picks, STRATEGIES[:2], spec_of(LABELS), title, "training split: 2.0% foreground"
+    )
     assert_readable(plotted)
     if label == MARKUP:
         for name, figure in plotted.items():
@@ -172,7 +183,8 @@ def test_labels_of_any_length_and_kind_are_readable(stored, monkeypatch, label):
 def test_few_seeds_have_a_note():
     plotted = figures(*tables(seeds=1))
     assert_readable(plotted)
-    assert "mean of 1 seed with 95% interval for new patients; lower is better" in words(plotted["cross_entropy"])
+    [note] = [" ".join(word.split()) for word in words(plotted["cross_entropy"]) if word.startswith("mean of")]
+    assert note.startswith("mean of 1 seed; ") and "95% interval for new patients" in note and "trainings" not in note
     assert words(plotted["penalty"]) == ["fewer than 5 seeds: no test"]
     note = "picks ÷ random picks from the same pool; mean of 4 models and 1 seed"
     assert note in words(plotted["composition"])
@@ -196,40 +208,69 @@ def test_a_single_round_is_readable():
     assert band.get_width() == 1 and band.get_height() > 0
 
 
-def test_band_wider_than_the_curves_does_not_compress_them():
-    table = learned(rounds_of(["lung"], ["unet"], ["random"])).assign(ci_low=-5.0, ci_high=5.0)
-    axes = learning_curves.plot(table, full_data([], []), "cross_entropy", 0.95, labels_of(table)).axes[0]
+def test_band_wider_than_the_panel_is_left_out():
+    table, seeds, *_ = tables(["lung"], ["unet"], ["random", "entropy"])
+    wide = table["strategy"] == "random"
+    table.loc[wide, ["ci_low", "ci_high"]] = [-5.0, 5.0]
+    table.loc[~wide, "ci_low"], table.loc[~wide, "ci_high"] = table["mean"] - 1e-4, table["mean"] + 1e-4
+    figure = learning_curves.plot(table, seeds, full_data([], []), "dice_cut", spec_of(labels_of(table)))
+    axes = figure.axes[0]
+    [band] = axes.collections
+    own = table[~wide & (table["metric"] == "dice_cut")]
+    edges = band.get_paths()[0].vertices[:, 1]
+    assert (edges.min(), edges.max()) == pytest.approx((own["ci_low"].min(), own["ci_high"].max()))
+    assert any("left out where it is wider than the panel" in " ".join(word.split()) for word in words(figure))
     low, high = axes.get_ylim()
-    curve = table.loc[table["metric"] == "cross_entropy", "mean"]
-    assert low <= curve.min() and curve.max() <= high
-    assert high - low < 2 * (curve.max() - curve.min())
+    curve = table.loc[table["metric"] == "dice_cut", "mean"]
+    assert low <= curve.min() and curve.max() <= high < low + 2 * (curve.max() - curve.min())
 
 
-def test_lines_and_bands_are_those_of_the_table():
-    table = learned(rounds_of(["lung"], ["unet"], ["random", "entropy"]))
-    axes = learning_curves.plot(table, full_data([], []), "dice_cut", 0.95, labels_of(table)).axes[0]
-    for line, band, strategy in zip(axes.lines, axes.collections, ["random", "entropy"], strict=True):
+def test_panels_of_a_dataset_have_one_axis_and_ticks_at_the_rounds():
+    table, seeds, *_ = tables(DATASETS, MODELS[:2], ["random"])
+    table.loc[(table["dataset"] == "lung") & (table["model"] == MODELS[1]), "mean"] *= 3
+    figure = learning_curves.plot(table, seeds, full_data([], []), "cross_entropy", spec_of(labels_of(table)))
+    limits = [axes.get_ylim() for axes in figure.axes]
+    assert limits[0] == limits[1] != limits[2] == limits[3]
+    assert figure.axes[0].get_xticks().tolist() == sorted(set(table["images"]))
+
+
+def test_lines_are_those_of_the_tables():
+    table, seeds, *_ = tables(["lung"], ["unet"], ["random", "entropy"])
+    axes = learning_curves.plot(table, seeds, full_data([], []), "dice_cut", spec_of(labels_of(table))).axes[0]
+    for line, strategy in zip(means_in(axes), ["random", "entropy"], strict=True):
         own = table[(table["strategy"] == strategy) & (table["metric"] == "dice_cut")]
         np.testing.assert_allclose(line.get_xydata(), own[["images", "mean"]])
-        edges = band.get_paths()[0].vertices[:, 1]
-        assert (edges.min(), edges.max()) == pytest.approx((own["ci_low"].min(), own["ci_high"].max()))
+        of_seeds = seeds[(seeds["strategy"] == strategy) & (seeds["metric"] == "dice_cut")].groupby("seed")
+        thin = [one for one in axes.lines if one.get_linewidth() < 1 and one.get_color() == line.get_color()]
+        for one, (_, of_seed) in zip(thin, of_seeds, strict=True):
+            np.testing.assert_allclose(one.get_xydata(), of_seed[["images", "mean"]])
+
+
+def means_in(axes):
+    """The lines of means in a panel of learning curves."""
+    return [line for line in axes.lines if line.get_marker() != "None"]
 
 
 def test_full_data_line_appears_where_it_is_known():
-    table = learned(rounds_of(DATASETS, MODELS[:2], ["random"]))
-    level = full_data(["lung"], ["unet"])
-    figure = learning_curves.plot(table, level, "cross_entropy", 0.95, labels_of(table))
+    table, seeds, *_ = tables(DATASETS, MODELS[:2], ["random"], seeds=1)
+    spec = spec_of(labels_of(table))
+    figure = learning_curves.plot(table, seeds, full_data(["lung"], ["unet"]), "cross_entropy", spec)
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 1, 1]
     assert "trained on all images" in words(figure)
-    without = learning_curves.plot(table, full_data([], []), "cross_entropy", 0.95, labels_of(table))
+    without = learning_curves.plot(table, seeds, full_data([], []), "cross_entropy", spec)
     assert "trained on all images" not in words(without)
+
+
+def test_figures_fit_a_page_of_one_column():
+    made = tables(DATASETS, MODELS, STRATEGIES)
+    assert_readable(figures(*made, full_data(DATASETS, MODELS[:1]), width=NARROW), NARROW)
 
 
 def test_composition_is_relative_to_random_picks():
     """Two models pick 12 and 18 where random picks have 10, with a standard deviation of 1 / sqrt(2) over 2 seeds."""
     table = picked(rounds_of(["lung"], MODELS[:2], ["random", "entropy"], seeds=2, rounds=2))
     table["picks"] = np.where(table["model"] == MODELS[0], 12.0, 18.0)
-    figure = active_composition.plot(table, LABELS)
+    figure = active_composition.plot(table, spec_of(LABELS))
     for axes in figure.axes[:5]:
         np.testing.assert_allclose(axes.lines[0].get_xydata(), [[1, 1.5], [2, 1.5]])
         low, high = axes.patches[0].get_y(), axes.patches[0].get_y() + axes.patches[0].get_height()
@@ -237,7 +278,7 @@ def test_composition_is_relative_to_random_picks():
 
 
 def test_composition_of_one_annotator_has_a_note():
-    assert words(active_composition.plot(picked(rounds_of()), LABELS)).count("one mask\nper image") == 3
+    assert words(active_composition.plot(picked(rounds_of()), spec_of(LABELS))).count("one mask\nper image") == 3
 
 
 # Whether a round of random, entropy or BALD is missing.
@@ -313,16 +354,17 @@ def test_what_is_missing_keeps_its_place_and_is_named(whole, what):
 )
 def test_means_of_fewer_runs_have_a_note(what, curves, picks):
     plotted = figures(*tables(**SMALL, what=what))
-    note = f"{curves} with 95% interval for new patients and trainings; higher is better"
     said = {name: [" ".join(word.split()) for word in words(figure)] for name, figure in plotted.items()}
-    assert note in said["dice_cut"]
+    [note] = [word for word in said["dice_cut"] if word.startswith(curves)]
+    assert note.startswith(f"{curves} (thin lines: single seeds); ") and note.endswith("; higher is better")
+    assert "95% interval for new patients and trainings" in note
     assert f"picks ÷ random picks from the same pool; {picks}" in said["composition"]
 
 
 def test_lines_have_a_gap_where_a_round_is_missing():
     grid = {"datasets": ["lung"], "models": ["unet"], "chosen": ["random", "entropy"]}
     plotted = figures(*tables(**grid, what="a round"))
-    gap = plotted["dice_cut"].axes[0].lines[1].get_xydata()
+    gap = means_in(plotted["dice_cut"].axes[0])[1].get_xydata()
     assert np.isnan(gap).all(axis=1).tolist() == [False, False, True, False, False]
     gap = plotted["composition"].axes[0].lines[1].get_ydata()
     assert np.isnan(gap).tolist() == [False, True, False, False]
@@ -332,20 +374,22 @@ def test_level_of_a_missing_model_has_no_line_and_no_entry(tmp_path, monkeypatch
     """The summary has an empty row for it."""
     plotted = []
     monkeypatch.setattr(style, "save", lambda figure, png, pdf: plotted.append(figure))
-    table = learned(rounds_of(["lung"], ["unet"], ["random"]))
+    table, seeds, *_ = tables(["lung"], ["unet"], ["random"])
     table.to_csv(tmp_path / "table.csv", index=False)
+    seeds.to_csv(tmp_path / "seeds.csv", index=False)
     (tmp_path / "summary.csv").write_text("dataset,model,metric,mean\nlung,unet,dice_cut,\n")
     run(
         learning_curves,
         monkeypatch,
         table=tmp_path / "table.csv",
+        seeds=tmp_path / "seeds.csv",
         summary=tmp_path / "summary.csv",
         metric="dice_cut",
-        spec=json.dumps({"labels": labels_of(table), "confidence": 0.95}),
+        spec=json.dumps(spec_of(labels_of(table))),
         png=tmp_path / "a.png",
         pdf=tmp_path / "a.pdf",
     )
-    assert "trained on all images" not in words(plotted[0]) and len(plotted[0].axes[0].lines) == 1
+    assert "trained on all images" not in words(plotted[0]) and len(plotted[0].axes[0].lines) == 1 + 5
 
 
 @pytest.mark.parametrize("there", [["random", "bald"], []])
@@ -367,13 +411,13 @@ def test_strategies_without_picks_keep_their_place_and_say_so(stored, tmp_path, 
     names = [LABELS["strategies"][strategy] for strategy in shown]
     texts = [(text.get_position()[1], text.get_text(), text.get_color()) for text in plotted[0].texts]
     rows = [(text, colour) for _, text, colour in sorted(texts, reverse=True) if text in names]
-    assert rows == [(name, strategy_style.PALETTE[i]) for i, name in enumerate(names)]
+    assert rows == [(name, PALETTES["strategies"][i]) for i, name in enumerate(names)]
     assert words(plotted[0]).count("no data") == 4 - len(there)
 
 
 def test_nothing_at_all_still_makes_a_figure():
-    table, picks, penalties = tables(["lung"], ["unet"], ["random"])
-    plotted = figures(table[:0], picks[:0], penalties, labels=labels_of(table))
+    table, seeds, picks, penalties = tables(["lung"], ["unet"], ["random"])
+    plotted = figures(table[:0], seeds[:0], picks[:0], penalties, labels=labels_of(table))
     assert [words(figure) for figure in plotted.values()] == [
         *3 * [["no data"]],
         ["one strategy: nothing to compare"],
@@ -387,30 +431,30 @@ def test_penalty_matrix_reads_by_row():
     ]
     columns = ["dataset", "metric", "strategy_a", "strategy_b", "penalty", "null_95", "n_comparisons"]
     labels = {"datasets": {"lung": "Phantom lung"}, "strategies": {"random": "Random", "entropy": "Entropy"}}
-    figure = pairwise_penalty.plot(pd.DataFrame(rows, columns=columns), labels)
+    figure = pairwise_penalty.plot(pd.DataFrame(rows, columns=columns), spec_of(labels))
     assert {text.get_text(): text.get_position() for text in figure.axes[0].texts} == {"25": (1, 0), "100": (0, 1)}
     assert "of 8 comparisons, in %\nby chance up to 31" in words(figure)
 
 
 def test_strategies_look_apart_from_each_other_and_from_models():
-    looks = [strategy_style.line(name, STRATEGIES, LABELS) for name in STRATEGIES]
+    looks = [style.line(spec_of(LABELS), "strategies", name) for name in STRATEGIES]
     colours, markers = ({getattr(line, f"get_{what}")() for line in looks} for what in ("color", "marker"))
     assert len(colours) == len(markers) == len(STRATEGIES)
-    assert colours.isdisjoint(style.PALETTE)
+    assert colours.isdisjoint(PALETTES["models"])
     assert all(line.get_markerfacecolor() == "white" for line in looks)
 
 
 def picks_spec(there, missing):
-    shown = {"model": "unet", "seed": 0, "strategies": there, "missing": missing}
-    return json.dumps({"labels": LABELS, **shown})
+    return json.dumps(spec_of(LABELS, model="unet", seed=0, strategies=there, missing=missing))
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory, few_shuffles):
     """The tables that the programs read, as files."""
     folder = tmp_path_factory.mktemp("written")
-    table, picks, penalties = tables(rounds=2)
+    table, seeds, picks, penalties = tables(rounds=2)
     table.to_csv(folder / "table.csv", index=False)
+    seeds.to_csv(folder / "seeds.csv", index=False)
     picks.to_csv(folder / "picks.csv", index=False)
     penalties.to_csv(folder / "penalty.csv", index=False)
     summary = full_data(DATASETS, MODELS).rename("mean").rename_axis(["dataset", "model"]).reset_index()
@@ -424,9 +468,10 @@ def test_programs_write_the_same_bytes_each_time(stored, written, tmp_path, monk
     options = {
         "learning_curves": {
             "table": written / "table.csv",
+            "seeds": written / "seeds.csv",
             "summary": written / "summary.csv",
             "metric": "dice_cut",
-            "spec": json.dumps({"labels": LABELS, "confidence": 0.95}),
+            "spec": json.dumps(spec_of(LABELS)),
         },
         "active_composition": {"table": written / "picks.csv"},
         "pairwise_penalty": {"table": written / "penalty.csv"},
@@ -441,7 +486,7 @@ def test_programs_write_the_same_bytes_each_time(stored, written, tmp_path, monk
     figures_of_runs = []
     for folder in ("first", "second"):
         png, pdf = tmp_path / folder / "figure.png", tmp_path / folder / "figure.pdf"
-        run(module, monkeypatch, **{"spec": json.dumps({"labels": LABELS}), **options}, png=png, pdf=pdf)
+        run(module, monkeypatch, **{"spec": json.dumps(spec_of(LABELS)), **options}, png=png, pdf=pdf)
         figures_of_runs.append((png.read_bytes(), pdf.read_bytes()))
         assert sorted(path.name for path in png.parent.iterdir()) == ["figure.pdf", "figure.png"]
     assert figures_of_runs[0] == figures_of_runs[1]

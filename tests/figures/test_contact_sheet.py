@@ -3,7 +3,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from helpers.figures import assert_readable, words
+from helpers.figures import NARROW, WIDTH, assert_readable, spec_of, words
 from helpers.study import SHAPE, run, write_dataset
 
 from segunc.data.overview import read_images
@@ -11,11 +11,11 @@ from segunc.data.store import ImageRecord, write_store
 from segunc.figures import contact_sheet
 
 
-def sheet(path, title="Phantom lung"):
-    images = read_images(path)
-    shown = contact_sheet.load(path, images)
+def sheet(path, title="Phantom lung", width=WIDTH):
+    images, spec = read_images(path), spec_of({}, width=width)
+    shown = contact_sheet.load(path, images, contact_sheet.columns_of(spec))
     notes = {split: contact_sheet.describe(images[images["part"] == split]) for split in shown}
-    return contact_sheet.plot(shown, notes, title)
+    return contact_sheet.plot(shown, notes, spec, title)
 
 
 @pytest.mark.parametrize(("annotators", "images"), [(1, 2), (1, 60), (4, 9), (4, 60), (7, 30)])
@@ -23,6 +23,7 @@ def test_readable(tmp_path, annotators, images):
     write_dataset(tmp_path / "data.h5", annotators=annotators, images=images)
     figure = sheet(tmp_path / "data.h5")
     assert_readable({"sheet": figure})
+    assert_readable({"sheet": sheet(tmp_path / "data.h5", width=NARROW)}, NARROW)
     assert len(figure.axes) == sum(min(images, rows * contact_sheet.COLUMNS) for rows in contact_sheet.ROWS.values())
     text = words(figure)
     assert [word for word in text if word in contact_sheet.NAMES.values()] == ["Training", "Validation", "Test"]
@@ -52,7 +53,7 @@ def test_exclusions_and_remarks_are_below_the_title(tmp_path, monkeypatch):
     figures = {}
     monkeypatch.setattr(contact_sheet.style, "save", lambda figure, png, pdf: figures.update({png.stem: figure}))
     for name in ("plain", "odd"):
-        spec, png = json.dumps({"labels": {}}), tmp_path / f"{name}.png"
+        spec, png = json.dumps(spec_of({})), tmp_path / f"{name}.png"
         run(contact_sheet, monkeypatch, dataset=name, data=tmp_path / f"{name}.h5", spec=spec, png=png, pdf=png)
     assert_readable(figures)
     plain, odd = (words(figure) for figure in figures.values())
@@ -72,8 +73,8 @@ def test_captions_have_annotators_and_share(tmp_path):
     ]
     write_store(tmp_path / "data.h5", records, lambda patients, published: published, {})
     text = words(sheet(tmp_path / "data.h5"))
-    assert [word for word in text if "of 2," in word] == ["1 of 2, 17%", "0 of 2, 0%"]
-    assert [word for word in text if "of 1," in word] == ["1 of 1, 33%"]
+    assert [word for word in text if "of 2," in word] == ["1 of 2, 17%\na", "0 of 2, 0%\nc"]
+    assert [word for word in text if "of 1," in word] == ["1 of 1, 33%\nb"]
     assert "Test" in text and "Training" not in text
     assert "3 images\n3 patients\n16.7% foreground" in text
 
@@ -100,7 +101,7 @@ def test_program_writes_the_same_bytes_each_time(tmp_path, monkeypatch):
     written = []
     for folder in ("first", "second"):
         png, pdf = tmp_path / folder / "figure.png", tmp_path / folder / "figure.pdf"
-        spec = json.dumps({"labels": {"lung": "A $ lung"}})
+        spec = json.dumps(spec_of({"datasets": {"lung": "A $ lung"}}))
         options = {"dataset": "lung", "data": tmp_path / "lung.h5", "spec": spec}
         run(contact_sheet, monkeypatch, **options, png=png, pdf=pdf)
         written.append((png.read_bytes(), pdf.read_bytes()))

@@ -1,12 +1,14 @@
 import importlib
 import itertools
 import json
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.figures import LONG, MARKUP, assert_readable, legend_of, texts_of, titles_of, words
+from helpers.figures import LONG, MARKUP, NARROW, WIDTH, assert_readable, legend_of, spec_of, texts_of, titles_of, words
 from helpers.study import SHAPE, random_draws, run, write_dataset, write_samples
 
 from segunc.data.store import read_split
@@ -23,15 +25,15 @@ from segunc.runtime.errors import UserError
 
 MODELS = ["unet", "ensemble", "mc_dropout", "prob_unet", "a_new_model", "null"]
 LABELS = {
-    "lung": "Phantom lung",
-    "skin": "Phantom skin",
-    "third": "Third",
-    "fourth": "Fourth",
-    "unet": "U-Net",
-    "ensemble": "Ensemble",
-    "mc_dropout": "MC-dropout",
-    "prob_unet": "Probabilistic U-Net",
-    "a_new_model": "A new model for $5",
+    "datasets": {"lung": "Phantom lung", "skin": "Phantom skin", "third": "Third", "fourth": "Fourth"},
+    "models": {
+        "unet": "U-Net",
+        "ensemble": "Ensemble",
+        "mc_dropout": "MC-dropout",
+        "prob_unet": "Probabilistic U-Net",
+        "a_new_model": "A new model for $5",
+        "null": "null",
+    },
 }
 BASELINES = [f"baseline_{name}" for name in ("empty", "blind", "annotator", "readings", "threshold")]
 
@@ -42,15 +44,26 @@ def summary(datasets, models, baselines=BASELINES):
     for dataset, (m, model) in itertools.product(datasets, enumerate([*models, *baselines])):
         for n in ged_by_samples.SIZES:
             mean = 2.0 if model == "baseline_empty" else 0.3 + 0.4 / n + 0.03 * m
-            rows.append((dataset, model, f"ged_{n}", mean, mean - 0.05, mean + 0.05, 0.1 + 0.4 / n, 9, 0))
-        rows.append((dataset, model, "diversity", 0.1 * m, 0.0, 1.0, 0.4, 9, 0))
-    columns = ["dataset", "model", "metric", "mean", "ci_low", "ci_high", "target", "n_images", "n_undefined"]
+            rows.append((dataset, model, f"ged_{n}", mean, mean - 0.05, mean + 0.05, 0.1 + 0.4 / n, 9, 9, 0))
+        rows.append((dataset, model, "diversity", 0.1 * m, 0.0, 1.0, 0.4, 9, 9, 0))
+    columns = [
+        "dataset",
+        "model",
+        "metric",
+        "mean",
+        "ci_low",
+        "ci_high",
+        "target",
+        "n_images",
+        "n_patients",
+        "n_undefined",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
 def means(datasets, models, by, groups):
-    rows = [(d, m, g, 0.5, 0.4, 0.6, 1980) for d, m, g in itertools.product(datasets, models, groups)]
-    return pd.DataFrame(rows, columns=["dataset", "model", by, "mean", "ci_low", "ci_high", "n_images"])
+    rows = [(d, m, g, 0.5, 0.4, 0.6, 1980, 99) for d, m, g in itertools.product(datasets, models, groups)]
+    return pd.DataFrame(rows, columns=["dataset", "model", by, "mean", "ci_low", "ci_high", "n_images", "n_patients"])
 
 
 def without(table, lost):
@@ -85,27 +98,29 @@ def stored(tmp_path_factory):
     return folder
 
 
-def figures_of_tables(datasets, models, lost=()):
+def figures_of_tables(datasets, models, lost=(), width=WIDTH):
     """By name; `skin` has one annotator; lost: pairs of dataset and model whose scores are missing."""
+    spec = spec_of(LABELS, width=width)
     shapes = without(histograms(datasets, models), lost)
     outcomes = means(datasets, models, "outcome", entropy_by_outcome.OUTCOMES)
     agreements = means(datasets, models, "agreement", entropy_by_agreement.AGREEMENTS)
     agreements.loc[(agreements["dataset"] == "skin") & (agreements["agreement"] != "agree"), "mean"] = np.nan
     return {
-        "outcome": entropy_by_outcome.plot(without(outcomes, lost), shapes, LABELS),
-        "agreement": entropy_by_agreement.plot(without(agreements, lost), shapes, LABELS),
-        "ged": ged_by_samples.plot(without(summary(datasets, models), lost), LABELS),
+        "outcome": entropy_by_outcome.plot(without(outcomes, lost), shapes, spec),
+        "agreement": entropy_by_agreement.plot(without(agreements, lost), shapes, spec),
+        "ged": ged_by_samples.plot(without(summary(datasets, models), lost), spec),
     }
 
 
-def figures_of_images(stored, dataset, models, lost=()):
+def figures_of_images(stored, dataset, models, lost=(), width=WIDTH):
     """By name; lost: the models without samples."""
+    spec, title = spec_of(LABELS, width=width), LABELS["datasets"][dataset]
     files = {model: stored / f"{dataset}_{model}.h5" for model in models if model not in lost}
     shown = examples.load(stored / f"{dataset}.h5", files, 0, uncertainty_maps.ROWS)
     diversity = dict.fromkeys(models, 0.25)
     return {
-        "maps": uncertainty_maps.plot(shown, models, LABELS, LABELS[dataset]),
-        "masks": sampled_masks.plot(shown[: sampled_masks.IMAGES], models, diversity, LABELS, LABELS[dataset]),
+        "maps": uncertainty_maps.plot(shown, models, spec, title),
+        "masks": sampled_masks.plot(shown[: sampled_masks.IMAGES], models, diversity, spec, title),
     }
 
 
@@ -123,8 +138,8 @@ def test_figures_of_images_are_readable(stored, dataset, count):
 
 @pytest.mark.parametrize("label", LONG)
 def test_labels_of_any_length_and_kind_are_readable(stored, monkeypatch, label):
-    for i, name in enumerate(LABELS):
-        monkeypatch.setitem(LABELS, name, f"{label}{i}")
+    for i, (family, name) in enumerate((kind, name) for kind in LABELS for name in LABELS[kind]):
+        monkeypatch.setitem(LABELS[family], name, f"{label}{i}")
     figures = figures_of_tables(["lung", "skin"], MODELS, [("lung", "unet")])
     figures |= figures_of_images(stored, "lung", MODELS[:4]) | {
         f"few {name}": figure for name, figure in figures_of_images(stored, "skin", MODELS[:1]).items()
@@ -152,13 +167,17 @@ def test_text_is_wrapped_and_shortened():
 
 @pytest.mark.parametrize("label", ["肺结节", "ไทย"])
 def test_characters_that_no_font_has_are_named_in_one_line(tmp_path, monkeypatch, capsys, label):
-    monkeypatch.setitem(style.matplotlib.rcParams, "font.family", ["DejaVu Sans"])
-    monkeypatch.setitem(LABELS, "unet", label)
+    monkeypatch.setattr(style, "fonts", lambda: ("DejaVu Sans",))
+    monkeypatch.setitem(LABELS["models"], "unet", label)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = ged_by_samples.plot(summary(["lung"], ["unet"]), LABELS)
+        figure = ged_by_samples.plot(summary(["lung"], ["unet"]), spec_of(LABELS))
         style.save(figure, tmp_path / "a.png", tmp_path / "a.pdf")
-        style.save(ged_by_samples.plot(summary(["lung"], ["ensemble"]), LABELS), tmp_path / "b.png", tmp_path / "b.pdf")
+        style.save(
+            ged_by_samples.plot(summary(["lung"], ["ensemble"]), spec_of(LABELS)),
+            tmp_path / "b.png",
+            tmp_path / "b.pdf",
+        )
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1 and f"No installed font has all characters of {label!r}" in said[0]
 
@@ -180,7 +199,7 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
     pictures = {
         "dataset": "lung",
         "data": stored / "lung.h5",
-        "spec": json.dumps({"labels": LABELS, "seed": 0, "models": MODELS[:2], "missing": []}),
+        "spec": json.dumps(spec_of(LABELS, seed=0, models=MODELS[:2], missing=[])),
         "samples": [stored / f"lung_{model}.h5" for model in MODELS[:2]],
     }
     options = {
@@ -195,7 +214,7 @@ def test_programs_write_the_same_bytes_each_time(stored, tmp_path, monkeypatch, 
     for folder in ("first", "second"):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "0" if folder == "first" else "1000000000")
         png, pdf = tmp_path / folder / "figure.png", tmp_path / folder / "figure.pdf"
-        run(module, monkeypatch, **{"spec": json.dumps({"labels": LABELS}), **options}, png=png, pdf=pdf)
+        run(module, monkeypatch, **{"spec": json.dumps(spec_of(LABELS)), **options}, png=png, pdf=pdf)
         written.append((png.read_bytes(), pdf.read_bytes()))
         assert sorted(path.name for path in png.parent.iterdir()) == ["figure.pdf", "figure.png"]
     assert written[0] == written[1]
@@ -209,13 +228,13 @@ def test_missing_values_are_named():
     table = means(datasets, models, "outcome", entropy_by_outcome.OUTCOMES)
     table.loc[table["model"] == "unet", ["mean", "ci_low", "ci_high"]] = np.nan
     table = table[(table["model"] != "ensemble") | (table["outcome"] != "tp")]
-    figure = entropy_by_outcome.plot(table, histograms(datasets, ["ensemble"]), LABELS)
+    figure = entropy_by_outcome.plot(table, histograms(datasets, ["ensemble"]), spec_of(LABELS))
     assert words(figure).count("no data") == 2 * (4 + 1)
 
-    ged = words(ged_by_samples.plot(without(summary(datasets, models), [("lung", "unet")]), LABELS))
+    ged = words(ged_by_samples.plot(without(summary(datasets, models), [("lung", "unet")]), spec_of(LABELS)))
     assert [word for word in ged if "no data" in word] == ["no data: U-Net"]
     nothing = [("lung", model) for model in [*models, *BASELINES]]
-    ged = words(ged_by_samples.plot(without(summary(datasets, models), nothing), LABELS))
+    ged = words(ged_by_samples.plot(without(summary(datasets, models), nothing), spec_of(LABELS)))
     assert [word for word in ged if "no data" in word] == ["no data"]
 
 
@@ -281,14 +300,14 @@ def test_programs_take_missing_models(stored, tmp_path, monkeypatch, program, th
         monkeypatch,
         dataset="lung",
         data=stored / "lung.h5",
-        spec=json.dumps({"labels": LABELS, "seed": 0, "models": there, "missing": missing}),
+        spec=json.dumps(spec_of(LABELS, seed=0, models=there, missing=missing)),
         samples=[stored / f"lung_{model}.h5" for model in there],
         **({"summary": tmp_path / "summary.csv"} if program == "sampled_masks" else {}),
         png=tmp_path / "a.png",
         pdf=tmp_path / "a.pdf",
     )
     said = [" ".join(word.split()) for word in words(saved[0])]
-    places = [said.index(LABELS[model]) for model in MODELS[:4]]
+    places = [said.index(LABELS["models"][model]) for model in MODELS[:4]]
     assert places == sorted(places)
     rows = uncertainty_maps.ROWS if program == "uncertainty_maps" else sampled_masks.IMAGES
     assert said.count("no data") == rows * (4 - len(there))
@@ -297,9 +316,9 @@ def test_programs_take_missing_models(stored, tmp_path, monkeypatch, program, th
 def test_nothing_at_all_still_makes_a_figure():
     empty = [means([], [], by, []) for by in ("outcome", "agreement")]
     for figure in (
-        entropy_by_outcome.plot(empty[0], histograms([], []), LABELS),
-        entropy_by_agreement.plot(empty[1], histograms([], []), LABELS),
-        ged_by_samples.plot(summary([], []), LABELS),
+        entropy_by_outcome.plot(empty[0], histograms([], []), spec_of(LABELS)),
+        entropy_by_agreement.plot(empty[1], histograms([], []), spec_of(LABELS)),
+        ged_by_samples.plot(summary([], []), spec_of(LABELS)),
     ):
         assert words(figure) == ["no data"]
 
@@ -307,29 +326,77 @@ def test_nothing_at_all_still_makes_a_figure():
 def test_dataset_without_disagreement_gets_a_note_and_no_panel():
     table = means(["lung", "skin"], ["unet"], "agreement", entropy_by_agreement.AGREEMENTS)
     table.loc[(table["dataset"] == "skin") & (table["agreement"] != "agree"), "mean"] = np.nan
-    figure = entropy_by_agreement.plot(table, histograms(["lung", "skin"], ["unet"]), LABELS)
+    figure = entropy_by_agreement.plot(table, histograms(["lung", "skin"], ["unet"]), spec_of(LABELS))
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["Phantom lung"]
     assert any("Not shown" in word and "Phantom skin" in word for word in words(figure))
 
-    figure = entropy_by_agreement.plot(table[table["dataset"] == "skin"], histograms(["skin"], ["unet"]), LABELS)
+    figure = entropy_by_agreement.plot(
+        table[table["dataset"] == "skin"], histograms(["skin"], ["unet"]), spec_of(LABELS)
+    )
     assert not figure.axes and "Phantom skin" in words(figure)[0]
 
 
 def test_far_baseline_is_named_with_its_value_and_does_not_compress_the_models():
-    figure = ged_by_samples.plot(summary(["lung"], ["unet"]), LABELS)
+    figure = ged_by_samples.plot(summary(["lung"], ["unet"]), spec_of(LABELS))
     assert figure.axes[0].get_ylim()[1] < 1.5
     assert "empty mask\n2.00 ↑" in words(figure)
 
 
-def test_order_and_colours_follow_the_labels():
+def test_order_follows_the_labels_and_looks_the_spec():
+    spec = spec_of(LABELS)
     ids = ["prob_unet", "baseline_readings", "unet", "prob_unet", "unnamed"]
-    assert style.ordered(ids, LABELS) == ["unet", "prob_unet", "baseline_readings", "unnamed"]
-    models = style.models_among(ids, LABELS)
-    assert models == ["unet", "prob_unet", "unnamed"]
-    assert style.colours(models[:2]) == {m: style.colours(models)[m] for m in models[:2]}
-    many = [f"model{i}" for i in range(20)]
-    assert len(set(style.colours(many[:8]).values())) == 8
-    assert set(style.colours(many)) == set(style.markers(many)) == set(many)
+    assert style.ordered(spec, "models", ids) == ["unet", "prob_unet", "baseline_readings", "unnamed"]
+    assert style.models_among(spec, ids) == ["unet", "prob_unet", "unnamed"]
+    spec["looks"]["models"]["unet"] = {"colour": "#123456", "marker": "*"}
+    for name, figure in {
+        "ged": ged_by_samples.plot(summary(["lung"], ["mc_dropout", "unet"]), spec),
+        "outcome": entropy_by_outcome.plot(
+            means(["lung"], ["unet"], "outcome", entropy_by_outcome.OUTCOMES), histograms(["lung"], ["unet"]), spec
+        ),
+    }.items():
+        assert ("U-Net", "#123456") in legend_of(figure), name
+
+
+def test_an_id_of_two_families_has_two_labels():
+    labels = {"datasets": {"lung": "A dataset"}, "models": {"lung": "A model"}}
+    figure = ged_by_samples.plot(summary(["lung"], ["lung"]), spec_of(labels))
+    assert titles_of(figure) == ["A dataset"] and legend_of(figure)[0][0] == "A model"
+
+
+def test_importing_a_figure_changes_no_setting_of_matplotlib():
+    code = "import matplotlib; before = dict(matplotlib.rcParams); from segunc.figures import learning_curves, examples"
+    code += "; assert before == dict(matplotlib.rcParams)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_few_images_or_patients_are_named():
+    table = summary(["lung"], ["unet", "ensemble"])
+    table.loc[table["model"] == "unet", "n_patients"] = 4
+    assert "fewer than 5 images or patients: U-Net" in " ".join(
+        " ".join(words(ged_by_samples.plot(table, spec_of(LABELS)))).split()
+    )
+    table = means(["lung"], ["unet"], "outcome", entropy_by_outcome.OUTCOMES)
+    table.loc[table["outcome"] == "fp", "n_images"] = 4
+    said = words(entropy_by_outcome.plot(table, histograms(["lung"], ["unet"]), spec_of(LABELS)))
+    assert said.count("4*") == 1 and said.count("1980") == 3
+    assert any(word.startswith("*fewer than 5 images or patients") for word in said)
+
+
+@pytest.mark.parametrize("count", [1, 4, 6])
+def test_figures_fit_a_page_of_one_column(stored, count):
+    figures = figures_of_tables(["lung", "skin"], MODELS[:count], width=NARROW)
+    assert_readable(figures | figures_of_images(stored, "lung", MODELS[:count], width=NARROW), NARROW)
+
+
+def test_images_have_their_ids(stored):
+    shown = examples.load(stored / "lung.h5", {}, 0, 3)
+    said = [
+        "".join(word.split())
+        for figure in figures_of_images(stored, "lung", MODELS[:2]).values()
+        for word in words(figure)
+    ]
+    for example in shown[:1]:
+        assert any(example.image_id in word for word in said)
 
 
 def test_examples_are_spread_and_of_different_patients(tmp_path):

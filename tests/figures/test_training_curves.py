@@ -6,13 +6,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.figures import LONG, assert_readable, legend_of, titles_of, words
+from helpers.figures import LONG, NARROW, WIDTH, assert_readable, legend_of, spec_of, titles_of, words
 from helpers.study import run
 
 from segunc.figures import training_curves
 from segunc.figures.training_curves import Run
 
-LABELS = {"lung": "Phantom lung", "unet": "U-Net", "ensemble": "Ensemble", "prob_unet": "Probabilistic U-Net"}
+MODELS = {"unet": "U-Net", "ensemble": "Ensemble", "prob_unet": "Probabilistic U-Net"}
+LABELS = {"datasets": {"lung": "Phantom lung"}, "models": MODELS}
 PANELS = ["Training loss", "Validation cross-entropy", "Validation GED²"]
 
 
@@ -35,7 +36,7 @@ def lines(axes) -> list[list[list[float]]]:
 
 def test_every_run_and_latent_dimension_is_a_line() -> None:
     runs = histories(2)
-    figure = training_curves.plot(runs, [], LABELS, "Phantom lung")
+    figure = training_curves.plot(runs, [], spec_of(LABELS), "Phantom lung")
     assert titles_of(figure) == [*PANELS, "Probabilistic U-Net"]
     for axes, column in zip(figure.axes, ["train_loss", "val_cross_entropy", "val_ged"], strict=False):
         assert lines(axes) == [[rows["step"].tolist(), rows[column].tolist()] for rows in runs.values()]
@@ -48,7 +49,7 @@ def test_every_run_and_latent_dimension_is_a_line() -> None:
     ]
     assert lines(latent) == shown
     colours = dict(legend_of(figure))
-    assert [line.get_color() for line in figure.axes[0].get_lines()] == [colours[LABELS[model]] for model, _ in runs]
+    assert [line.get_color() for line in figure.axes[0].get_lines()] == [colours[MODELS[model]] for model, _ in runs]
     assert {line.get_color() for line in latent.get_lines()} == {colours["Probabilistic U-Net"]}
 
 
@@ -57,8 +58,8 @@ def test_every_run_and_latent_dimension_is_a_line() -> None:
     [("Lung", 1, 250), ("Lung", 5, 50), ("Lung", 40, 142_000), *((label, 5, 50) for label in LONG)],
 )
 def test_it_is_readable(monkeypatch: pytest.MonkeyPatch, label: str, rows: int, every: int) -> None:
-    for i, name in enumerate(LABELS):
-        monkeypatch.setitem(LABELS, name, f"{label}{i}")
+    for i, name in enumerate(MODELS):
+        monkeypatch.setitem(MODELS, name, f"{label}{i}")
     some = histories(3, rows=rows, every=every)
     missing = [some.popitem()[0], ("unet", 7)]
     flat = {
@@ -66,12 +67,14 @@ def test_it_is_readable(monkeypatch: pytest.MonkeyPatch, label: str, rows: int, 
     }
     without = {of: table for of, table in some.items() if of[0] != "prob_unet"}
     figures = {"some": some, "flat": flat, "no latent space": without}
-    assert_readable({name: training_curves.plot(of, missing, LABELS, label) for name, of in figures.items()})
+    for width in (WIDTH, NARROW):
+        spec = spec_of(LABELS, width=width)
+        assert_readable({name: training_curves.plot(of, missing, spec, label) for name, of in figures.items()}, width)
 
 
 def test_many_latent_models_take_several_rows() -> None:
     runs = {(f"model{i}", 0): history(latent=2) for i in range(5)}
-    figure = training_curves.plot(runs, [], {}, "lung")
+    figure = training_curves.plot(runs, [], spec_of({}), "lung")
     assert titles_of(figure) == [*PANELS, *(f"model{i}" for i in range(5))]
     assert_readable({"five": figure})
 
@@ -79,11 +82,13 @@ def test_many_latent_models_take_several_rows() -> None:
 def test_missing_runs_are_named_and_keep_their_colours() -> None:
     whole = histories(2)
     missing = [("unet", 0), ("unet", 1), ("prob_unet", 1)]
-    figure = training_curves.plot({of: whole[of] for of in whole if of not in missing}, missing, LABELS, "lung")
-    assert legend_of(figure) == legend_of(training_curves.plot(whole, [], LABELS, "lung"))
+    figure = training_curves.plot(
+        {of: whole[of] for of in whole if of not in missing}, missing, spec_of(LABELS), "lung"
+    )
+    assert legend_of(figure) == legend_of(training_curves.plot(whole, [], spec_of(LABELS), "lung"))
     note = " ".join(word for word in words(figure) if word.startswith("no data"))
     assert all(name in note for name in ("U-Net (seed 0)", "U-Net (seed 1)", "Probabilistic U-Net (seed 1)"))
-    assert words(training_curves.plot({}, missing, LABELS, "lung")) == ["no data"]
+    assert words(training_curves.plot({}, missing, spec_of(LABELS), "lung")) == ["no data"]
 
 
 def test_the_program_reads_histories_in_the_order_of_the_runs(tmp_path, monkeypatch) -> None:
@@ -93,9 +98,9 @@ def test_the_program_reads_histories_in_the_order_of_the_runs(tmp_path, monkeypa
         table.to_csv(path, index=False)
     saved = []
     monkeypatch.setattr(training_curves.style, "save", lambda figure, png, pdf: saved.append(figure))
-    spec = json.dumps({"labels": LABELS, "runs": list(runs), "missing": [("unet", 2)]})
+    spec = json.dumps(spec_of(LABELS, runs=list(runs), missing=[("unet", 2)]))
     where = {"png": tmp_path / "a.png", "pdf": tmp_path / "a.pdf"}
     run(training_curves, monkeypatch, dataset="lung", spec=spec, histories=paths, **where)
-    expected = training_curves.plot(runs, [("unet", 2)], LABELS, "Phantom lung")
+    expected = training_curves.plot(runs, [("unet", 2)], spec_of(LABELS), "Phantom lung")
     assert words(saved[0]) == words(expected)
     assert [lines(axes) for axes in saved[0].axes] == [lines(axes) for axes in expected.axes]

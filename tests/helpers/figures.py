@@ -1,12 +1,17 @@
 """What a figure shows, and whether it can be read."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
+from segunc.config.looks import PALETTES, looks
 from segunc.figures import style
 
+WIDTH, NARROW = 6.89, 4.72
+"""Inches: pages of two columns and of one."""
 MARKUP = '<i>$x_1$</i>{0}%s"\\a"'
 LONG = [
     "a label of many words that goes on and on until it is nearly a hundred letters long, as one may be ",
@@ -17,12 +22,20 @@ LONG = [
 """Labels that are longer than their places, of which a number makes several; and one with markup."""
 
 
+def spec_of(labels, **settings):
+    """The spec of a figure with these labels by family and id."""
+    entry = SimpleNamespace(colour=None, marker=None)
+    of = {family: looks(family, dict.fromkeys(labels.get(family, ()), entry)) for family in PALETTES}
+    return {"labels": labels, "looks": of, "width": WIDTH, "confidence": 0.95, **settings}
+
+
 def texts_of(figure):
     """All visible texts, with their boxes in pixels."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     # Ticks and layout get their places when a figure is drawn; pixels are not needed, and a second time not either.
     if figure.stale:
-        figure.draw_without_rendering()
+        with style.applied():
+            figure.draw_without_rendering()
     hidden = {
         label
         for axes in figure.axes
@@ -51,11 +64,11 @@ def legend_of(figure):
     return [(h.get_label(), h.get_color() if isinstance(h, Line2D) else h.get_facecolor()) for h in handles]
 
 
-def assert_readable(figures):
+def assert_readable(figures, page=WIDTH):
     """No text is too small, cut off or overlaps another one, and the figures (by name) fit the page."""
     for name, figure in figures.items():
         width, height = figure.canvas.get_width_height()
-        assert figure.get_size_inches()[0] <= style.WIDTH + 0.01, name
+        assert figure.get_size_inches()[0] <= page + 0.01, name
         boxes = texts_of(figure)
         for text, box in boxes:
             what = f"{name}: {text.get_text()!r}"

@@ -4,6 +4,7 @@
 use rule plot_contact_sheet as plot_learning_curves with:
     input:
         table=rules.active_tabulate.output.learning,
+        seeds=rules.active_tabulate.output.seeds,
         summary=full_data_summary,
     output:
         png=figure("<results>/figures/learning_curves_<cell>.png", "Active learning", "Learning curves, {metric}"),

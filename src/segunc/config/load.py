@@ -34,8 +34,6 @@ def load(raw: dict[str, Any]) -> Config:
     except ValidationError as error:
         raise ConfigError("\n".join(_sentences(error, Config))) from None
     mistakes = _booleans(raw, config.model_dump(), "")
-    for name in sorted(config.datasets.keys() & config.models.keys()):
-        mistakes.append(f"config keys datasets.{name} and models.{name} have the same id; rename one.")
     for family in ("datasets", "models", "strategies"):
         mistakes += _equal_labels(config, family)
     for selection, catalogue in (

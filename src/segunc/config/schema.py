@@ -16,6 +16,7 @@ from pydantic import model_validator as validator
 
 from segunc.catalogue.options import available, options_of
 from segunc.cells import Cell, Step
+from segunc.config.looks import Marker
 
 FORMAT = ("data/formats", "read")
 METHOD = ("models", "build")
@@ -52,6 +53,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Draws = Annotated[int, Field(gt=0, le=4096)]
+Colour = Annotated[
+    str,
+    Field(pattern=r"^#[0-9A-Fa-f]{6}$", description="in figures, such as #0072B2; null: by its place in the catalogue"),
+]
 
 
 class Strict(BaseModel):
@@ -190,6 +195,8 @@ class Model(Strict):
     label: Label
     method: str = Field(description="a file in src/segunc/models")
     options: dict[str, Any] = Field({}, description="options of the method")
+    colour: Colour | None = None
+    marker: Marker | None = Field(None, description="matplotlib's, in figures; null: by its place in the catalogue")
     draws: Draws | None = Field(None, description="replaces the global draws")
     training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the dataset's training")
     per_dataset: dict[Identifier, ModelOverrides] = Field({}, description="overrides for single datasets")
@@ -201,6 +208,8 @@ class Strategy(Strict):
     label: Label
     method: str = Field(description="a file in src/segunc/strategies")
     options: dict[str, Any] = Field({}, description="options of the method")
+    colour: Colour | None = None
+    marker: Marker | None = Field(None, description="matplotlib's, in figures; null: by its place in the catalogue")
 
 
 class Active(Strict):
@@ -221,6 +230,14 @@ class Statistics(Strict):
     """How intervals are computed."""
 
     confidence: float = Field(gt=0, lt=1, description="level of all intervals")
+
+
+class Figures(Strict):
+    """How figures are laid out."""
+
+    width_mm: float = Field(
+        ge=120, le=250, description="largest width; 175: a page of two columns, 122: one of one column (LNCS)"
+    )
 
 
 class Missing(Strict):
@@ -247,6 +264,7 @@ class Config(Strict):
     statistics: Statistics
     strategies: dict[Identifier, Strategy]
     active: Active
+    figures: Figures
     raw_folders: list[str] = Field(description="folders to search for raw data, in this order")
     keep: str | None = Field(
         description="folder of finished results that are set aside; null: .kept in the results folder"

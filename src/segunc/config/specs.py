@@ -17,7 +17,8 @@ from segunc.catalogue.options import options_of, raw_options
 from segunc.cells import Cell
 from segunc.config.acquisition import acquisition, needs
 from segunc.config.load import training_of
-from segunc.config.schema import FORMAT, METHOD, STRATEGY, Config, ModelOverrides, Training
+from segunc.config.looks import looks
+from segunc.config.schema import FORMAT, METHOD, STRATEGY, Active, Config, Grid, ModelOverrides, Training
 
 
 def prepare(config: Config, cell: Cell, raw: Mapping[str, str]) -> str:
@@ -145,47 +146,48 @@ def answer(config: Config, cell: Cell) -> str:
 
 
 def figure(config: Config, cell: Cell) -> str:
-    """A figure of the main grid's tables: labels by id, in the grid's order."""
-    return _text({"labels": {**_labels(config, "datasets"), **_labels(config, "models")}})
+    """A figure of the main grid's tables: labels and looks in the grid's order, `confidence` of intervals, `width`."""
+    return _text(_look(config, config.grid, "models") | {"confidence": config.statistics.confidence})
+
+
+def figure_of_dataset(config: Config, cell: Cell) -> str:
+    """The same of one dataset."""
+    return _text(_look(config, config.grid, "models", of=cell) | {"confidence": config.statistics.confidence})
 
 
 def contact_sheet(config: Config, cell: Cell) -> str:
-    """A figure of one dataset's store: its label."""
-    return _text({"labels": {cell.dataset: config.datasets[cell.dataset].label}})
+    """A figure of one dataset's store: its label, `width`."""
+    return _text(_look(config, config.grid, of=cell))
 
 
 def figure_of_samples(config: Config, cell: Cell) -> str:
-    """A figure of one dataset's samples of the first seed: labels, `models` that have them, the `missing` others."""
-    labels = {cell.dataset: config.datasets[cell.dataset].label, **_labels(config, "models")}
+    """A figure of one dataset's samples of the first seed: look, `models` that have them, the `missing` others."""
     seed = config.grid.seeds[0]
     shown = {model: (cells.SAMPLES, cell._replace(model=model, seed=seed)) for model in config.grid.models}
-    return _text({"labels": labels, "seed": seed, **_present_and_missing(config, "models", shown)})
+    look = _look(config, config.grid, "models", of=cell)
+    return _text(look | {"seed": seed} | _present_and_missing(config, "models", shown))
 
 
 def training_curves(config: Config, cell: Cell) -> str:
-    """A figure of one dataset's training runs: labels, `runs` (model and seed) with a history, the `missing` others."""
-    labels = {cell.dataset: config.datasets[cell.dataset].label, **_labels(config, "models")}
+    """A figure of one dataset's training runs: look, `runs` (model and seed) with a history, the `missing` others."""
     grid = config.grid
     shown = {(of.model, of.seed): ("train", of) for of in cells.main_grid([cell.dataset], grid.models, grid.seeds)}
-    return _text({"labels": labels, **_present_and_missing(config, "runs", shown)})
+    return _text(_look(config, grid, "models", of=cell) | _present_and_missing(config, "runs", shown))
 
 
 def figure_of_active_learning(config: Config, cell: Cell) -> str:
-    """A figure of active learning: labels of `datasets`, `models`, `strategies`; the `confidence` of bands."""
-    labels = {family: _labels(config, family, "active") for family in ("datasets", "models", "strategies")}
-    return _text({"labels": labels, "confidence": config.statistics.confidence})
+    """A figure of active learning's tables: as `figure`, with strategies."""
+    look = _look(config, config.active, "models", "strategies")
+    return _text(look | {"confidence": config.statistics.confidence})
 
 
 def active_picks(config: Config, cell: Cell) -> str:
-    """A figure of the first model's and seed's picks: labels, `strategies` with picks, the `missing` others."""
-    labels = {
-        "datasets": {cell.dataset: config.datasets[cell.dataset].label},
-        **{family: _labels(config, family, "active") for family in ("models", "strategies")},
-    }
+    """A figure of the first model's and seed's picks: look, `strategies` with picks, the `missing` others."""
     active = config.active
     shown = {name: acquisition(config, picked) for name, picked in cells.first_picks(active, cell.dataset).items()}
+    look = _look(config, active, "models", "strategies", of=cell)
     present = _present_and_missing(config, "strategies", shown)
-    return _text({"labels": labels, "model": active.models[0], "seed": active.seeds[0], **present})
+    return _text(look | {"model": active.models[0], "seed": active.seeds[0]} | present)
 
 
 def assemble(
@@ -244,9 +246,23 @@ def _present_and_missing(config: Config, name: str, steps: Mapping[Any, cells.St
     return {name: [key for key in steps if key not in missing], "missing": missing}
 
 
-def _labels(config: Config, family: str, owner: str = "grid") -> dict[str, str]:
-    catalogue = getattr(config, family)
-    return {name: catalogue[name].label for name in getattr(getattr(config, owner), family)}
+def _look(config: Config, owner: Grid | Active, *families: str, of: Cell | None = None) -> dict[str, Any]:
+    """What all figures have: `labels` by family and id, in the owner's order, `looks` alike, and `width` in inches.
+
+    families: `models` and `strategies`, if they are shown; of: whose dataset is shown, if not all.
+    """
+    shown = {family: getattr(owner, family) for family in families}
+    datasets = [of.dataset] if of else owner.datasets
+    labels = {
+        family: {name: getattr(config, family)[name].label for name in names}
+        for family, names in {"datasets": datasets, **shown}.items()
+    }
+    by_family = {family: looks(family, getattr(config, family)) for family in families}
+    return {
+        "labels": labels,
+        "looks": {family: {name: by_family[family][name] for name in names} for family, names in shown.items()},
+        "width": round(config.figures.width_mm / 25.4, 3),
+    }
 
 
 def _json(**values: Any) -> str:

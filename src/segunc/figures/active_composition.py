@@ -4,6 +4,7 @@ The study explains why uncertainty does not help by what it picks (large foregro
 single images only. This figure shows it for all picks. Reads the table `active_picks`.
 """
 
+from itertools import product
 from pathlib import Path
 from statistics import NormalDist
 
@@ -13,10 +14,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
-from segunc.figures import strategy_style, style
-from segunc.figures.specs import ActiveLabels, ActiveSpec
+from segunc.figures import panels, style
+from segunc.figures.specs import TableSpec
 from segunc.runtime.stage import Job, stage
 
 MEASURES = {
@@ -31,9 +31,12 @@ ONE_ANNOTATOR = ("disputed_pixels", "disputed_share", "split_votes")
 """Undefined with one annotator."""
 RANGE = NormalDist().inv_cdf(0.975)
 """Half the 95 % range of a normal distribution, in standard deviations."""
+NARROWEST = 0.2
+"""Smallest range of the y axis: smaller differences do not matter, and ticks would need too many digits."""
 
 
-def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
+@style.applied()
+def plot(table: pd.DataFrame, spec: TableSpec) -> Figure:
     """A row per dataset, a panel per measure, a line per strategy: picks divided by what random picks would have.
 
     The mean of the picks over models and seeds is divided by that of random picks from the same pools, so 1 is what
@@ -42,38 +45,59 @@ def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
     table: `active_picks`.
     """
     if table.empty:
-        return style.empty_figure("no data")
-    datasets, _, names = strategy_style.ids_in_order(table, labels)
-    handles: list[Artist] = [strategy_style.line(name, names, labels) for name in names]
+        return style.empty_figure(spec, "no data")
+    datasets = style.all_of(spec, "datasets", table["dataset"])
+    names = style.all_of(spec, "strategies", table["strategy"])
+    handles: list[Artist] = [style.line(spec, "strategies", name) for name in names]
     handles.append(Patch(color=style.PALE, lw=0, label="95% of random picks"))
     models, seeds = (table[name].nunique() for name in ("model", "seed"))
-    most = strategy_style.at_most(table, ["dataset", "strategy", "round", "measure"])
+    most = _at_most(table, ["dataset", "strategy", "round", "measure"])
     note = f"picks ÷ random picks from the same pool; mean of {most}{style.count(models, 'model')}"
     note += f" and {style.count(seeds, 'seed')}"
-    of_dataset = [table[table["dataset"] == dataset] for dataset in datasets]
-    headings = [labels["datasets"].get(dataset, dataset) for dataset in datasets]
-    missing = [_missing(own, names, labels) for own in of_dataset]
-    rows = [strategy_style.Row(heading, len(MEASURES), lost) for heading, lost in zip(headings, missing, strict=True)]
-    figure, axes = strategy_style.panels(rows, handles, note)
-    for row, own in zip(axes, of_dataset, strict=True):
-        for panel, (measure, title) in zip(row, MEASURES.items(), strict=True):
-            panel.set_title(title, loc="left", fontsize=8)
-            strategy_style.budget_axis(panel, table["round"])
-            panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    defined = table.loc[table["picks"].notna(), "measure"]
+    # What a dataset without data would show is not known.
+    known = set(datasets) == set(table["dataset"]) and len(defined)
+    measures = [name for name in MEASURES if name in set(defined) or not known]
+    if len(measures) < len(MEASURES):
+        note += "; one mask per image, so nothing is disputed"
+    columns = panels.most_columns(spec, len(measures))
+    rows, cells = [], []
+    for dataset, i in product(datasets, range(0, len(measures), columns)):
+        own, shown = table[table["dataset"] == dataset], measures[i : i + columns]
+        first = style.label(spec, "datasets", dataset), len(shown), *_notes(own, names, spec)
+        rows.append(panels.Row(None, len(shown)) if i else panels.Row(*first))
+        cells.append((own, shown))
+    figure, axes = panels.panels(spec, rows, handles, note)
+    for row, (own, shown) in zip(axes, cells, strict=True):
+        for panel, measure in zip(row, shown, strict=True):
+            panels.title(panel, MEASURES[measure])
+            panels.budget_axis(panel, table["round"])
             panel.set_xlim(0.5, table["round"].max() + 0.5)
-            _panel(panel, own[own["measure"] == measure], measure, names, labels)
+            _panel(panel, own[own["measure"] == measure], measure, names, spec)
     for panel in axes[-1]:
         panel.set_xlabel("round")
     return figure
 
 
-def _missing(rows: pd.DataFrame, names: list[str], labels: ActiveLabels) -> str:
-    """The strategies without data in a dataset's panels; empty if no strategy has data, as the panels then say so."""
-    lost = strategy_style.without_picks(rows, names)
-    return "; ".join(labels["strategies"].get(name, name) for name in lost) if len(lost) < len(names) else ""
+def _at_most(table: pd.DataFrame, point: list[str]) -> str:
+    """`at most ` if the points are means of different numbers of rows, else nothing; point: its columns."""
+    return "at most " if table.groupby(point).size().nunique() > 1 else ""
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, measure: str, names: list[str], labels: ActiveLabels) -> None:
+def _notes(rows: pd.DataFrame, names: list[str], spec: TableSpec) -> tuple[str, str]:
+    """The strategies without data in a dataset's panels, and those with few picks.
+
+    Both are empty if no strategy has data, as the panels then say so.
+    """
+    lost = panels.without_picks(rows, names)
+    picks = rows[rows["picks"].notna()].groupby(["strategy", "round", "measure"])["n_picks"].sum()
+    scarce = set(picks.index[picks < style.FEWEST].get_level_values("strategy"))
+    few = "; ".join(style.label(spec, "strategies", name) for name in names if name in scarce)
+    missing = "; ".join(style.label(spec, "strategies", name) for name in lost)
+    return missing if len(lost) < len(names) else "", few
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, measure: str, names: list[str], spec: TableSpec) -> None:
     """Plots one measure of one dataset."""
     if rows["picks"].isna().all():
         style.mark_empty(axes, "one mask\nper image" if len(rows) and measure in ONE_ANNOTATOR else "no data")
@@ -82,7 +106,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, measure: str, names: list[str], label
     means = rows.groupby(["strategy", "round"])[["picks", "pool"]].mean()
     ratio = (means["picks"] / means["pool"].where(means["pool"] > 0)).unstack("strategy")
     for name in names:
-        line = strategy_style.line(name, names, labels)
+        line = style.line(spec, "strategies", name)
         line.set_data(rounds, ratio[name].reindex(rounds) if name in ratio else np.full(len(rounds), np.nan))
         axes.add_line(line)
     spread = RANGE * _null_sd(rows).reindex(rounds)
@@ -91,7 +115,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, measure: str, names: list[str], label
     axes.axhline(1, color=style.GREY, lw=0.8, zorder=2)
     axes.use_sticky_edges = False
     axes.autoscale_view(scalex=False)
-    axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
+    low, high = axes.get_ylim()
+    half = max((high - low) / 2, NARROWEST / 2)
+    axes.set_ylim(max(0, (low + high) / 2 - half), (low + high) / 2 + half)
 
 
 def _null_sd(rows: pd.DataFrame) -> pd.Series:
@@ -109,8 +135,7 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    spec: ActiveSpec = job.spec
-    style.save(plot(style.read_table(table), spec["labels"]), png, pdf)
+    style.save(plot(style.read_table(table), job.spec), png, pdf)
 
 
 if __name__ == "__main__":

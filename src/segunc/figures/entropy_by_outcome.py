@@ -3,25 +3,22 @@
 After figure 4 of the study. Reads the tables `uncertainty_by_outcome` and `entropy_histograms`.
 """
 
-from collections.abc import Mapping
-
 import pandas as pd
 from matplotlib.figure import Figure
 
 from segunc.figures import distributions, style
+from segunc.figures.specs import TableSpec
 
 OUTCOMES = {"tp": "true positives", "fp": "false positives", "fn": "false negatives", "tn": "true negatives"}
 
 
-def plot(means: pd.DataFrame, histograms: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
-    """A panel per dataset.
-
-    means: `uncertainty_by_outcome`; histograms: `entropy_histograms`; labels: by dataset and model.
-    """
-    datasets = style.ordered(means["dataset"], labels)
+@style.applied()
+def plot(means: pd.DataFrame, histograms: pd.DataFrame, spec: TableSpec) -> Figure:
+    """A panel per dataset; means: `uncertainty_by_outcome`; histograms: `entropy_histograms`."""
+    datasets = style.ordered(spec, "datasets", means["dataset"])
     if not datasets:
-        return style.empty_figure("no data")
-    return distributions.plot(means, histograms, "outcome", OUTCOMES, datasets, labels)
+        return style.empty_figure(spec, "no data")
+    return distributions.plot(means, histograms, "outcome", OUTCOMES, datasets, spec)
 
 
 main = distributions.program(plot)

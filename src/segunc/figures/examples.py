@@ -65,6 +65,10 @@ class Example(NamedTuple):
         marked_by = f"marked by {self.positive_annotators}/{annotators}" if annotators > 1 else ""
         return marked_by, f"{self.foreground_share} of pixels"
 
+    def described(self, width: float) -> list[str]:
+        """Lines of SMALL text, at most `width` inches wide: the description, then the id, shortened to three lines."""
+        return [*filter(None, self.description), *style.wrapped(self.image_id, width, style.SMALL, lines=3).split("\n")]
+
 
 def load_specified(data: Path, samples: Sequence[Path], spec: SamplesSpec, n: int) -> tuple[list[Example], list[str]]:
     """n test images with the predictions of the spec's models, and all models that the figure has a place for.
@@ -73,7 +77,7 @@ def load_specified(data: Path, samples: Sequence[Path], spec: SamplesSpec, n: in
     `spec["missing"]`, of which the images have no prediction.
     """
     of_models = dict(zip(spec["models"], samples, strict=True))
-    models = style.models_among([*of_models, *spec["missing"]], spec["labels"])
+    models = style.models_among(spec, [*of_models, *spec["missing"]])
     return load(data, of_models, spec["seed"], n), models
 
 

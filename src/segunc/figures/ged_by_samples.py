@@ -5,7 +5,7 @@ After figure 6 of the study, but with means and intervals instead of the distrib
 targets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from segunc.figures import style
-from segunc.figures.specs import FigureSpec
+from segunc.figures.specs import TableSpec
 from segunc.runtime.stage import Job, stage
 
 SIZES = (1, 4, 8, 16, 64)
 PANEL = (1.95, 2.3)
 """Inches: width and height of a panel."""
-LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.92, 0.42, 0.65
+LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.91, 0.42, 0.65
 """Inches: space around a panel, with the names of baselines on its right, and between rows."""
 HEADROOM = 1.35
 """The y axis includes baselines up to this many times the models' highest point."""
@@ -49,20 +49,24 @@ BASELINES = {
 }
 
 
-def plot(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
-    """A panel per dataset, two in a row; labels: by dataset and model."""
-    datasets, models = style.ordered(summary["dataset"], labels), style.models_among(summary["model"], labels)
+@style.applied()
+def plot(summary: pd.DataFrame, spec: TableSpec) -> Figure:
+    """A panel per dataset, as many in a row as fit."""
+    datasets = style.ordered(spec, "datasets", summary["dataset"])
+    models = style.models_among(spec, summary["model"])
     if not datasets:
-        return style.empty_figure("no data")
-    columns = min(len(datasets), 2)
+        return style.empty_figure(spec, "no data")
+    columns = max(1, min(len(datasets), int(spec["width"] / (LEFT + PANEL[0] + RIGHT))))
     rows = -(-len(datasets) // columns)
     width = columns * (LEFT + PANEL[0] + RIGHT)
-    handles = [_model_line(model, models, labels) for model in models]
+    handles = [style.line(spec, "models", model) for model in models]
+    handles.append(Line2D([], [], color=style.INK, ls="none", marker="|", mew=1.2, ms=8, label=style.interval(spec)))
     targets = summary.groupby(["dataset", "metric"], as_index=False)["target"].mean().rename(columns={"target": "mean"})
     rows_of = pd.concat([summary, targets.assign(model=TARGET)]).set_index(["model", "metric"])
     values = {dataset: rows_of[rows_of["dataset"] == dataset] for dataset in datasets}
-    missing = {dataset: style.missing_note(_missing(values[dataset], models, labels), PANEL[0]) for dataset in datasets}
-    head = style.LINE * max(map(len, missing.values()))
+    room = PANEL[0] + RIGHT - 0.1
+    notes = {dataset: style.notes(room, *_notes(values[dataset], models, spec)) for dataset in datasets}
+    head = style.LINE * max(map(len, notes.values()))
     top = 0.34 + head + style.legend_height(handles, width - LEFT)
     height = top + rows * PANEL[1] + (rows - 1) * (GAP + head) + BOTTOM
     figure = Figure(figsize=(width, height))
@@ -70,9 +74,9 @@ def plot(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     for i, dataset in enumerate(datasets):
         left = LEFT + (i % columns) * (LEFT + PANEL[0] + RIGHT)
         axes = style.place(figure, left, top + (i // columns) * (PANEL[1] + GAP + head), *PANEL)
-        _panel(axes, values[dataset], models, labels)
+        _panel(axes, values[dataset], models, spec)
         axes.annotate(
-            "\n".join(missing[dataset]),
+            "\n".join(notes[dataset]),
             (0, 1),
             (0, 4),
             xycoords="axes fraction",
@@ -80,49 +84,37 @@ def plot(summary: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
             color=style.GREY,
             fontsize=style.SMALL,
         )
-        pad = 6 + 72 * style.LINE * len(missing[dataset])
-        title = style.wrapped(labels.get(dataset, dataset), PANEL[0] + RIGHT - 0.1, 9, bold=True, lines=1)
+        pad = 6 + 72 * style.LINE * len(notes[dataset])
+        title = style.wrapped(style.label(spec, "datasets", dataset), room, 9, bold=True, lines=1)
         axes.set_title(title, loc="left", fontweight="bold", pad=pad)
         axes.set_ylabel("GED² (V-statistic)" if i % columns == 0 else "")
     return figure
 
 
-def _missing(values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, str]) -> str:
-    """The models and baselines without data in a panel, as text; empty if the whole panel has no data.
+def _notes(values: pd.DataFrame, models: Sequence[str], spec: TableSpec) -> tuple[str, str]:
+    """The models and baselines without data in a panel, and those of few images; empty if the whole panel has no data.
 
     A baseline is missing if it has no images. `baseline_annotator` of a dataset with one annotator is not missing: it
     has images, but its mean is undefined.
     """
-    lost = [labels.get(model, model) for model in models if _curve(values, model)["mean"].isna().all()]
-    for name, line in BASELINES.items():
-        if (_curve(values, name)[["n_images", "n_undefined"]] == 0).all(axis=None):
+    if values["mean"].isna().all():
+        return "", ""
+    curves = {model: (style.label(spec, "models", model), _curve(values, model)) for model in models}
+    lost = [name for name, curve in curves.values() if curve["mean"].isna().all()]
+    for baseline, line in BASELINES.items():
+        if (_curve(values, baseline)[["n_images", "n_undefined"]] == 0).all(axis=None):
             lost.append(line.label.replace("\n", " "))
-    return ", ".join(lost) if values["mean"].notna().any() else ""
+    return ", ".join(lost), ", ".join(name for name, curve in curves.values() if style.few(curve).any())
 
 
-def _model_line(model: str, models: Sequence[str], labels: Mapping[str, str]) -> Line2D:
-    """A line without points in the look of a model."""
-    return Line2D(
-        [],
-        [],
-        color=style.colours(models)[model],
-        marker=style.markers(models)[model],
-        ms=4.2,
-        mec="white",
-        mew=0.5,
-        lw=1.2,
-        zorder=3,
-        label=labels.get(model, model),
-    )
-
-
-def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], labels: Mapping[str, str]) -> None:
+def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], spec: TableSpec) -> None:
     """Plots one dataset; values: its rows of `summary`, indexed by model and metric."""
+    shift = min(0.11, 0.8 / max(len(models), 1))
     for m, model in enumerate(models):
         curve = _curve(values, model)
         # Shifted, so that intervals at the same number of samples do not overlap.
-        x = np.array(SIZES) * 2 ** (0.11 * (m - (len(models) - 1) / 2))
-        line = _model_line(model, models, labels)
+        x = np.array(SIZES) * 2 ** (shift * (m - (len(models) - 1) / 2))
+        line = style.line(spec, "models", model)
         line.set_data(x, curve["mean"])
         axes.add_line(line)
         axes.vlines(x, curve["ci_low"], curve["ci_high"], color=line.get_color(), lw=1.2)
@@ -191,8 +183,7 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    spec: FigureSpec = job.spec
-    style.save(plot(style.read_table(summary), spec["labels"]), png, pdf)
+    style.save(plot(style.read_table(summary), job.spec), png, pdf)
 
 
 if __name__ == "__main__":

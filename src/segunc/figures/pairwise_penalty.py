@@ -11,15 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segunc.figures import style
-from segunc.figures.specs import ActiveLabels, ActiveSpec
+from segunc.figures.specs import TableSpec
 from segunc.runtime.stage import Job, stage
 
 METRIC = "cross_entropy"
 MAP = "Reds"
 DARK = 60
 """Percentage above which numbers are white, as the background is dark."""
-CELL, GAP, TOP = 0.42, 0.3, 0.42
-"""Inches: largest width of a cell, space around a matrix, and above it for its title."""
+CELL, SMALLEST, GAP, TOP = 0.42, 0.24, 0.3, 0.42
+"""Inches: largest and smallest width of a cell, space around a matrix, and above it for its title."""
 LONGEST, AXIS = 1.45, 0.29
 """Inches: largest width of a strategy's name, and height of an axis label."""
 TICKS = style.SMALL + 0.5
@@ -28,22 +28,24 @@ COLUMNS = 2
 """Largest number of matrices in a row."""
 
 
-def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
+@style.applied()
+def plot(table: pd.DataFrame, spec: TableSpec) -> Figure:
     """A matrix per dataset: percentage of comparisons in which the row's strategy is worse than the column's.
 
     table: `pairwise_penalty`, of which the rows of METRIC are plotted. A dash stands for no comparison.
     """
     table = table[table["metric"] == METRIC]
     if table.empty:
-        one = len(labels["strategies"]) < 2
-        return style.empty_figure("one strategy: nothing to compare" if one else "fewer than 5 seeds: no test")
-    datasets = style.ordered([*labels["datasets"], *table["dataset"]], labels["datasets"])
-    names = style.ordered([*labels["strategies"], *table["strategy_a"]], labels["strategies"])
-    words = [style.wrapped(labels["strategies"].get(name, name), LONGEST, TICKS, lines=1) for name in names]
+        one = len(spec["labels"]["strategies"]) < 2
+        return style.empty_figure(spec, "one strategy: nothing to compare" if one else "fewer than 5 seeds: no test")
+    datasets = style.all_of(spec, "datasets", table["dataset"])
+    names = style.all_of(spec, "strategies", table["strategy_a"])
+    words = [style.wrapped(style.label(spec, "strategies", name), LONGEST, TICKS, lines=1) for name in names]
     room = AXIS + max(style.width_of(word, TICKS) for word in words)
-    columns = min(len(datasets), COLUMNS)
+    narrowest = max(1.3, SMALLEST * len(names))
+    columns = min(len(datasets), COLUMNS, max(1, int((spec["width"] - room) / (narrowest + GAP))))
     rows = -(-len(datasets) // columns)
-    size = len(names) * min(CELL, ((style.WIDTH - room) / columns - GAP) / len(names))
+    size = len(names) * min(CELL, ((spec["width"] - room) / columns - GAP) / len(names))
     # A matrix may be narrower than its title.
     step = max(size, 1.3) + GAP
     notes = [_note(table[table["dataset"] == dataset]) for dataset in datasets]
@@ -54,7 +56,7 @@ def plot(table: pd.DataFrame, labels: ActiveLabels) -> Figure:
         row, column = divmod(i, columns)
         left, top = room + column * step, row * (above + size + room + GAP)
         of_dataset = table[table["dataset"] == dataset]
-        title = style.wrapped(labels["datasets"].get(dataset, dataset), step - 0.1, 9, bold=True, lines=1)
+        title = style.wrapped(style.label(spec, "datasets", dataset), step - 0.1, 9, bold=True, lines=1)
         figure.text(left / width, 1 - (top + 0.06) / height, title, fontweight="bold", fontsize=9, va="top")
         figure.text(left / width, 1 - (top + 0.23) / height, notes[i], color=style.GREY, fontsize=style.SMALL, va="top")
         axes = style.place(figure, left, top + above, size, size)
@@ -101,8 +103,7 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    spec: ActiveSpec = job.spec
-    style.save(plot(style.read_table(table), spec["labels"]), png, pdf)
+    style.save(plot(style.read_table(table), job.spec), png, pdf)
 
 
 if __name__ == "__main__":

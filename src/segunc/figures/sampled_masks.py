@@ -14,74 +14,84 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from segunc.figures import examples, style
-from segunc.figures.specs import SamplesSpec
+from segunc.figures.specs import FigureSpec, SamplesSpec
 from segunc.runtime.stage import Job, stage
 
 IMAGES = 3
-GRID = (2, 4)
-"""Rows and columns of the masks of one model on one image."""
+"""Largest number of images."""
+COLUMNS, ROWS = 4, 2
+"""Masks of one model on one image in a row, and the largest number of rows."""
 ANNOTATORS = "Annotators"
 BACKGROUND = "#f0f0f0"
 THUMB, GAP, BETWEEN, LEFT = 0.42, 0.03, 0.14, 1.15
-"""Inches: width and height of a mask, space between masks, between images and models, and for the names of models."""
+"""Inches: largest width of a mask, space between masks, between images and models, and for the names of models."""
+NARROWEST = 1.75
+"""Inches: the least that an image needs, with its masks."""
 
 
+@style.applied()
 def plot(
     shown: Sequence[examples.Example],
     models: Sequence[str],
     diversity: Mapping[str, float],
-    labels: Mapping[str, str],
+    spec: FigureSpec,
     title: str,
 ) -> Figure:
     """A column per image; a row of annotators, then one per model.
 
-    diversity: mean over the test images by model, and its target under ANNOTATORS; labels: by model. A model without
-    predictions gets a row labelled `no data`.
+    diversity: mean over the test images by model, and its target under ANNOTATORS. A model without predictions gets a
+    row labelled `no data`.
     """
-    colours = style.colours(models)
-    rows, columns = GRID
-    block = (columns * (THUMB + GAP) - GAP, rows * (THUMB + GAP) - GAP)
-    top = 0.42
-    width = LEFT + len(shown) * (block[0] + BETWEEN)
-    height = top + (1 + len(models)) * (block[1] + BETWEEN)
+    thumb = min(THUMB, ((spec["width"] - LEFT) / max(len(shown), 1) - BETWEEN + GAP) / COLUMNS - GAP)
+    block, tall = COLUMNS * (thumb + GAP) - GAP, 2 * (thumb + GAP) - GAP
+    several = any(len(example.annotations) > 1 for example in shown)
+    notes = {model: _diversity(diversity, model) for model in models}
+    notes |= {ANNOTATORS: _diversity(diversity, ANNOTATORS) if several else "one mask per image"}
+    names = {ANNOTATORS: ANNOTATORS, **{model: style.label(spec, "models", model) for model in models}}
+    names = {row: style.wrapped(name, LEFT - 0.1, 8.5, lines=3) for row, name in names.items()}
+    heights = {ANNOTATORS: tall}
+    for model in models:
+        most = max((len(of.predictions[model].masks) for of in shown if model in of.predictions), default=1)
+        lines = min(ROWS, -(-most // COLUMNS))
+        heights[model] = max(lines * (thumb + GAP) - GAP, 0.15 * (2 + names[model].count("\n")))
+    words = [_caption(example, block) for example in shown]
+    top = 0.42 + style.LINE * max((text.count("\n") for text in words), default=0)
+    width, height = LEFT + len(shown) * (block + BETWEEN), top + sum(heights.values()) + len(heights) * BETWEEN
     figure = Figure(figsize=(width, height))
     title = style.wrapped(title, width - 0.16, 9, bold=True, lines=1)
     figure.text(0.08 / width, 1 - 0.07 / height, title, va="top", fontweight="bold", fontsize=9)
-    several = any(len(example.annotations) > 1 for example in shown)
-    note = _diversity(diversity, ANNOTATORS) if several else "one mask per image"
-    _name(figure, top + block[1] / 2, ANNOTATORS, style.INK, note)
-    for m, model in enumerate(models):
-        note = _diversity(diversity, model)
-        middle = top + (m + 1) * (block[1] + BETWEEN) + block[1] / 2
-        _name(figure, middle, labels.get(model, model), colours[model], note)
+    windows = []
     for i, example in enumerate(shown):
-        samples_of = {model: prediction.masks[: rows * columns] for model, prediction in example.predictions.items()}
-        part = examples.window([*example.annotations, *(mask for masks in samples_of.values() for mask in masks)])
-        left = LEFT + i * (block[0] + BETWEEN)
-        axes = style.place(figure, left, top, block[1], block[1])
-        style.hide_axis(axes)
-        axes.annotate(
-            ", ".join(filter(None, example.description)),
-            (0, 1),
-            (0, 3),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            color=style.GREY,
-            fontsize=style.SMALL,
-        )
-        examples.show_image(axes, example.image, part)
-        masks = example.annotations
-        across = int(np.ceil(np.sqrt(len(masks))))
-        _masks(figure, masks, part, (left + block[1] + GAP, top), block[1], across, style.INK)
-        for m, model in enumerate(models):
-            place = (left, top + (m + 1) * (block[1] + BETWEEN))
-            if model in samples_of:
-                _masks(figure, samples_of[model], part, place, block[0], columns, colours[model])
+        every = [mask for of in example.predictions.values() for mask in of.masks[: ROWS * COLUMNS]]
+        windows.append(examples.window([*example.annotations, *every]))
+        x, y = (LEFT + i * (block + BETWEEN)) / width, 1 - (top - 0.04) / height
+        figure.text(x, y, words[i], color=style.GREY, fontsize=style.SMALL, va="bottom", linespacing=1.1)
+    for row, name in names.items():
+        colour = style.INK if row == ANNOTATORS else style.look(spec, "models", row)["colour"]
+        _name(figure, top + heights[row] / 2, name, colour, notes[row])
+        for i, (example, part) in enumerate(zip(shown, windows, strict=True)):
+            left = LEFT + i * (block + BETWEEN)
+            if row == ANNOTATORS:
+                axes = style.place(figure, left, top, tall, tall)
+                style.hide_axis(axes)
+                examples.show_image(axes, example.image, part)
+                across = int(np.ceil(np.sqrt(len(example.annotations))))
+                _masks(figure, example.annotations, part, (left + tall + GAP, top), tall, across, colour)
+            elif row in example.predictions:
+                masks = example.predictions[row].masks[: ROWS * COLUMNS]
+                _masks(figure, masks, part, (left, top), block, COLUMNS, colour)
             else:
-                axes = style.place(figure, *place, *block)
+                axes = style.place(figure, left, top, block, heights[row])
                 style.hide_axis(axes)
                 style.mark_empty(axes)
+        top += heights[row] + BETWEEN
     return figure
+
+
+def _caption(example: examples.Example, width: float) -> str:
+    """What is written above an image."""
+    marked = style.wrapped(", ".join(filter(None, example.description)), width, style.SMALL, lines=1)
+    return f"{marked}\n{style.wrapped(example.image_id, width, style.SMALL, lines=2)}"
 
 
 def _diversity(values: Mapping[str, float], name: str) -> str:
@@ -92,9 +102,9 @@ def _diversity(values: Mapping[str, float], name: str) -> str:
 def _name(figure: Figure, middle: float, name: str, colour: str, note: str) -> None:
     """Writes the name of a row to its left, with a note below; middle: of the row, in inches from the top."""
     width, height = figure.get_size_inches()
-    text = style.wrapped(name, LEFT - 0.1, 8.5, lines=3)
-    figure.text(0.08 / width, 1 - middle / height, text, color=colour, va="bottom" if note else "center", fontsize=8.5)
-    figure.text(0.08 / width, 1 - (middle + 0.04) / height, note, color=style.GREY, va="top", fontsize=style.SMALL)
+    x, y = 0.08 / width, 1 - (middle + 0.07 * name.count("\n")) / height
+    figure.text(x, y + 0.01 / height, name, color=colour, va="bottom", fontsize=8.5)
+    figure.text(x, y - 0.03 / height, note, color=style.GREY, va="top", fontsize=style.SMALL)
 
 
 def _masks(
@@ -139,12 +149,12 @@ def main(
     pdf: Path,  # file to write
 ) -> None:
     spec: SamplesSpec = job.spec
-    labels = spec["labels"]
     table = style.read_table(summary)
     rows = table[(table["dataset"] == dataset) & (table["metric"] == "diversity")]
     diversity = {**dict(zip(rows["model"], rows["mean"], strict=True)), ANNOTATORS: rows["target"].mean()}
-    shown, models = examples.load_specified(data, samples, spec, IMAGES)
-    style.save(plot(shown, models, diversity, labels, labels.get(dataset, dataset)), png, pdf)
+    images = min(IMAGES, int((spec["width"] - LEFT) / NARROWEST))
+    shown, models = examples.load_specified(data, samples, spec, images)
+    style.save(plot(shown, models, diversity, spec, style.label(spec, "datasets", dataset)), png, pdf)
 
 
 if __name__ == "__main__":

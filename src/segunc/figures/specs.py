@@ -1,16 +1,36 @@
 """The specs of figures, as their programs read them from JSON. `segunc.config.specs` writes them.
 
-Labels are what a figure prints for an id. Figures keep the order of the labels, which is that of the config.
+Labels are what a figure prints for an id. Figures keep the order of the labels, which is that of the grid.
 """
 
 from typing import TypedDict
 
 
-class FigureSpec(TypedDict):
-    """Of a figure of tables, or of one dataset's store."""
+class Look(TypedDict):
+    """How a model or a strategy looks in every figure."""
 
-    labels: dict[str, str]
-    """Of datasets and models, by id."""
+    colour: str
+    """Such as `#0072B2`."""
+    marker: str
+    """One of matplotlib's."""
+
+
+class FigureSpec(TypedDict):
+    """Of any figure."""
+
+    labels: dict[str, dict[str, str]]
+    """By family (`datasets`, and if they are shown, `models` and `strategies`) and id."""
+    looks: dict[str, dict[str, Look]]
+    """By family (`models`, `strategies`) and id."""
+    width: float
+    """Inches: the largest width of the figure."""
+
+
+class TableSpec(FigureSpec):
+    """Of a figure of tables."""
+
+    confidence: float
+    """Level of intervals, in (0, 1)."""
 
 
 class SamplesSpec(FigureSpec):
@@ -33,26 +53,9 @@ class TrainingSpec(FigureSpec):
     """The other runs of the grid."""
 
 
-class ActiveLabels(TypedDict):
-    """Labels by id."""
-
-    datasets: dict[str, str]
-    models: dict[str, str]
-    strategies: dict[str, str]
-
-
-class ActiveSpec(TypedDict):
-    """Of a figure of the tables of active learning."""
-
-    labels: ActiveLabels
-    confidence: float
-    """Level of intervals, in (0, 1)."""
-
-
-class PicksSpec(TypedDict):
+class PicksSpec(FigureSpec):
     """Of a figure of the images that strategies pick for one model and seed."""
 
-    labels: ActiveLabels
     model: str
     seed: int
     strategies: list[str]

@@ -1,15 +1,17 @@
-"""The look that all figures share: sizes, colours, the order of ids, text in place of missing data, and saving.
+"""What all figures share: the look, labels and order of ids, text in place of missing data, and saving.
 
-Importing this module sets matplotlib's defaults for the whole process.
+Matplotlib's settings are those of the figures only while `applied` holds: importing a figure changes none.
 """
 
 import re
 import sys
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -19,13 +21,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from segunc.data.result_csv import open_csv
+from segunc.figures.specs import FigureSpec, Look, TableSpec
 from segunc.runtime.files import write_atomically
 
-WIDTH = 6.9
-"""Inches: the text width of a page with two columns."""
 SMALL = 7.0
 """Points: the smallest font size in any figure."""
 LINE = 0.125
@@ -33,54 +35,76 @@ LINE = 0.125
 ENTRY, ENTRY_SIZE = 0.46, SMALL + 0.5
 """Inches that an entry of a legend needs for its handle and the space behind it, and points of its text."""
 INK, GREY, PALE = "#222222", "#6b6b6b", "#d9d9d9"
+FEWEST = 5
+"""What is drawn from fewer images or patients than this is marked."""
+FEW = f"fewer than {FEWEST} images or patients"
 
-IDS = ("dataset", "model", "strategy", "strategy_a", "strategy_b")
+IDS = ("dataset", "model", "strategy", "strategy_a", "strategy_b", "model_a", "model_b")
 """Columns of tables that are text: an id may be `true` or `inf`."""
 BASELINE = "baseline_"
 """Prefix of the ids of baselines, which share the `model` column of the tables with the models."""
 
-# Okabe and Ito 2008, distinguishable with any colour vision. Without yellow, which is too pale for lines on white.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5D3A9B", "#7F7F7F")
-MARKERS = ("o", "s", "^", "D", "v", "p", "X", "h")
+POINTS = {
+    "models": {"mec": "white", "mew": 0.4},
+    "strategies": {"mfc": "white", "mew": 0.9},
+}
+"""Markers of models are filled, those of strategies open."""
+DASHES = ((0, ()), (0, (5, 1.2)), (0, (2.2, 1)), (0, (6, 1.2, 1.2, 1.2)))
+"""Of the lines of strategies; those of models are solid."""
+MARKERS = {"o": 1, "s": 1, "^": 1.1, "D": 1, "v": 1.1, "P": 1.3, "X": 1.3, "<": 1.1, "*": 1.8, ">": 1.1}
+"""Sizes at which the markers seem equal, in the order in which their lines get dashes."""
 
 # Fonts with Chinese, Japanese and Korean, which the default font lacks; the first installed one that has a character
 # draws it.
 CJK = [
-    *("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Droid Sans Fallback", "IPAexGothic"),
-    *("Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic"),
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "IPAexGothic", "NanumGothic"),
+    *("Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Arial Unicode MS"),
+    *("Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "SimHei", "MS Gothic"),
 ]
-INSTALLED = {font.name for font in fontManager.ttflist}
 
-# A user's own matplotlibrc must not change the figures.
-matplotlib.rcdefaults()
-matplotlib.use("Agg")
-matplotlib.rcParams.update(
-    {
-        "font.family": ["DejaVu Sans", *(name for name in CJK if name in INSTALLED)],
-        "font.size": 8,
-        "axes.titlesize": 9,
-        "axes.labelsize": 8,
-        "xtick.labelsize": SMALL + 0.5,
-        "ytick.labelsize": SMALL + 0.5,
-        "legend.fontsize": SMALL + 0.5,
-        "legend.frameon": False,
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": GREY,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.linewidth": 0.6,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.axisbelow": True,
-        "grid.color": PALE,
-        "grid.linewidth": 0.5,
-        "text.parse_math": False,  # a label may contain a $
-        "pdf.fonttype": 42,  # TrueType: some journals reject the default, Type 3
-    }
-)
+SETTINGS: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "xtick.labelsize": SMALL + 0.5,
+    "ytick.labelsize": SMALL + 0.5,
+    "legend.fontsize": SMALL + 0.5,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": PALE,
+    "grid.linewidth": 0.5,
+    "text.parse_math": False,  # a label may contain a $
+    "pdf.fonttype": 42,  # TrueType: some journals reject the default, Type 3
+}
+"""Of matplotlib, where they differ from its defaults."""
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Within, matplotlib has the settings of figures, whatever a user's own matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**SETTINGS, "font.family": list(fonts())})
+        yield
+
+
+@cache
+def fonts() -> tuple[str, ...]:
+    """The default font, and the installed ones for what it lacks."""
+    installed = {font.name for font in fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in CJK if name in installed))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -92,15 +116,39 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.read_csv(file, dtype=dict.fromkeys(IDS, str), keep_default_na=False, na_values=[""])
 
 
-def ordered(ids: Iterable[str], labels: Mapping[str, str]) -> list[str]:
+def label(spec: FigureSpec, family: str, name: str) -> str:
+    """What to print for an id of a family; the id itself if it has no label."""
+    return spec["labels"].get(family, {}).get(name, name)
+
+
+def look(spec: FigureSpec, family: str, name: str) -> Look:
+    """Colour and marker of a model or strategy."""
+    return spec["looks"].get(family, {}).get(name) or Look(colour=GREY, marker="o")
+
+
+def line(spec: FigureSpec, family: str, name: str, size: float = 4.0) -> Line2D:
+    """A line without points in the look of a model or strategy, with its label; size: of its markers, in points."""
+    colour, marker = look(spec, family, name)["colour"], look(spec, family, name)["marker"]
+    dashes = DASHES[list(MARKERS).index(marker) % len(DASHES)] if family == "strategies" else "solid"
+    of_line = {"color": colour, "marker": marker, "ls": dashes, "lw": 1.2, "zorder": 3, **POINTS[family]}
+    of_line["ms"] = size * MARKERS[marker]
+    return Line2D([], [], **of_line, label=label(spec, family, name))  # type: ignore[arg-type]
+
+
+def ordered(spec: FigureSpec, family: str, ids: Iterable[str]) -> list[str]:
     """The different ids: those with a label in the order of the labels, then the others in their own order."""
-    present = list(dict.fromkeys(ids))
+    present, labels = list(dict.fromkeys(ids)), spec["labels"].get(family, {})
     return [name for name in labels if name in present] + [name for name in present if name not in labels]
 
 
-def models_among(ids: Iterable[str], labels: Mapping[str, str]) -> list[str]:
+def all_of(spec: FigureSpec, family: str, ids: Iterable[str] = ()) -> list[str]:
+    """All ids with a label, in the order of the labels, then the others."""
+    return ordered(spec, family, [*spec["labels"].get(family, {}), *ids])
+
+
+def models_among(spec: FigureSpec, ids: Iterable[str]) -> list[str]:
     """The models among the ids, without the baselines, in the order of the labels."""
-    return [name for name in ordered(ids, labels) if not name.startswith(BASELINE)]
+    return [name for name in ordered(spec, "models", ids) if not name.startswith(BASELINE)]
 
 
 def count(number: int, what: str) -> str:
@@ -108,14 +156,14 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number != 1 else ''}"
 
 
-def colours(models: Sequence[str]) -> dict[str, str]:
-    """A colour by model, from its place among all models, so that it is the same in all figures of a grid."""
-    return {model: PALETTE[i % len(PALETTE)] for i, model in enumerate(models)}
+def interval(spec: TableSpec) -> str:
+    """`95% interval`"""
+    return f"{100 * spec['confidence']:g}% interval"
 
 
-def markers(models: Sequence[str]) -> dict[str, str]:
-    """A marker by model, chosen like its colour."""
-    return {model: MARKERS[i % len(MARKERS)] for i, model in enumerate(models)}
+def few(table: pd.DataFrame) -> pd.Series:
+    """Whether a row is of 1 to 4 images or patients; table: with their numbers."""
+    return table[["n_images", "n_patients"]].min(axis=1).between(1, FEWEST - 1)
 
 
 def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
@@ -144,8 +192,8 @@ def width_of(line: str, size: float, bold: bool = False) -> float:
 def wrapped(text: str, width: float, size: float, *, bold: bool = False, lines: int = sys.maxsize) -> str:
     """The text in lines of at most `width` inches, with an ellipsis in the last of `lines` lines if that is too few.
 
-    Lines end at spaces; words that are wider than a line are broken, at a hyphen if there is one. size: of the font, in
-    points.
+    Lines end at spaces; words that are wider than a line are broken, behind a slash, hyphen or underscore if there is
+    one. size: of the font, in points.
     """
     rows: list[str] = []
     rest = text.strip()
@@ -156,7 +204,7 @@ def wrapped(text: str, width: float, size: float, *, bold: bool = False, lines: 
             ends = [f"{rest[:n].rstrip()}…{rest[-n:].lstrip()}" for n in range(1, len(rest) // 2)]
             fits = bisect_right(ends, width, key=lambda both: width_of(both, size, bold))
             return "\n".join([*rows, ends[fits - 1] if fits else "…"])
-        at_break = re.match(r".*\s|.*-(?=.)", rest[: fits + 1])
+        at_break = re.match(r".*\s|.*/(?=.)|.*[-_](?=.)", rest[: fits + 1])
         end = at_break.end() if at_break and fits < len(rest) else fits
         rows.append(rest[:end].rstrip())
         rest = rest[end:]
@@ -174,14 +222,15 @@ def mark_empty(axes: Axes, reason: str = "no data") -> None:
     axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
-def missing_note(what: str, width: float) -> list[str]:
-    """Lines of SMALL text, at most `width` inches wide: `no data: ` and what has none. No lines if `what` is empty."""
-    return wrapped(f"no data: {what}", width, SMALL).split("\n") if what else []
+def notes(width: float, missing: str, few: str = "") -> list[str]:
+    """Lines of SMALL text, at most `width` inches wide: what has no data, and what has few."""
+    texts = [f"{what}: {names}" for what, names in (("no data", missing), (FEW, few)) if names]
+    return [line for text in texts for line in wrapped(text, width, SMALL).split("\n")]
 
 
-def empty_figure(reason: str) -> Figure:
+def empty_figure(spec: FigureSpec, reason: str) -> Figure:
     """A figure with nothing but the reason why it is empty."""
-    figure = Figure(figsize=(WIDTH, 0.8))
+    figure = Figure(figsize=(spec["width"], 0.8))
     figure.text(0.5, 0.5, reason, ha="center", va="center", color=GREY, wrap=True)
     return figure
 
@@ -219,6 +268,7 @@ def _columns(handles: Sequence[Artist], width: float) -> int:
     return 1
 
 
+@applied()
 def save(figure: Figure, png: Path, pdf: Path) -> None:
     """Writes the figure to both files. They contain no date and no program, so the same figure gives the same bytes.
 

@@ -5,7 +5,8 @@ spread over the test split (`segunc.figures.examples.choose`). Each is cropped t
 predictions and to the pixels with an entropy above half a bit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.artist import Artist
@@ -17,44 +18,49 @@ from numpy.typing import NDArray
 from segunc.evaluation.predictions import Prediction
 from segunc.figures import examples, style
 from segunc.figures.examples import MAJORITY, SOLID_HALO, Look
-from segunc.figures.specs import SamplesSpec
+from segunc.figures.specs import FigureSpec, SamplesSpec
 from segunc.runtime.stage import Job, stage
 
 ROWS = 5
 PREDICTION = Look("#FFFFFF", (0, (2.5, 2)), SOLID_HALO)
 MAP = "inferno"
-LEFT, RIGHT, GAP = 0.42, 0.6, 0.05
-"""Inches: space for the names of rows, for the colour bar, and between pictures."""
+LEFT, RIGHT, GAP = 0.95, 0.6, 0.05
+"""Inches: space for the descriptions of images, for the colour bar, and between pictures."""
+LARGEST = 1.25
+"""Inches: largest width of a picture."""
 
 
-def plot(shown: Sequence[examples.Example], models: Sequence[str], labels: Mapping[str, str], title: str) -> Figure:
-    """A row per image; a column of annotators, then one per model.
-
-    labels: by model. A model without predictions gets a column labelled `no data`.
-    """
+@style.applied()
+def plot(shown: Sequence[examples.Example], models: Sequence[str], spec: FigureSpec, title: str) -> Figure:
+    """A row per image; a column of annotators, then one per model. A model without predictions has `no data`."""
     columns = 1 + len(models)
-    side = min(1.25, (style.WIDTH - LEFT - RIGHT) / columns - GAP)
-    names = ["Annotators", *(labels.get(model, model) for model in models)]
-    heads = [style.wrapped(name, side, 8, lines=3) for name in names]
-    top = 0.22 + 0.14 * max(head.count("\n") + 1 for head in heads)
+    side = min(LARGEST, (spec["width"] - LEFT - RIGHT) / columns - GAP)
+    descriptions = ["\n".join(example.described(LEFT - 0.06)) for example in shown]
+    # A small picture may be lower than the text beside it.
+    pitch = GAP + max([side, *(style.LINE * (1 + text.count("\n")) for text in descriptions)])
+    names = ["Annotators", *(style.label(spec, "models", model) for model in models)]
+    # Names are written upwards if a word of them would be broken.
+    upwards = any(style.width_of(word, 8) > side for name in names for word in re.split(r"\s|(?<=-)", name))
+    heads = [style.wrapped(name, 1.0 if upwards else side, 8, lines=2 if upwards else 3) for name in names]
+    tall = max(style.width_of(line, 8) for head in heads for line in head.split("\n")) if upwards else 0.0
+    top = 0.25 + (tall or 0.14 * max(head.count("\n") + 1 for head in heads))
     width = LEFT + columns * (side + GAP) + RIGHT
     handles = _legend(max((len(example.annotations) for example in shown), default=1))
     bottom = 0.12 + style.legend_height(handles, width - LEFT)
-    figure = Figure(figsize=(width, top + len(shown) * (side + GAP) + bottom))
-    height = figure.get_size_inches()[1]
+    height = top + len(shown) * pitch + bottom
+    figure = Figure(figsize=(width, height))
     title = style.wrapped(title, width - LEFT - 0.1, 9, bold=True, lines=1)
     figure.text(LEFT / width, 1 - 0.06 / height, title, va="top", fontweight="bold", fontsize=9)
     for row, example in enumerate(shown):
         part = examples.window(_interest(example))
+        y = 1 - (top + row * pitch) / height
+        figure.text(0.02 / width, y, descriptions[row], fontsize=style.SMALL, va="top", linespacing=1.1)
         for column in range(columns):
-            axes = style.place(figure, LEFT + column * (side + GAP), top + row * (side + GAP), side, side)
+            axes = style.place(figure, LEFT + column * (side + GAP), top + row * pitch, side, side)
             style.hide_axis(axes)
             if row == 0:
-                axes.set_title(heads[column], fontsize=8, pad=3)
+                axes.set_title(heads[column], fontsize=8, pad=3, rotation=90 if upwards else 0)
             if column == 0:
-                axes.set_ylabel(
-                    "\n".join(filter(None, example.description)), fontsize=style.SMALL, labelpad=3, linespacing=1.1
-                )
                 examples.show_image(axes, example.image, part)
                 examples.outline_annotators(axes, example.annotations, part)
                 continue
@@ -65,8 +71,7 @@ def plot(shown: Sequence[examples.Example], models: Sequence[str], labels: Mappi
             axes.imshow(_entropy(prediction)[part], cmap=MAP, vmin=0, vmax=1, interpolation="nearest")
             examples.outline(axes, example.majority, part, MAJORITY)
             examples.outline(axes, prediction.probability > 0.5, part, PREDICTION)
-    tall = min(2.2, len(shown) * (side + GAP) - GAP)
-    scale = style.place(figure, width - RIGHT + 0.05, top, 0.1, tall)
+    scale = style.place(figure, width - RIGHT + 0.05, top, 0.1, min(2.2, len(shown) * pitch - GAP))
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), MAP), cax=scale, ticks=[0, 0.5, 1])
     bar.set_label("entropy (bits)", labelpad=2)
     bar.outline.set_linewidth(0.4)
@@ -106,9 +111,8 @@ def main(
     pdf: Path,  # file to write
 ) -> None:
     spec: SamplesSpec = job.spec
-    labels = spec["labels"]
     shown, models = examples.load_specified(data, samples, spec, ROWS)
-    style.save(plot(shown, models, labels, labels.get(dataset, dataset)), png, pdf)
+    style.save(plot(shown, models, spec, style.label(spec, "datasets", dataset)), png, pdf)
 
 
 if __name__ == "__main__":
