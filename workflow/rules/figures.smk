@@ -136,3 +136,68 @@ use rule plot_contact_sheet as plot_ged_by_samples with:
         spec=spec("figure"),
         code=code("figures.ged_by_samples"),
         figure="ged_by_samples",
+
+
+use rule plot_contact_sheet as plot_ged_by_votes with:
+    input:
+        table="<results>/tables/ged_by_votes.csv",
+    output:
+        png=figure("<results>/figures/ged_by_votes.png", "Figures", "GED by votes"),
+        pdf="<results>/figures/ged_by_votes.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_ged_by_votes",
+        cell="all",
+    params:
+        spec=spec("figure"),
+        code=code("figures.ged_by_votes"),
+        figure="ged_by_votes",
+
+
+use rule plot_contact_sheet as plot_comparisons with:
+    input:
+        table="<results>/tables/comparisons.csv",
+    output:
+        png=figure("<results>/figures/comparisons_<dataset>.png", "Figures", "Differences between models"),
+        pdf="<results>/figures/comparisons_<dataset>.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_comparisons",
+        cell="<dataset>",
+    params:
+        spec=spec("figure_of_dataset"),
+        code=code("figures.comparisons"),
+        figure="comparisons",
+
+
+use rule plot_contact_sheet as plot_reliability with:
+    input:
+        bins="<results>/tables/reliability.csv",
+        errors="<results>/tables/calibration.csv",
+    output:
+        png=figure("<results>/figures/reliability.png", "Figures", "Calibration"),
+        pdf="<results>/figures/reliability.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_reliability",
+        cell="all",
+    params:
+        spec=spec("figure"),
+        code=code("figures.reliability"),
+        figure="reliability",
+
+
+use rule plot_contact_sheet as plot_risk_coverage with:
+    input:
+        table="<results>/tables/risk_coverage.csv",
+    output:
+        png=figure("<results>/figures/risk_coverage.png", "Figures", "Risk and coverage"),
+        pdf="<results>/figures/risk_coverage.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_risk_coverage",
+        cell="all",
+    params:
+        spec=spec("figure"),
+        code=code("figures.risk_coverage"),
+        figure="risk_coverage",
