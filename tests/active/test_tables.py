@@ -13,9 +13,9 @@ from segunc import cells
 from segunc.active.penalty import penalty
 from segunc.active.tables import LEARNING, SUMMARY, curves, learning, of_seeds, read_rounds, summary
 from segunc.cells import Cell
+from segunc.data.result_table import read_table
 from segunc.data.store import read_split
 from segunc.evaluation.statistics import Units, holm, two_way
-from segunc.figures.style import read_table
 from segunc.metrics.registry import METRICS, ROUND_SCORES, STRATEGIES_COMPARED
 from segunc.stages import active_tabulate
 

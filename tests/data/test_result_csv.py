@@ -10,9 +10,9 @@ from segunc.active import labelled_set
 from segunc.active.round_scores import COLUMNS as ROUND_COLUMNS
 from segunc.active.tables import read_rounds
 from segunc.data.result_csv import open_csv
+from segunc.data.result_table import read_table
 from segunc.evaluation.scores import COLUMNS
 from segunc.evaluation.tables import entropy_histograms, read_cells
-from segunc.figures.style import read_table
 from segunc.runtime.errors import UserError
 
 READERS = {

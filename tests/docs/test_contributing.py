@@ -266,6 +266,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from segunc.data.result_table import read_table
 from segunc.figures import style
 from segunc.runtime.stage import Job, stage
 
@@ -278,7 +279,7 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    table = style.read_table(summary)
+    table = read_table(summary)
     figure = Figure()
     table[table["metric"] == "dice"].plot.bar("model", "mean", ax=figure.subplots())
     style.save(figure, png, pdf)

@@ -208,7 +208,7 @@ def assemble(
     return _text(
         {
             "config": _for_reading(config),
-            "labels": _labels(config, "models"),
+            "labels": {name: config.models[name].label for name in config.grid.models},
             "seed": config.grid.seeds[0],
             "tested": shown_images,
             "missing": missing,

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from segunc.data.result_table import read_table
 from segunc.figures import panels, style
 from segunc.figures.specs import TableSpec
 from segunc.runtime.stage import Job, stage
@@ -135,7 +136,7 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    style.save(plot(style.read_table(table), job.spec), png, pdf)
+    style.save(plot(read_table(table), job.spec), png, pdf)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from segunc.data.result_table import read_table
 from segunc.figures import style
 from segunc.figures.specs import TableSpec
 from segunc.metrics.registry import COMPARED, METRICS
@@ -93,7 +94,7 @@ def main(
     pdf: Path,  # file to write
 ) -> None:
     spec: TableSpec = job.spec
-    rows = style.read_table(table)
+    rows = read_table(table)
     style.save(plot(rows[rows["dataset"] == dataset], spec, style.label(spec, "datasets", dataset)), png, pdf)
 
 

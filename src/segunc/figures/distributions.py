@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from segunc.data.result_table import read_table
 from segunc.figures import style
 from segunc.figures.specs import TableSpec
 from segunc.runtime.stage import Job, stage
@@ -31,7 +32,7 @@ def program(plot: Callable[[pd.DataFrame, pd.DataFrame, TableSpec], Figure]) -> 
         png: Path,  # file to write
         pdf: Path,  # file to write
     ) -> None:
-        style.save(plot(style.read_table(means), style.read_table(histograms), job.spec), png, pdf)
+        style.save(plot(read_table(means), read_table(histograms), job.spec), png, pdf)
 
     return main
 

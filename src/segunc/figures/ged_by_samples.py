@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from segunc.data.result_table import read_table
 from segunc.figures import style
 from segunc.figures.specs import TableSpec
 from segunc.runtime.stage import Job, stage
@@ -183,7 +184,7 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    style.save(plot(style.read_table(summary), job.spec), png, pdf)
+    style.save(plot(read_table(summary), job.spec), png, pdf)
 
 
 if __name__ == "__main__":

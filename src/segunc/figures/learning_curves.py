@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from segunc.data.result_table import read_table
 from segunc.figures import panels, style
 from segunc.figures.specs import TableSpec
 from segunc.metrics.registry import METRICS
@@ -156,9 +157,9 @@ def main(
 ) -> None:
     full_data = pd.Series(index=pd.MultiIndex.from_arrays([[], []]), dtype=float)
     if summary:
-        scores = style.read_table(summary)
+        scores = read_table(summary)
         full_data = scores[scores["metric"] == metric].set_index(["dataset", "model"])["mean"].dropna()
-    figure = plot(style.read_table(table), style.read_table(seeds), full_data, metric, job.spec)
+    figure = plot(read_table(table), read_table(seeds), full_data, metric, job.spec)
     style.save(figure, png, pdf)
 
 

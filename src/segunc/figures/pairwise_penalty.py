@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from segunc.data.result_table import read_table
 from segunc.figures import style
 from segunc.figures.specs import TableSpec
 from segunc.runtime.stage import Job, stage
@@ -103,7 +104,7 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    style.save(plot(style.read_table(table), job.spec), png, pdf)
+    style.save(plot(read_table(table), job.spec), png, pdf)
 
 
 if __name__ == "__main__":

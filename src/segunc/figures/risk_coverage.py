@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from segunc.data.result_table import read_table
 from segunc.figures import panels, style
 from segunc.figures.specs import FigureSpec
 from segunc.runtime.stage import Job, stage
@@ -74,7 +75,7 @@ def main(
     png: Path,  # file to write
     pdf: Path,  # file to write
 ) -> None:
-    style.save(plot(style.read_table(table), job.spec), png, pdf)
+    style.save(plot(read_table(table), job.spec), png, pdf)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from segunc.data.result_table import read_table
 from segunc.figures import examples, style
 from segunc.figures.specs import FigureSpec, SamplesSpec
 from segunc.runtime.stage import Job, stage
@@ -149,7 +150,7 @@ def main(
     pdf: Path,  # file to write
 ) -> None:
     spec: SamplesSpec = job.spec
-    table = style.read_table(summary)
+    table = read_table(summary)
     rows = table[(table["dataset"] == dataset) & (table["metric"] == "diversity")]
     diversity = {**dict(zip(rows["model"], rows["mean"], strict=True)), ANNOTATORS: rows["target"].mean()}
     images = min(IMAGES, int((spec["width"] - LEFT) / NARROWEST))

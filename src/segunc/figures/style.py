@@ -24,7 +24,6 @@ from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from segunc.data.result_csv import open_csv
 from segunc.figures.specs import FigureSpec, Look, TableSpec
 from segunc.runtime.files import write_atomically
 
@@ -39,8 +38,6 @@ FEWEST = 5
 """What is drawn from fewer images or patients than this is marked."""
 FEW = f"fewer than {FEWEST} images or patients"
 
-IDS = ("dataset", "model", "strategy", "strategy_a", "strategy_b", "model_a", "model_b")
-"""Columns of tables that are text: an id may be `true` or `inf`."""
 BASELINE = "baseline_"
 """Prefix of the ids of baselines, which share the `model` column of the tables with the models."""
 
@@ -105,15 +102,6 @@ def fonts() -> tuple[str, ...]:
     """The default font, and the installed ones for what it lacks."""
     installed = {font.name for font in fontManager.ttflist}
     return ("DejaVu Sans", *(name for name in CJK if name in installed))
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A table of the stages `tabulate` and `active_tabulate`.
-
-    Only empty fields are read as missing, so that a model may be called `null`. Raises UserError as `open_csv` does.
-    """
-    with open_csv(path) as file:
-        return pd.read_csv(file, dtype=dict.fromkeys(IDS, str), keep_default_na=False, na_values=[""])
 
 
 def label(spec: FigureSpec, family: str, name: str) -> str:

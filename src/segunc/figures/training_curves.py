@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from segunc.data.result_table import read_table
 from segunc.figures import panels, style
 from segunc.figures.panels import Row
 from segunc.figures.specs import TrainingSpec
@@ -108,7 +109,7 @@ def main(
 ) -> None:
     spec: TrainingSpec = job.spec
     runs = [(model, seed) for model, seed in spec["runs"]]
-    found = {run: style.read_table(path) for run, path in zip(runs, histories, strict=True)}
+    found = {run: read_table(path) for run, path in zip(runs, histories, strict=True)}
     missing = [(model, seed) for model, seed in spec["missing"]]
     style.save(plot(found, missing, spec, style.label(spec, "datasets", dataset)), png, pdf)
 
