@@ -1,7 +1,7 @@
 """Size of the report, time to make it and time to open it, with as many test images and models as LIDC-IDRI has.
 
 The images are phantoms, and the predictions of each model are the true probabilities of their annotators, distorted by
-smooth noise. The page has no figures and tables, which take about 6 MB and 2 MB with the default grid. It is opened in
+smooth noise. The page has no figures and tables, which take 6 MB with the default grid. It is opened in
 Chromium, if there is one, by a driver that waits for its first thumbnails.
 """
 
@@ -23,7 +23,6 @@ from segunc.metrics.uncertainty import entropy
 from segunc.page import browser, render
 
 SAMPLES = 16
-SORT = "const by = document.getElementById('sort'); by.value = 'dice'; by.dispatchEvent(new Event('change'))"
 
 
 def write(folder: Path, images: int, models: int, size: int) -> tuple[Path, list[Path], list[Path]]:

@@ -62,3 +62,35 @@ def test_facts_are_those_of_the_results_and_of_nothing_else(tmp_path: Path) -> N
     assert facts.steps(found)[1] == facts.Step("train", 2, 5, 2.5, 30)
     assert facts.versions(found) | {"segunc": ""} == {"segunc": "", "torch": "2.0, 2.1", "pillow": "13"}
     assert facts.machine()
+
+
+def test_labels_and_messages_stay_text() -> None:
+    """A page with little on it, whose texts try to be scripts."""
+    evil = "</script><script>alert(1)</script>"
+    models = [{"samples": 1, "outcomes": [], "scores": {}}]
+    tested = browser.Tested({"images": {"id": [evil]}, "models": models}, [["AA=="]], [["AA=="]])
+    table = tables.Table("<table></table>", 0, 0, 0)
+    page = render.Page(
+        answer=text.to_html(evil),
+        further=[text.Part(evil, "")],
+        claims="",
+        claim_by_claim=[],
+        tested=[render.TestedView(evil, [evil], tested)],
+        scores=browser.SCORES,
+        outcomes=browser.OUTCOMES,
+        figures=[render.FigureView("x", evil, evil, text.caption(evil, {}), "AA==", "x.pdf")],
+        tables=[render.TableView("x", "", table, "x.csv")],
+        library="",
+        missing=[(evil, evil)],
+        config={"grid": {"seeds": [0]}, "active": {"seeds": []}, "label": evil},
+        seed=0,
+        versions={"segunc": evil},
+        commit=evil,
+        machine=evil,
+        steps=[],
+        first="",
+        last="",
+    )
+    html = render.render(page)
+    assert "<script>alert" not in html and html.count("alert(1)") > 8
+    assert "<strong>1 result is missing.</strong>" in html

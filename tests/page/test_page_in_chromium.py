@@ -79,10 +79,10 @@ def test_every_table_sorts_and_filters(browser: Chromium, page: Path, width: int
     assert browser.run(CUT) == 0
 
     def column() -> list[float]:
-        cells = (
-            "return [...document.querySelectorAll('#table-summary tbody td:nth-child(4)')].map((c) => c.textContent)"
-        )
-        return [float(text) for text in browser.run(cells) if text != "–"]
+        cells = "document.querySelectorAll('#table-summary tbody td:nth-child(4)')"
+        return [
+            float(text) for text in browser.run(f"return [...{cells}].map((cell) => cell.textContent)") if text != "–"
+        ]
 
     for _ in range(2):
         browser.run("document.querySelectorAll('#table-summary thead th')[3].click()")

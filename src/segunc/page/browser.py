@@ -28,7 +28,7 @@ SAMPLES = 4
 LARGEST, SMALLEST = 128, 32
 """Pixels of the longer side of a tile."""
 PIXELS = 5e8
-"""Of all tiles of a dataset, from which tiles are smaller: about 25 MB."""
+"""Of all tiles of a dataset, from which tiles are smaller (`benchmarks/report.py` has the size of the page)."""
 LEVELS = 16
 """Shades of a probability and of an entropy: few compress well."""
 ENTROPY = colormaps["inferno"](np.linspace(0, 1, LEVELS), bytes=True)[:, :3]

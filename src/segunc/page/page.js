@@ -11,6 +11,8 @@ function openTable(details) {
   if (library) insert(library);
   const template = details.querySelector("template");
   if (template) insert(template);
+  // What itables shows where scripts are not allowed.
+  details.querySelector("[id$=_fallback]")?.remove();
 }
 for (const details of document.querySelectorAll("details.table")) {
   details.addEventListener("toggle", () => details.open && openTable(details));
@@ -178,7 +180,7 @@ function browser(index) {
     const many = annotators[image] > 1;
     byId("detail").style.setProperty("--tiles", `url("${picture("tiles", image)}")`);
     byId("detail-title").textContent = id[image];
-    byId("detail-place").textContent = `${place + 1} of ${shown.length}`;
+    byId("detail-place").textContent = `${(place + 1).toLocaleString("en")} of ${shown.length.toLocaleString("en")}`;
     byId("detail-before").disabled = place === 0;
     byId("detail-next").disabled = place === shown.length - 1;
     byId("detail-image").src = picture("thumbnails", image);
@@ -201,7 +203,7 @@ function browser(index) {
     heads.push(cell("th", "outcome", "outcome"));
     const table = byId("detail").querySelector("table");
     // As large as the window allows: beside the tiles there are the image, labels and scores, above them the heads.
-    const across = (0.97 * innerWidth - 940) / (2 + samples);
+    const across = (0.97 * innerWidth - 960) / (2 + samples);
     const down = (0.96 * innerHeight - 150) / Math.max(1, data.models.length) - 6;
     const side = Math.max(44, Math.min(across, down, 128));
     table.tHead.replaceChildren(cell("tr", ""));

@@ -65,6 +65,7 @@ def read(path: Path, identifier: str) -> Table:
         connected=False,
         display_logo_when_loading=False,
         column_filters="footer",
+        text_in_header_can_be_selected=False,
         showIndex=False,
         maxBytes=0,
         maxColumns=0,
