@@ -159,7 +159,9 @@ def test_figure_of_picks_is_readable(stored, dataset, count):
         "Phantom lung: first picks of round 1 (Probabilistic U-Net, seed 0)",
         "training split: 2.0% foreground",
     )
-    assert_readable({"picks": active_picks.plot(picks, STRATEGIES[:count], spec_of(LABELS), title, note)})
+    for width in (WIDTH, NARROW):
+        spec = spec_of(LABELS, width=width)
+        assert_readable({"picks": active_picks.plot(picks, STRATEGIES[:count], spec, title, note)}, width)
 
 
 @pytest.mark.parametrize("label", LONG)
