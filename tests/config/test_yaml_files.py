@@ -6,7 +6,7 @@ import pytest
 from helpers.workflow import ROOT
 
 from segunc.config.load import ConfigError
-from segunc.config.yaml_files import check
+from segunc.config.yaml_files import check, in_order
 
 DEEP = "[" * 20_000
 
@@ -141,3 +141,11 @@ def test_a_key_twice_among_the_arguments() -> None:
 def test_arguments_are_text_for_snakemake() -> None:
     """It reads 010 as 10 there, and 1:30 and true within braces as text."""
     check([], ["draws=010", "x=1:30", "grid={seeds: [010, 1:30], true: 1}", "y=", "label=[", "z='a: b: c'"])
+
+
+def test_overlays_keep_the_order_of_the_catalogues(tmp_path):
+    """As Snakemake merges them: the overlay, then what config.yaml adds."""
+    (tmp_path / "config.yaml").write_text("models: {a: {x: 1}, b: {x: 2}}\nstrategies: {s: {}}\n")
+    merged = {"models": {"c": {"x": 3}, "b": {"x": 4}, "a": {"x": 1}}, "strategies": None, "grid": 1}
+    found = in_order(merged, tmp_path / "config.yaml")
+    assert found == merged and list(found["models"]) == ["a", "b", "c"]

@@ -12,6 +12,7 @@ from segunc.config import specs
 from segunc.config.acquisition import acquisition
 from segunc.config.load import load_with_device
 from segunc.config.raw_data import raw_data, raw_digests
+from segunc.config.yaml_files import in_order
 from segunc.page.specs import asset_digests
 from segunc.runtime import kept
 from segunc.runtime.code_digest import code_param
@@ -51,7 +52,7 @@ pathvars:
     record="<results>/records/<step>/<cell>.json",
 
 
-device, experiment = exit_on_user_error(load_with_device)(config)
+device, experiment = exit_on_user_error(load_with_device)(in_order(config, Path(workflow.basedir, "config.yaml")))
 grid, active = experiment.grid, experiment.active
 GPUS = gpus(device)
 

@@ -40,6 +40,20 @@ def check(files: Iterable[Path], arguments: Sequence[str] = ()) -> None:
         raise ConfigError("\n".join(faults))
 
 
+def in_order(config: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The merged config with the entries of its catalogues in the order of config.yaml, then those of overlays.
+
+    Snakemake puts the entries that an overlay changes first, but how an entry looks in figures goes by its place.
+    """
+    base = yaml.safe_load(file.read_text(encoding="utf-8"))
+    result = dict(config)
+    for family in ("models", "strategies"):
+        own, first = config.get(family), base.get(family)
+        if isinstance(own, dict) and isinstance(first, dict):
+            result[family] = {name: own[name] for name in first if name in own} | own
+    return result
+
+
 def _in_file(file: Path) -> list[str]:
     try:
         text = file.read_bytes().decode()
