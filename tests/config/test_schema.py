@@ -2,11 +2,14 @@
 
 import json
 
+import jsonschema
 import pytest
+import yaml
 from helpers.config import read_config
 from helpers.workflow import ROOT
 
-from segunc.config.schema import Config, Strategy, Strict, schema
+from segunc.config.reference import reference
+from segunc.config.schema import Config, Strategy, Strict, overlay_schema, schema
 
 RAW = read_config()
 NAMES = ("grid", "backbone", "training", "statistics", "active", "figures")
@@ -42,3 +45,20 @@ def test_schema_for_editors_is_in_step() -> None:
 def test_schema_for_editors_knows_the_settings_of_a_run() -> None:
     assert schema()["properties"]["device"]["enum"] == ["auto", "cpu", "cuda"]
     assert schema()["additionalProperties"] is False
+
+
+def test_presets_follow_the_schema_of_overlays() -> None:
+    path = ROOT / "workflow/schemas/overlay.schema.json"
+    assert json.loads(path.read_text()) == overlay_schema(), "run: python -m segunc.config.schema overlay > the file"
+    for preset in (ROOT / "workflow/presets").glob("*.yaml"):
+        assert "schemas/overlay.schema.json" in preset.read_text().splitlines()[0], preset
+        jsonschema.validate(yaml.safe_load(preset.read_text()), overlay_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"training": {"stepz": 1}}, overlay_schema())
+
+
+def test_the_reference_is_that_of_the_schema() -> None:
+    text = (ROOT / "docs/config.md").read_text(encoding="utf-8")
+    assert text == reference(), "run: python -m segunc.config.reference > docs/config.md"
+    for key in ("learning_rate", "active", "members", "dropout", "spacing_mm", "width_mm"):
+        assert f"| `{key}` | " in text

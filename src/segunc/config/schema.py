@@ -2,11 +2,13 @@
 
 A key that `config.yaml` sets is required here; only keys that it omits have a default. So each default is in one place.
 
-`python -m segunc.config.schema > workflow/schemas/config.schema.json` writes the JSON schema for editors.
+`python -m segunc.config.schema > workflow/schemas/config.schema.json` writes the JSON schema for editors, and
+`python -m segunc.config.schema overlay > workflow/schemas/overlay.schema.json` that of overlays.
 """
 
 import json
 import re
+import sys
 import unicodedata
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -299,7 +301,7 @@ def schema() -> dict[str, Any]:
         entry["properties"][role]["enum"] = available(family)
         entry["allOf"] = [
             {
-                "if": {"properties": {role: {"const": name}}},
+                "if": {"properties": {role: {"const": name}}, "required": [role]},
                 "then": {"properties": {"options": options_of(family, name, function).model_json_schema()}},
             }
             for name in available(family)
@@ -307,5 +309,16 @@ def schema() -> dict[str, Any]:
     return result
 
 
+def overlay_schema() -> dict[str, Any]:
+    """JSON schema of overlays: the same keys, of which none is required."""
+
+    def optional(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: value if key == "if" else optional(value) for key, value in part.items() if key != "required"}
+        return [optional(value) for value in part] if isinstance(part, list) else part
+
+    return optional(schema())
+
+
 if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2))
+    print(json.dumps(overlay_schema() if "overlay" in sys.argv[1:] else schema(), indent=2))
