@@ -113,7 +113,7 @@ def test_columns_are_in_the_order_of_the_contract(tmp_path, monkeypatch):
         ",u_patch_entropy,u_patch_expected,u_patch_mi,u_pairwise"
         ",entropy_tp,entropy_fp,entropy_fn,entropy_tn,pixels_tp,pixels_fp,pixels_fn,pixels_tn"
         ",entropy_agree,entropy_somewhat,entropy_disagree,pixels_agree,pixels_somewhat,pixels_disagree"
-        ",entropy_right,entropy_wrong,entropy_disputed,certain_tp,certain_tn"
+        ",entropy_right,entropy_wrong,entropy_disputed,certain_tp,certain_tn,pixels_predicted"
     )
     assert all(tuple(row) == HISTOGRAM_COLUMNS for row in read_pixels(out["pixels"]))
     assert all(tuple(row) == CALIBRATION_COLUMNS for row in read_pixels(out["calibration"]))

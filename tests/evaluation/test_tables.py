@@ -596,8 +596,10 @@ def test_empty_masks_are_counted_where_most_annotators_mark_something(study):
     scores = of_cell(study[1], "phantom", "unet")
     marked = scores[scores["votes"] * 2 >= scores["annotators"]]
     row = one(read(study, "empty_masks"), dataset="phantom", model="unet")
-    empty = (marked["pixels_tp"] + marked["pixels_fp"] == 0).sum()
-    assert (row["n_empty"], row["n_marked"]) == (empty, len(marked))
+    assert (row["n_empty"], row["n_marked"]) == ((marked["pixels_predicted"] == 0).sum(), len(marked))
+    # Annotators who mark nothing agree with an empty mask, the others do not.
+    empty = marked[marked["pixels_predicted"] == 0]
+    assert (empty["dice"] == 1 - empty["votes"] / empty["annotators"]).all()
 
 
 def test_wide_table_has_a_row_per_image_and_a_column_per_model_and_metric(study):

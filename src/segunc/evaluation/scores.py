@@ -33,6 +33,7 @@ SCORES = (
     *(f"{what}_{group}" for what in ("entropy", "pixels") for group in AGREEMENTS),
     *(f"entropy_{union}" for union in UNIONS),
     *(f"certain_{group}" for group in CERTAIN_GROUPS),
+    "pixels_predicted",
 )
 COLUMNS = (*IDENTITY, *SCORES)
 if twice := [name for name in METRICS if COLUMNS.count(name) > 1]:
@@ -133,9 +134,10 @@ def _aggregated(inputs: Inputs) -> dict[str, float]:
 
 
 def _of_groups(inputs: Inputs) -> dict[str, float]:
-    """Pixel counts and mean predictive entropies (bits) of GROUPS and UNIONS, and shares of certain pixels."""
+    """Pixels and mean predictive entropies (bits) of GROUPS and UNIONS, shares of certain pixels, size of the mask."""
     counts = {group: int(pixels.sum()) for group, pixels in inputs.groups.items()}
     scores: dict[str, float] = {f"pixels_{group}": count for group, count in counts.items()}
+    scores["pixels_predicted"] = int(inputs.prediction.sum())
     if (entropy := inputs.uncertainty) is None:
         undefined = [f"entropy_{group}" for group in (*GROUPS, *UNIONS)] + [f"certain_{g}" for g in CERTAIN_GROUPS]
         return scores | dict.fromkeys(undefined, float("nan"))

@@ -335,8 +335,7 @@ def empty_masks(cells: Sequence[CellScores]) -> pd.DataFrame:
     for cell in cells:
         if not is_baseline(cell.model):
             marked = cell.runs[2 * cell.runs["votes"].astype(float) >= cell.runs["annotators"].astype(float)]
-            empty = marked["pixels_tp"] + marked["pixels_fp"] == 0
-            rows.append((cell.dataset, cell.model, int(empty.sum()), len(marked)))
+            rows.append((cell.dataset, cell.model, int((marked["pixels_predicted"] == 0).sum()), len(marked)))
     return pd.DataFrame(rows, columns=["dataset", "model", "n_empty", "n_marked"])
 
 
@@ -351,10 +350,10 @@ def images_wide(cells: Sequence[CellScores]) -> pd.DataFrame:
         parts = [cell.runs.set_index(IMAGE)[metrics_of(cells, dataset)].add_prefix(f"{cell.model}.") for cell in own]
         if parts:
             tables.append(pd.concat(parts, axis=1))
-    wide = (
-        pd.concat(tables) if tables else pd.DataFrame(index=pd.MultiIndex.from_arrays([[]] * len(IMAGE), names=IMAGE))
-    )
-    return wide.reset_index()
+    if not tables:
+        return pd.DataFrame(columns=IMAGE)
+    wide = pd.concat(tables)
+    return pd.concat([wide.index.to_frame(index=False), wide.reset_index(drop=True)], axis=1)
 
 
 def _why_undefined(model: str, score: str) -> str:
