@@ -54,9 +54,9 @@ def test_a_verdict_has_the_number_that_decided() -> None:
     assert lines[:2] == ["# Answer", ""]
     assert lines[2:5] == [
         f"- Claim 1: {CLAIMS['1'].text}.",
-        "  - LIDC-IDRI: **supported**; gain of prob_unet (bit): 0.20 [0.10, 0.30] for Prob. U-Net,"
+        "  - LIDC-IDRI: **supported**; gain of prob_unet (bit): 0.200 [0.100, 0.300] for Prob. U-Net,"
         " claimed to be above 0.",
-        "  - Phantom skin: **contradicted**; gain of unet (bit): -0.40 [-0.50, -0.30] for U-Net,"
+        "  - Phantom skin: **contradicted**; gain of unet (bit): -0.400 [-0.500, -0.300] for U-Net,"
         " claimed to be above 0.",
     ]
 
@@ -65,7 +65,7 @@ def test_without_a_number_there_is_a_reason() -> None:
     rows = claim("6", "lidc", "uninformative", part("unet", "uninformative", 0.1), note="random does not get better")
     assert "LIDC-IDRI: **uninformative**; random does not get better." in text(rows)
     pair = claim("8", "lidc", "undecided", {**part("unet - prob_unet", "undecided", 0.1), "ci_low": np.nan})
-    assert "0.10 for U-Net beside Prob. U-Net, claimed" in text(pair)
+    assert "0.100 for U-Net beside Prob. U-Net, claimed" in text(pair)
 
 
 def test_what_is_not_in_the_run_is_said_once() -> None:

@@ -100,7 +100,7 @@ def _evidence(rows: pd.DataFrame, verdict: str, spec: AnswerSpec) -> str:
     chosen = {SUPPORTED: inside.argmin(), CONTRADICTED: outside.argmax()}.get(verdict, 0)
     part = parts.iloc[int(chosen)]
     models = " beside ".join(_label(model, spec["models"]) for model in str(part["model"]).split(" - "))
-    value = interval(part["estimate"], part["ci_low"], part["ci_high"])
+    value = interval(part["estimate"], part["ci_low"], part["ci_high"], digits=3)
     return f"{part['estimand']}: {value} for {models}, claimed to be {part['side']} {part['margin']:g}"
 
 

@@ -88,10 +88,10 @@ def _defined(rows: pd.DataFrame, column: str) -> list[dict[Any, Any]]:
     return rows[rows[column].notna()].to_dict("records")
 
 
-def interval(mean: float, low: float, high: float) -> str:
+def interval(mean: float, low: float, high: float, digits: int = 2) -> str:
     """`0.30 [0.24, 0.35]`, or the mean alone if there is no interval."""
     # Adding 0 makes a rounded -0.00 a 0.00.
-    texts = [f"{round(value, 2) + 0:.2f}" for value in (mean, low, high)]
+    texts = [f"{round(value, digits) + 0:.{digits}f}" for value in (mean, low, high)]
     return texts[0] if np.isnan(low) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
