@@ -136,8 +136,13 @@ def test_a_target_is_printed_by_its_message(console: Console, tmp_path: Path) ->
 
 
 def test_a_failure_has_the_sentence_of_its_log(console: Console, tmp_path: Path) -> None:
-    (tmp_path / "1.log").write_text("train: on cpu\nsegunc: the loss is nan; lower learning_rate.\n")
+    said = "segunc: train lidc seed 1: the loss is nan; lower learning_rate.\n"
+    (tmp_path / "1.log").write_text(f"train: on cpu\n{said}")
     console.emit(started(1, tmp_path))
+    wall = (
+        "RuleException:\nCalledProcessError in file train.smk:\nCommand 'set -e\n...' returned non-zero exit status 1."
+    )
+    console.emit(log_record("error", wall))
     console.emit(log_record("job_error", jobid=1))
     assert lines(console)[1] == "failed   train lidc seed 1: the loss is nan; lower learning_rate."
 

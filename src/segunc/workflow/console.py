@@ -17,6 +17,8 @@ from segunc.workflow import job_logs
 
 CHATTER = re.compile(r"Select jobs to execute|Execute \d+ jobs|Storing output in storage|\d+ of \d+ steps")
 """Beginnings of messages of Snakemake that say nothing beside the lines of jobs."""
+COMMAND = re.compile(r"Command '.*' returned non-zero exit status", re.DOTALL)
+"""In Snakemake's message about a job that failed, with all its words; the line of the job says why."""
 STOPPING = "Terminating processes on user request"
 """Snakemake's message after Ctrl-C."""
 
@@ -104,6 +106,8 @@ class Console(logging.StreamHandler[Any]):
         elif message.startswith(STOPPING):
             self.stopped = True
             self._print("stopping: training runs write their checkpoints, and the same command resumes from them")
+        elif str(event) == "error" and COMMAND.search(message):
+            pass
         elif str(event) not in ("shellcmd", "progress", "group_info", "group_error") and not CHATTER.match(message):
             self.others.emit(record)
         elif str(event) == "shellcmd" and record.__dict__.get("cmd") is None:
@@ -140,7 +144,7 @@ class Console(logging.StreamHandler[Any]):
         job = self.jobs.get(facts["jobid"])
         if job is None or self.stopped:
             return ""
-        return f"failed   {job.name}: {_reason(job.log)}"
+        return f"failed   {job.name}: {_reason(job.name, job.log)}"
 
 
 def _cost(record: Record | None, seconds: float) -> str:
@@ -153,8 +157,9 @@ def _cost(record: Record | None, seconds: float) -> str:
     return f"{f'{taken:.1f} s' if taken < 60 else clock(taken)}, {record.cost['max_rss_mb']:.0f} MB"
 
 
-def _reason(log: Path | None) -> str:
-    return job_logs.reason(log) if log else "it has no log"
+def _reason(name: str, log: Path | None) -> str:
+    """Why a job failed; messages that begin with its name do not repeat it."""
+    return job_logs.reason(log).removeprefix(f"{name}: ") if log else "it has no log"
 
 
 class Failure(NamedTuple):
@@ -171,7 +176,7 @@ def summary(failures: Sequence[Failure], stopped: bool) -> str:
     count = "1 job" if len(failures) == 1 else f"{len(failures)} jobs"
     lines = [f"segunc: {count} failed:"]
     for failure in failures:
-        lines.append(f"  {failure.name}: {_reason(failure.log)}")
+        lines.append(f"  {failure.name}: {_reason(failure.name, failure.log)}")
         lines += [f"    log: {failure.log}"] if failure.log else []
     return "\n".join([*lines, "What has finished is kept: the same command continues with what is left."])
 
