@@ -97,7 +97,7 @@ def test_means_are_in_order_of_the_metric() -> None:
             "U-Net predicts nothing on 30 of 100 images of LIDC-IDRI on which at least half",
         ),
         ({"missing": pd.DataFrame({"dataset": ["lidc"] * 2})}, "The scores of 2 models are missing"),
-        ({"missing_rounds": pd.DataFrame({"dataset": ["lidc"]})}, "`results/tables/active_missing.csv` says why"),
+        ({"missing_rounds": pd.DataFrame({"dataset": ["lidc"]})}, "`active_missing.csv` says why"),
     ],
 )
 def test_warnings(tables: dict[str, pd.DataFrame], sentence: str) -> None:

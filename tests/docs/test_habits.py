@@ -9,7 +9,9 @@ import yaml
 from helpers.workflow import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")])
+# Of the folder of results, its README alone: a run writes there.
+FOUND = [path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]]
+DOCUMENTS = sorted(path for path in FOUND if path.parts[0] != "results" or path.name == "README.md")
 RULES = {
     name
     for path in (ROOT / "workflow/rules").glob("*.smk")

@@ -469,7 +469,7 @@ class Stage:
             "import runpy\n"
             "from segunc.learning import checkpoint\n"
             "from segunc.runtime import progress\n"
-            f"checkpoint.CHECKPOINT_SECONDS, progress.INTERVAL = {checkpoint_seconds}, 0\n"
+            f"checkpoint.CHECKPOINT_SECONDS, progress.FIRST = {checkpoint_seconds}, 0\n"
             "runpy.run_module('segunc.stages.train', run_name='__main__', alter_sys=True)\n"
         )
         source = Path(training.__file__).parents[2]

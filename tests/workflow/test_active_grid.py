@@ -140,7 +140,7 @@ def test_too_small_a_pool_ends_in_one_sentence_before_anything_trains(tmp_path: 
     overlay = merged(ACTIVE, active={"rounds": 9})
     done = snakemake(tmp_path, scores("unet", "start", 0), overlay=overlay)
     assert done.returncode != 0
-    sentence = "segunc: config keys active.start, active.add and active.rounds add up to 24 labelled images, but "
+    sentence = "config keys active.start, active.add and active.rounds add up to 24 labelled images, but "
     assert sentence in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not [*tmp_path.rglob("labelled.csv"), *tmp_path.rglob("weights.pt")]

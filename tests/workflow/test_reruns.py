@@ -278,7 +278,7 @@ def test_an_edit_while_jobs_run(study: Study, tmp_path: Path) -> None:
     log = study.folder / "results/logs/train/phantom_lung/unet/seed0.log"
     log.unlink()
     # Steps are reported at once, so that it is known when the training has begun.
-    with study.edited("runtime/progress.py", replaced("INTERVAL = 5.0", "INTERVAL = 0.0")):
+    with study.edited("runtime/progress.py", replaced("GROWTH = 5.0", "GROWTH = 0.0")):
         with subprocess.Popen(words, cwd=study.checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
             while run.poll() is None and not (log.exists() and "/300" in log.read_text()):
                 time.sleep(0.05)

@@ -149,7 +149,7 @@ def _warnings(tables: Tables, spec: AnswerSpec) -> Iterator[str]:
     for missing, what in ((tables.missing, "models"), (tables.missing_rounds, "rounds of active learning")):
         if len(missing):
             table = "missing" if what == "models" else "active_missing"
-            yield f"The scores of {len(missing)} {what} are missing: `results/tables/{table}.csv` says why."
+            yield f"The scores of {len(missing)} {what} are missing: `{table}.csv` says why."
 
 
 def _label(name: str, labels: Mapping[str, str]) -> str:
