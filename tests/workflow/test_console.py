@@ -50,6 +50,15 @@ def test_time_left_follows_what_the_run_has_measured(clock: Clock) -> None:
     assert remaining.text() == "4 of 4 jobs"
 
 
+def test_a_failed_job_is_not_running(clock: Clock) -> None:
+    remaining = Remaining({1: ("train", 10.0)}, clock)
+    remaining.start(1)
+    clock.time = 4
+    assert remaining.work() == 6
+    remaining.fail(1)
+    assert remaining.work() == 10  # It is started again, or not at all.
+
+
 def log_record(event: str | None, message: str = "", **facts: Any) -> logging.LogRecord:
     return logging.makeLogRecord({"levelno": logging.INFO, "msg": message, "event": event, **facts})
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segunc.evaluation.headline import Headline, labels_of_models
+from segunc.evaluation.headline import Headline, interval, labels_of_models
 from segunc.evaluation.statistics import LEAST_DF, LEAST_PATIENTS, NETWORKS
 from segunc.evaluation.tables import INTERVAL, is_baseline
 from segunc.metrics.registry import METRICS
@@ -186,10 +186,9 @@ def _target(value: float) -> str:
 def _value(row: Any, total: int) -> str:
     if np.isnan(row["mean"]):
         return "–"
-    # Adding 0 makes a rounded -0.000 a 0.000.
-    mean, low, high = (f"{round(row[name], 3) + 0:.3f}" for name in INTERVAL)
-    interval = "" if np.isnan(row["ci_low"]) else f" [{low}, {high}]"
-    return mean + interval + (f" ({row['n_images']})" if row["n_images"] < total else "")
+    of_some = f" ({row['n_images']})" if row["n_images"] < total else ""
+    mean, low, high = (row[name] for name in INTERVAL)
+    return interval(mean, low, high, digits=3) + of_some
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from segunc.cells import Cell
 from segunc.runtime import records
-from segunc.runtime.progress import clock
+from segunc.runtime.progress import FIRST, GROWTH, LONGEST, clock
 from segunc.runtime.records import Record
 from segunc.workflow import job_logs
 
@@ -51,6 +51,10 @@ class Remaining:
         self.planned[rule] += planned
         self.done += 1
         return seconds
+
+    def fail(self, job: int) -> None:
+        """Counts a job as not running; it may start again."""
+        self.started.pop(job, None)
 
     def work(self) -> float:
         """Seconds of jobs that are left, if one ran at a time."""
@@ -92,8 +96,8 @@ class Console(logging.StreamHandler[Any]):
         self.jobs: dict[int, Started] = {}
         self.stopped = False
         """Whether the user stopped the run."""
-        self.said, self.pause = float("-inf"), 5.0
-        """When the progress was printed last, and the seconds until it is printed again: 5 to 60."""
+        self.said, self.pause = float("-inf"), FIRST
+        """When the progress was printed last, and the seconds until it is printed again."""
         for one in others.filters:
             self.addFilter(one)
 
@@ -135,13 +139,14 @@ class Console(logging.StreamHandler[Any]):
         line = f"done     {job.name} ({_cost(records.read(job.record), seconds)})"
         if self.remaining.now() - self.said >= self.pause and self.remaining.expected:
             if self.said > float("-inf"):
-                self.pause = min(self.pause * 1.5, 60.0)
+                self.pause = min(GROWTH * self.pause, LONGEST)
             self.said = self.remaining.now()
             line += f"; {self.remaining.text()}"
         return line
 
     def _fail(self, facts: Mapping[str, Any]) -> str:
         job = self.jobs.get(facts["jobid"])
+        self.remaining.fail(facts["jobid"])
         if job is None or self.stopped:
             return ""
         return f"failed   {job.name}: {_reason(job.name, job.log)}"

@@ -111,14 +111,18 @@ def jobs_to_run(workflow: Any) -> dict[int, tuple[str, Cell]]:
     return {dag.jobid(job): (job.rule.name, Cell.of(job.wildcards_dict)) for job in dag.needrun_jobs()}
 
 
-def failed_jobs(workflow: Any) -> list[console.Failure]:
-    """The jobs that a run gave up, in the order of their names.
+def _failed(workflow: Any) -> set[Any]:
+    """The jobs that a run gave up, those of groups one by one.
 
     https://github.com/snakemake/snakemake/blob/main/src/snakemake/scheduling/job_scheduler.py (failed)
     """
     items = workflow.scheduler.failed if workflow.scheduler else ()
-    failed = {job for item in items for job in (item.jobs if item.is_group() else [item])}
-    found = {f"{job.rule.name} {Cell.of(job.wildcards_dict)}".rstrip(): job.log for job in failed}
+    return {job for item in items for job in (item.jobs if item.is_group() else [item])}
+
+
+def failed_jobs(workflow: Any) -> list[console.Failure]:
+    """The jobs that a run gave up, in the order of their names."""
+    found = {f"{job.rule.name} {Cell.of(job.wildcards_dict)}".rstrip(): job.log for job in _failed(workflow)}
     return [console.Failure(name, Path(log[0]) if log else None) for name, log in sorted(found.items())]
 
 
@@ -251,14 +255,10 @@ class Unfinished:
 
 
 def unfinished(workflow: Any) -> Unfinished | None:
-    """What a run with --keep-going left unfinished; None without --keep-going.
-
-    https://github.com/snakemake/snakemake/blob/main/src/snakemake/scheduling/job_scheduler.py (failed)
-    """
+    """What a run with --keep-going left unfinished; None without --keep-going."""
     if not workflow.execution_settings.keep_going:
         return None
-    dag = workflow.dag
-    failed = {job for item in workflow.scheduler.failed for job in (item.jobs if item.is_group() else [item])}
+    dag, failed = workflow.dag, _failed(workflow)
 
     def failed_ancestors(job: Any) -> list[Any]:
         return [other for other in dag.bfs(dag.dependencies, job) if other in failed]
