@@ -19,7 +19,7 @@ def results(study: Study) -> segunc.Results:
 
 def test_runs_are_those_of_the_grid(results: segunc.Results) -> None:
     cells = [(dataset, model, 0) for dataset in ("lidc", "phantom_lung") for model in ("mc_dropout", "unet")]
-    assert results.runs == cells
+    assert results.networks == cells
     assert [results.exact(*cell) for cell in cells] == [False, True, False, True]
 
 
@@ -83,7 +83,7 @@ def test_other_folders_and_unfinished_runs(tmp_path) -> None:
         segunc.load(tmp_path)
     (tmp_path / "data").mkdir()
     results = segunc.load(tmp_path)
-    assert results.runs == [] and repr(results) == f"segunc.load('{tmp_path}')"
+    assert results.networks == [] and repr(results) == f"segunc.load('{tmp_path}')"
     with pytest.raises(segunc.UserError, match="data has no dataset 'lidc', but nothing; name one of these"):
         results.image("lidc", "a")
     with pytest.raises(segunc.UserError, match=r"summary\.csv does not exist; run snakemake, which makes it\."):

@@ -174,23 +174,23 @@ rule active_tabulate:
         labelled=listed([labelled_in(cell) for _, cell in SCORED_ROUNDS]),
         images=listed(present(SCORED_ROUNDS, "images")),
     output:
-        learning="<results>/tables/active_learning.csv",
-        seeds="<results>/tables/active_seeds.csv",
+        learning="<run>/tables/active_learning.csv",
+        seeds="<run>/tables/active_seeds.csv",
         summary=report(
-            "<results>/tables/active_summary.csv",
+            "<run>/tables/active_summary.csv",
             caption="../report/tables/active_summary.rst",
             category="Tables",
             labels={"table": "Active learning: strategies against random"},
         ),
-        picks="<results>/tables/active_picks.csv",
-        penalty="<results>/tables/pairwise_penalty.csv",
-        missing="<results>/tables/active_missing.csv",
+        picks="<run>/tables/active_picks.csv",
+        penalty="<run>/tables/pairwise_penalty.csv",
+        missing="<run>/tables/active_missing.csv",
         record="<record>",
     log:
         "<log>",
     pathvars:
         step="active_tabulate",
-        cell="all",
+        cell="<of_run>all",
     conda:
         "../../envs/segunc.yaml"
     resources:

@@ -7,12 +7,12 @@ use rule plot_contact_sheet as plot_learning_curves with:
         seeds=rules.active_tabulate.output.seeds,
         summary=full_data_summary,
     output:
-        png=figure("<results>/figures/learning_curves_<cell>.png", "Active learning", "Learning curves, {metric}"),
-        pdf="<results>/figures/learning_curves_<cell>.pdf",
+        png=figure("<run>/figures/learning_curves_{metric}.png", "Active learning", "Learning curves, {metric}"),
+        pdf="<run>/figures/learning_curves_{metric}.pdf",
         record="<record>",
     pathvars:
         step="plot_learning_curves",
-        cell="{metric}",
+        cell="<of_run>{metric}",
     params:
         spec=spec("figure_of_active_learning"),
         code=code("figures.learning_curves"),
@@ -23,12 +23,12 @@ use rule plot_contact_sheet as plot_active_composition with:
     input:
         table=rules.active_tabulate.output.picks,
     output:
-        png=figure("<results>/figures/active_composition.png", "Active learning", "What is picked"),
-        pdf="<results>/figures/active_composition.pdf",
+        png=figure("<run>/figures/active_composition.png", "Active learning", "What is picked"),
+        pdf="<run>/figures/active_composition.pdf",
         record="<record>",
     pathvars:
         step="plot_active_composition",
-        cell="all",
+        cell="<of_run>all",
     params:
         spec=spec("figure_of_active_learning"),
         code=code("figures.active_composition"),
@@ -40,12 +40,12 @@ use rule plot_contact_sheet as plot_active_picks with:
         data=rules.prepare.output.store,
         labelled=first_picks,
     output:
-        png=figure("<results>/figures/active_picks_<dataset>.png", "Active learning", "First picks"),
-        pdf="<results>/figures/active_picks_<dataset>.pdf",
+        png=figure("<run>/figures/active_picks_<dataset>.png", "Active learning", "First picks"),
+        pdf="<run>/figures/active_picks_<dataset>.pdf",
         record="<record>",
     pathvars:
         step="plot_active_picks",
-        cell="<dataset>",
+        cell="<of_run><dataset>",
     params:
         spec=spec("active_picks"),
         code=code("figures.active_picks"),
@@ -56,12 +56,12 @@ use rule plot_contact_sheet as plot_pairwise_penalty with:
     input:
         table=rules.active_tabulate.output.penalty,
     output:
-        png=figure("<results>/figures/pairwise_penalty.png", "Active learning", "Pairwise penalty"),
-        pdf="<results>/figures/pairwise_penalty.pdf",
+        png=figure("<run>/figures/pairwise_penalty.png", "Active learning", "Pairwise penalty"),
+        pdf="<run>/figures/pairwise_penalty.pdf",
         record="<record>",
     pathvars:
         step="plot_pairwise_penalty",
-        cell="all",
+        cell="<of_run>all",
     params:
         spec=spec("figure_of_active_learning"),
         code=code("figures.pairwise_penalty"),

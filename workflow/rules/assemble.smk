@@ -12,7 +12,7 @@ rule assemble:
         scores=scores_of_tested,
     output:
         html=report(
-            "<results>/report.html",
+            "<run>/report.html",
             caption="../report/report.rst",
             category="Report",
             labels={"page": "The report: open this first"},
@@ -22,7 +22,7 @@ rule assemble:
         "<log>",
     pathvars:
         step="assemble",
-        cell="all",
+        cell="<of_run>all",
     conda:
         "../../envs/segunc.yaml"
     resources:

@@ -8,19 +8,19 @@ rule claims_tabulate:
         picks=[rules.active_tabulate.output.picks] if cells.has_rounds(active) else [],
     output:
         claims=report(
-            "<results>/tables/claims.csv",
+            "<run>/tables/claims.csv",
             caption="../report/tables/claims.rst",
             category="Tables",
             labels={"table": "Claims of the study: verdicts"},
         ),
-        markdown="<results>/tables/claims.md",
-        published="<results>/tables/paper_comparison.csv",
+        markdown="<run>/tables/claims.md",
+        published="<run>/tables/paper_comparison.csv",
         record="<record>",
     log:
         "<log>",
     pathvars:
         step="claims_tabulate",
-        cell="all",
+        cell="<of_run>all",
     conda:
         "../../envs/segunc.yaml"
     resources:
@@ -45,21 +45,21 @@ rule answer:
     input:
         claims=rules.claims_tabulate.output.claims,
         summary=rules.tabulate.output.summary,
-        comparisons="<results>/tables/comparisons.csv",
-        failures="<results>/tables/failure_detection.csv",
-        empty="<results>/tables/empty_masks.csv",
-        missing="<results>/tables/missing.csv",
+        comparisons="<run>/tables/comparisons.csv",
+        failures="<run>/tables/failure_detection.csv",
+        empty="<run>/tables/empty_masks.csv",
+        missing="<run>/tables/missing.csv",
         rounds=[rules.active_tabulate.output.missing] if cells.has_rounds(active) else [],
     output:
-        answered="<results>/answer.md",
-        markdown="<results>/tables/summary.md",
-        latex="<results>/tables/summary.tex",
+        answered="<run>/answer.md",
+        markdown="<run>/tables/summary.md",
+        latex="<run>/tables/summary.tex",
         record="<record>",
     log:
         "<log>",
     pathvars:
         step="answer",
-        cell="all",
+        cell="<of_run>all",
     localrule: True
     conda:
         "../../envs/segunc.yaml"

@@ -1,6 +1,7 @@
 # What all rules share: the validated config, paths, specs and code digests, resources, input functions.
 import gc
 import os
+import re
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -40,9 +41,17 @@ os.environ.update(job_environment(workflow.basedir))
 shell.prefix("set -euo pipefail; trap : TERM HUP; tee() {{ (trap '' TERM HUP; exec tee \"$@\"); }}; ")
 
 
-# A rule sets `step`, and `cell` if it is not one of the main grid.
+device, experiment = exit_on_user_error(load_with_device)(in_order(config, Path(workflow.basedir, "config.yaml")))
+grid, active = experiment.grid, experiment.active
+GPUS = gpus(device)
+
+
+# A rule sets `step`, and `cell` if it is not one of the main grid. Tables, figures and the report are in `run`, their
+# records and logs in `of_run`: those of a named run are beside the others.
 pathvars:
     results="results",
+    run=f"<results>/runs/{experiment.run}" if experiment.run else "<results>",
+    of_run=f"{experiment.run}/" if experiment.run else "",
     logs="<results>/logs",
     dataset="{dataset}",
     seed="seed{seed}",
@@ -50,11 +59,6 @@ pathvars:
     round="<dataset>/{model}/{strategy}/<seed>/round{round}",
     log="<logs>/<step>/<cell>.log",
     record="<results>/records/<step>/<cell>.json",
-
-
-device, experiment = exit_on_user_error(load_with_device)(in_order(config, Path(workflow.basedir, "config.yaml")))
-grid, active = experiment.grid, experiment.active
-GPUS = gpus(device)
 
 
 # Params: what a job is given. `spec`, `code` and `cell` decide whether it reruns, with the identities of its inputs.
@@ -136,7 +140,7 @@ TITLES = {}
 
 def figure(path, category, label):
     """The output of a figure that the report shows, with the caption of the same name as its file."""
-    name = Path(path).stem.partition("_<")[0]
+    name = re.split("_[<{]", Path(path).stem)[0]
     TITLES[name] = (category, label)
     labels = {"figure": label, "dataset": "{dataset}" if "<dataset>" in path else "all"}
     return report(path, caption=f"../report/{name}.rst", category=category, labels=labels)

@@ -6,14 +6,14 @@ rule plot_contact_sheet:
     input:
         data=rules.prepare.output.store,
     output:
-        png=figure("<results>/figures/contact_sheet_<dataset>.png", "Data", "Images and annotators"),
-        pdf="<results>/figures/contact_sheet_<dataset>.pdf",
+        png=figure("<run>/figures/contact_sheet_<dataset>.png", "Data", "Images and annotators"),
+        pdf="<run>/figures/contact_sheet_<dataset>.pdf",
         record="<record>",
     log:
         "<log>",
     pathvars:
         step="plot_contact_sheet",
-        cell="<dataset>",
+        cell="<of_run><dataset>",
     localrule: True
     conda:
         "../../envs/segunc.yaml"
@@ -41,12 +41,12 @@ use rule plot_contact_sheet as plot_training_curves with:
     input:
         histories=histories_of_runs,
     output:
-        png=figure("<results>/figures/training_curves_<dataset>.png", "Figures", "Training curves"),
-        pdf="<results>/figures/training_curves_<dataset>.pdf",
+        png=figure("<run>/figures/training_curves_<dataset>.png", "Figures", "Training curves"),
+        pdf="<run>/figures/training_curves_<dataset>.pdf",
         record="<record>",
     pathvars:
         step="plot_training_curves",
-        cell="<dataset>",
+        cell="<of_run><dataset>",
     params:
         spec=spec("training_curves"),
         code=code("figures.training_curves"),
@@ -58,12 +58,12 @@ use rule plot_contact_sheet as plot_uncertainty_maps with:
         data=rules.prepare.output.store,
         samples=samples_of_models,
     output:
-        png=figure("<results>/figures/uncertainty_maps_<dataset>.png", "Figures", "Uncertainty maps"),
-        pdf="<results>/figures/uncertainty_maps_<dataset>.pdf",
+        png=figure("<run>/figures/uncertainty_maps_<dataset>.png", "Figures", "Uncertainty maps"),
+        pdf="<run>/figures/uncertainty_maps_<dataset>.pdf",
         record="<record>",
     pathvars:
         step="plot_uncertainty_maps",
-        cell="<dataset>",
+        cell="<of_run><dataset>",
     params:
         spec=spec("figure_of_samples"),
         code=code("figures.uncertainty_maps"),
@@ -76,12 +76,12 @@ use rule plot_contact_sheet as plot_sampled_masks with:
         samples=samples_of_models,
         summary=rules.tabulate.output.summary,
     output:
-        png=figure("<results>/figures/sampled_masks_<dataset>.png", "Figures", "Sampled masks"),
-        pdf="<results>/figures/sampled_masks_<dataset>.pdf",
+        png=figure("<run>/figures/sampled_masks_<dataset>.png", "Figures", "Sampled masks"),
+        pdf="<run>/figures/sampled_masks_<dataset>.pdf",
         record="<record>",
     pathvars:
         step="plot_sampled_masks",
-        cell="<dataset>",
+        cell="<of_run><dataset>",
     params:
         spec=spec("figure_of_samples"),
         code=code("figures.sampled_masks"),
@@ -90,15 +90,15 @@ use rule plot_contact_sheet as plot_sampled_masks with:
 
 use rule plot_contact_sheet as plot_entropy_by_outcome with:
     input:
-        means="<results>/tables/uncertainty_by_outcome.csv",
-        histograms="<results>/tables/entropy_histograms.csv",
+        means="<run>/tables/uncertainty_by_outcome.csv",
+        histograms="<run>/tables/entropy_histograms.csv",
     output:
-        png=figure("<results>/figures/entropy_by_outcome.png", "Figures", "Uncertainty by outcome"),
-        pdf="<results>/figures/entropy_by_outcome.pdf",
+        png=figure("<run>/figures/entropy_by_outcome.png", "Figures", "Uncertainty by outcome"),
+        pdf="<run>/figures/entropy_by_outcome.pdf",
         record="<record>",
     pathvars:
         step="plot_entropy_by_outcome",
-        cell="all",
+        cell="<of_run>all",
     params:
         spec=spec("figure"),
         code=code("figures.entropy_by_outcome"),
@@ -107,15 +107,15 @@ use rule plot_contact_sheet as plot_entropy_by_outcome with:
 
 use rule plot_contact_sheet as plot_entropy_by_agreement with:
     input:
-        means="<results>/tables/uncertainty_by_agreement.csv",
-        histograms="<results>/tables/entropy_histograms.csv",
+        means="<run>/tables/uncertainty_by_agreement.csv",
+        histograms="<run>/tables/entropy_histograms.csv",
     output:
-        png=figure("<results>/figures/entropy_by_agreement.png", "Figures", "Uncertainty by agreement"),
-        pdf="<results>/figures/entropy_by_agreement.pdf",
+        png=figure("<run>/figures/entropy_by_agreement.png", "Figures", "Uncertainty by agreement"),
+        pdf="<run>/figures/entropy_by_agreement.pdf",
         record="<record>",
     pathvars:
         step="plot_entropy_by_agreement",
-        cell="all",
+        cell="<of_run>all",
     params:
         spec=spec("figure"),
         code=code("figures.entropy_by_agreement"),
@@ -126,12 +126,12 @@ use rule plot_contact_sheet as plot_ged_by_samples with:
     input:
         summary=rules.tabulate.output.summary,
     output:
-        png=figure("<results>/figures/ged_by_samples.png", "Figures", "GED by number of samples"),
-        pdf="<results>/figures/ged_by_samples.pdf",
+        png=figure("<run>/figures/ged_by_samples.png", "Figures", "GED by number of samples"),
+        pdf="<run>/figures/ged_by_samples.pdf",
         record="<record>",
     pathvars:
         step="plot_ged_by_samples",
-        cell="all",
+        cell="<of_run>all",
     params:
         spec=spec("figure"),
         code=code("figures.ged_by_samples"),
@@ -140,14 +140,14 @@ use rule plot_contact_sheet as plot_ged_by_samples with:
 
 use rule plot_contact_sheet as plot_ged_by_votes with:
     input:
-        table="<results>/tables/ged_by_votes.csv",
+        table="<run>/tables/ged_by_votes.csv",
     output:
-        png=figure("<results>/figures/ged_by_votes.png", "Figures", "GED by votes"),
-        pdf="<results>/figures/ged_by_votes.pdf",
+        png=figure("<run>/figures/ged_by_votes.png", "Figures", "GED by votes"),
+        pdf="<run>/figures/ged_by_votes.pdf",
         record="<record>",
     pathvars:
         step="plot_ged_by_votes",
-        cell="all",
+        cell="<of_run>all",
     params:
         spec=spec("figure"),
         code=code("figures.ged_by_votes"),
@@ -156,14 +156,14 @@ use rule plot_contact_sheet as plot_ged_by_votes with:
 
 use rule plot_contact_sheet as plot_comparisons with:
     input:
-        table="<results>/tables/comparisons.csv",
+        table="<run>/tables/comparisons.csv",
     output:
-        png=figure("<results>/figures/comparisons_<dataset>.png", "Figures", "Differences between models"),
-        pdf="<results>/figures/comparisons_<dataset>.pdf",
+        png=figure("<run>/figures/comparisons_<dataset>.png", "Figures", "Differences between models"),
+        pdf="<run>/figures/comparisons_<dataset>.pdf",
         record="<record>",
     pathvars:
         step="plot_comparisons",
-        cell="<dataset>",
+        cell="<of_run><dataset>",
     params:
         spec=spec("figure_of_dataset"),
         code=code("figures.comparisons"),
@@ -172,15 +172,15 @@ use rule plot_contact_sheet as plot_comparisons with:
 
 use rule plot_contact_sheet as plot_reliability with:
     input:
-        bins="<results>/tables/reliability.csv",
-        errors="<results>/tables/calibration.csv",
+        bins="<run>/tables/reliability.csv",
+        errors="<run>/tables/calibration.csv",
     output:
-        png=figure("<results>/figures/reliability.png", "Figures", "Calibration"),
-        pdf="<results>/figures/reliability.pdf",
+        png=figure("<run>/figures/reliability.png", "Figures", "Calibration"),
+        pdf="<run>/figures/reliability.pdf",
         record="<record>",
     pathvars:
         step="plot_reliability",
-        cell="all",
+        cell="<of_run>all",
     params:
         spec=spec("figure"),
         code=code("figures.reliability"),
@@ -189,14 +189,14 @@ use rule plot_contact_sheet as plot_reliability with:
 
 use rule plot_contact_sheet as plot_risk_coverage with:
     input:
-        table="<results>/tables/risk_coverage.csv",
+        table="<run>/tables/risk_coverage.csv",
     output:
-        png=figure("<results>/figures/risk_coverage.png", "Figures", "Risk and coverage"),
-        pdf="<results>/figures/risk_coverage.pdf",
+        png=figure("<run>/figures/risk_coverage.png", "Figures", "Risk and coverage"),
+        pdf="<run>/figures/risk_coverage.pdf",
         record="<record>",
     pathvars:
         step="plot_risk_coverage",
-        cell="all",
+        cell="<of_run>all",
     params:
         spec=spec("figure"),
         code=code("figures.risk_coverage"),

@@ -9,13 +9,13 @@ rule tabulate:
         calibration=listed(present(SCORED, "calibration")),
     output:
         summary=report(
-            "<results>/tables/summary.csv",
+            "<run>/tables/summary.csv",
             caption="../report/tables/summary.rst",
             category="Tables",
             labels={"table": "Summary: all models and baselines"},
         ),
         tables=expand(
-            "<results>/tables/{table}.csv",
+            "<run>/tables/{table}.csv",
             table=[
                 "uncertainty_by_outcome",
                 "uncertainty_by_agreement",
@@ -37,7 +37,7 @@ rule tabulate:
         "<log>",
     pathvars:
         step="tabulate",
-        cell="all",
+        cell="<of_run>all",
     conda:
         "../../envs/segunc.yaml"
     resources:

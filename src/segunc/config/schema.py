@@ -257,6 +257,9 @@ class Missing(Strict):
 class Config(Strict):
     """The experiment: `grid` selects from the catalogues `datasets` and `models`."""
 
+    run: Identifier | None = Field(
+        description="name of the experiment, whose tables, figures and report then have a folder of their own"
+    )
     grid: Grid
     datasets: dict[Identifier, Dataset]
     models: dict[Identifier, Model]

@@ -23,23 +23,32 @@ SHOWN = 6
 """Names that a sentence lists."""
 
 
-def load(folder: str | PathLike[str]) -> "Results":
+RUNS = "runs"
+"""Folder of the tables, figures and reports of named runs."""
+
+
+def load(folder: str | PathLike[str], run: str | None = None) -> "Results":
     """The results of a run.
 
     Parameters
     ----------
     folder
         The results folder, such as `results`.
+    run
+        Name of the run (`run` in its config), if it has one.
 
     Raises
     ------
     UserError
-        If it is no results folder.
+        If it is no results folder, or has no such run.
     """
     path = Path(folder)
     if not (path / "data").is_dir():
         raise UserError(f"{path} is not a results folder, because it has no folder data; name that of a run.")
-    return Results(path)
+    if run is not None and not (path / RUNS / run).is_dir():
+        found = _listed(other.name for other in (path / RUNS).glob("*/"))
+        raise UserError(f"{path / RUNS} has no run {run!r}, but {found}; name one of these.")
+    return Results(path, run)
 
 
 class Results:
@@ -48,15 +57,16 @@ class Results:
     Methods raise UserError with one sentence if a run, an image or a file is not there, or if a file is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run: str | None = None) -> None:
         """Of an existing results folder; see `load`."""
-        self.folder = folder
+        self.folder, self.run = folder, run
 
     def __repr__(self) -> str:
-        return f"segunc.load({str(self.folder)!r})"
+        run = f", {self.run!r}" if self.run else ""
+        return f"segunc.load({str(self.folder)!r}{run})"
 
     @property
-    def runs(self) -> list[tuple[str, str, int]]:
+    def networks(self) -> list[tuple[str, str, int]]:
         """Dataset, model and seed of each trained network with samples, sorted."""
         paths = (self.folder / "samples").glob("*/*/seed*.h5")
         return sorted((*path.parts[-3:-1], int(path.stem.removeprefix("seed"))) for path in paths)  # type: ignore[misc]
@@ -64,7 +74,8 @@ class Results:
     @property
     def summary(self) -> pd.DataFrame:
         """`tables/summary.csv`: a row per dataset, model and metric, with mean and interval."""
-        with open_csv(self.folder / "tables/summary.csv") as file:
+        shown = self.folder / RUNS / self.run if self.run else self.folder
+        with open_csv(shown / "tables/summary.csv") as file:
             return pd.read_csv(file, dtype=dict.fromkeys(IDS, str), keep_default_na=False, na_values=[""])
 
     def scores(self, dataset: str, model: str, seed: int) -> pd.DataFrame:

@@ -11,9 +11,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from segunc.cells import collects
 from segunc.runtime import kept, records
 from segunc.runtime.digests import Memory
 from segunc.runtime.errors import UserError
+from segunc.workflow import console
 from segunc.workflow.argument_files import expanded
 from segunc.workflow.broken_code import STARTER, check_command, check_imports
 from segunc.workflow.broken_metrics import check_metrics
@@ -264,13 +266,23 @@ def _words_of_program(job: Any) -> list[str]:
 
 @exit_on_user_error
 def _set_aside(dag: Any) -> None:
-    """Keeps finished results that jobs are about to replace; ends Snakemake if that is not possible."""
+    """Keeps finished results that jobs are about to replace, and says so; ends Snakemake if that is not possible."""
     folder = dag.workflow.globals["kept_results"]
+    replaced = 0
     for job in dag._needrun:
         state = dag.segunc_judge.state(job)
-        if not (state and state.record and state.record.key) or state.damage or kept.has(folder, state.record):
+        if not (state and state.record and state.record.key) or state.damage:
             continue
         files = {label: Path(path) for label, path in state.facts.outputs.items()}
-        complete = not state.missing and set(files) == set(state.record.outputs)
-        if complete and (problem := kept.remember(folder, state.record, files)):
+        if state.missing or set(files) != set(state.record.outputs):
+            continue
+        # Tables and figures change with each edit.
+        replaced += state.record.identity != state.identity and not collects(job.rule.name)
+        if not kept.has(folder, state.record) and (problem := kept.remember(folder, state.record, files)):
             raise UserError(f"finished results would be replaced without being kept: {problem.rstrip('.')}.")
+    if replaced:
+        of = "1 job is" if replaced == 1 else f"{replaced} jobs are"
+        console.say(
+            f"results of {of} replaced by those of the present config and code; {folder} keeps the earlier ones, "
+            "which are restored when their config and code are back."
+        )
