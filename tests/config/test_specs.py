@@ -29,6 +29,7 @@ def all_specs(config: Config) -> dict[str, str]:
         "sample": specs.sample(config, LUNG),
         "tables": specs.tabulate(config, Cell()),
         "figure": specs.figure(config, Cell()),
+        "costs": specs.cost_against_quality(config, Cell()),
         "of dataset": specs.figure_of_dataset(config, Cell("phantom_skin")),
         "images": specs.contact_sheet(config, Cell("phantom_skin")),
         "samples": specs.figure_of_samples(config, Cell("phantom_skin")),
@@ -51,13 +52,13 @@ def test_specs_contain_what_results_depend_on_and_nothing_else(raw: dict) -> Non
         after = all_specs(load(changed(raw, key, value)))
         return {name for name in before if before[name] != after[name]}
 
-    figures = {"figure", "of dataset", "samples", "training", "curves", "picks"}
+    figures = {"figure", "costs", "of dataset", "samples", "training", "curves", "picks"}
     assert touched("models.unet.label", "Net") == figures
     assert touched("models.unet.colour", "#000000") == figures
     assert touched("models.prob_unet.marker", "*") == figures
     assert touched("strategies.entropy.colour", "#000000") == {"curves", "picks"}
     assert touched("figures.width_mm", 122) == {*figures, "images"}
-    assert touched("datasets.phantom_lung.label", "Lung") == {"figure", "picks"}
+    assert touched("datasets.phantom_lung.label", "Lung") == {"figure", "costs", "picks"}
     assert touched("datasets.phantom_skin.label", "Skin") == {*figures, "images"} - {"picks"}
     assert touched("strategies.entropy.label", "Entropy") == {"curves", "picks"}
     assert touched("raw_folders", ["elsewhere"]) == set()
@@ -80,11 +81,26 @@ def test_specs_contain_what_results_depend_on_and_nothing_else(raw: dict) -> Non
     assert touched("models.prob_unet.per_dataset", {"phantom_skin": {"options": {"beta": 0.1}}}) == {"skin"}
     assert touched("training.gradient_clip", 1) == {"lung", "skin", "unet", "active"}
     assert touched("training.augmentation", None) == {"lung", "skin", "unet", "active"}
-    assert touched("draws", 32) == {"sample", "pick"}
+    assert touched("draws", 32) == {"sample", "pick", "costs"}
     assert touched("models.unet.draws", 64) == set()
     assert touched("models.unet.draws", 7) == {"sample", "pick"}
-    assert touched("models.mc_dropout.draws", 7) == set()
-    assert touched("statistics.confidence", 0.9) == {"tables", "active tables", "figure", "of dataset", "curves"}
+    assert touched("models.mc_dropout.draws", 7) == {"costs"}
+    assert touched("models.ensemble.options.members", 8) == {"costs"}
+    intervals = {"figure", "costs", "of dataset", "curves"}
+    assert touched("statistics.confidence", 0.9) == {"tables", "active tables", *intervals}
+
+
+def test_costs_are_relative_to_a_pass_of_the_unet(raw: dict) -> None:
+    """An ensemble runs its members, MC-dropout most of a U-Net per sample; a dataset may have its own options."""
+    raw["models"]["ensemble"]["per_dataset"] = {"phantom_skin": {"options": {"members": 8}}}
+    costs = json.loads(specs.cost_against_quality(load(raw), Cell()))["costs"]
+    assert list(costs) == ["phantom_lung", "phantom_skin"]
+    assert costs["phantom_lung"]["unet"] == 1 and costs["phantom_lung"]["ensemble"] == 4
+    assert costs["phantom_skin"]["ensemble"] == 8
+    assert 0.8 * 16 < costs["phantom_lung"]["mc_dropout"] < 16
+    assert 1.2 < costs["phantom_lung"]["prob_unet"] < 4
+    bigger = json.loads(specs.cost_against_quality(load(changed(raw, "datasets.phantom_lung.size", 256)), Cell()))
+    assert bigger["costs"] == costs
 
 
 def test_an_entry_looks_the_same_in_every_grid(raw: dict) -> None:

@@ -10,7 +10,7 @@ import pytest
 from helpers.figures import LONG, NARROW, WIDTH, assert_readable, legend_of, spec_of, titles_of, words
 from helpers.study import run
 
-from segunc.figures import comparisons, ged_by_votes, panels, reliability, risk_coverage, style
+from segunc.figures import comparisons, cost_against_quality, ged_by_votes, panels, reliability, risk_coverage, style
 from segunc.metrics.registry import COMPARED
 
 MODELS = [f"model{i}" for i in range(10)]
@@ -62,6 +62,23 @@ def curves_of(datasets, models):
     return pd.DataFrame(rows)
 
 
+def distances_of(datasets, models):
+    """`skin` has one annotator, so that there is no target."""
+    rows = [
+        {"dataset": d, "model": name, "metric": metric, "mean": 0.3 + 0.02 * m, "ci_low": 0.2, "ci_high": 0.6}
+        | {"target": np.nan if d == "skin" else 0.1, **COUNTS}
+        for d, (m, name) in itertools.product(datasets, enumerate([*models, cost_against_quality.LEVELS]))
+        for metric in ("ged_16", "ged_u")
+    ]
+    return pd.DataFrame(rows)
+
+
+def costs_for(models, **settings):
+    """Pairs of models cost the same: 1, 1, 4, 4, 16, ..."""
+    costs = {of: {name: 4.0 ** (i // 2) for i, name in enumerate(models)} for of in LABELS["datasets"]}
+    return spec_for(models, **settings, costs=costs)
+
+
 def differences_of(datasets, models):
     rows = []
     for d, metric, (a, b) in itertools.product(datasets, COMPARED, itertools.combinations(models, 2)):
@@ -85,6 +102,7 @@ def figures_of(datasets, models, width=WIDTH):
         "votes": ged_by_votes.plot(votes_of(datasets, models), spec),
         "coverage": risk_coverage.plot(curves_of(datasets, models), spec),
         "comparisons": comparisons.plot(differences, spec, LABELS["datasets"][datasets[0]]),
+        "costs": cost_against_quality.plot(distances_of(datasets, models), costs_for(models, width=width)),
     }
 
 
@@ -138,6 +156,33 @@ def test_votes_are_of_datasets_with_several_annotators_and_count_images():
     ]
 
 
+def test_marks_are_at_the_cost_of_their_model():
+    """Side by side if it is the same, with the level sets at the cost of the U-Net."""
+    figure = cost_against_quality.plot(distances_of(["lung", "skin"], MODELS[:3]), costs_for(MODELS[:3]))
+    shift = cost_against_quality.SHIFT
+    marks = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", "")]
+    np.testing.assert_allclose([mark.get_xdata()[0] for mark in marks], [1 / shift, 1, 4, shift])
+    np.testing.assert_allclose([mark.get_ydata()[0] for mark in marks], [0.3, 0.32, 0.34, 0.36])
+    names = [name for name, _ in legend_of(figure)]
+    assert names == ["Model 0", "Model 1", "Model 2", "level sets of the U-Net", "knows the readers"]
+    # Without a plain U-Net there are no level sets.
+    table = distances_of(["lung"], MODELS[:3])
+    figure = cost_against_quality.plot(table[table["model"].isin(MODELS)], costs_for(MODELS[:3]))
+    assert "level sets of the U-Net" not in words(figure)
+
+
+def test_what_has_no_point_in_it_and_what_is_of_few_images_is_named():
+    table, spec = distances_of(["lung", "skin"], MODELS[:3]), costs_for(MODELS[:3])
+    table.loc[(table["dataset"] == "lung") & (table["model"] == MODELS[0]), ["mean", "ci_low", "ci_high"]] = np.nan
+    table.loc[table["dataset"] == "skin", "n_images"] = 4
+    spec["costs"]["skin"] = {**spec["costs"]["skin"], MODELS[1]: 0.0}
+    figure = cost_against_quality.plot(table, spec)
+    assert_readable({"costs": figure})
+    said = " ".join(" ".join(words(figure)).split())
+    assert "no data: Model 0 (Phantom lung), Model 1 (Phantom skin)" in said
+    assert "fewer than 5 images or patients: Phantom skin" in said
+
+
 def test_coverages_of_few_images_are_left_out():
     figure = risk_coverage.plot(curves_of(["lung"], MODELS[:1]), spec_for(MODELS[:1]))
     assert titles_of(figure) == list(risk_coverage.SCORES.values())
@@ -177,13 +222,17 @@ def test_nothing_at_all_still_makes_a_figure():
         reliability.plot(reliability_of(*some)[:0], errors_of(*some)[:0], spec),
         ged_by_votes.plot(votes_of(*some)[:0], spec),
         risk_coverage.plot(curves_of(*some)[:0], spec),
+        cost_against_quality.plot(distances_of(*some)[:0], {**spec, "costs": {}}),
     ):
         assert words(figure) == ["no data"]
     figure = comparisons.plot(differences_of(*some), spec, "Phantom lung")
     assert words(figure) == ["Phantom lung: fewer than two models to compare"]
 
 
-@pytest.mark.parametrize("program", ["reliability", "ged_by_votes", "risk_coverage", "comparisons"])
+PROGRAMS = ["reliability", "ged_by_votes", "risk_coverage", "comparisons", "cost_against_quality"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_write_the_same_bytes_each_time(tmp_path, monkeypatch, program):
     some = ["lung", "skin"], MODELS[:3]
     tables = {
@@ -191,6 +240,7 @@ def test_programs_write_the_same_bytes_each_time(tmp_path, monkeypatch, program)
         "ged_by_votes": {"table": votes_of(*some)},
         "risk_coverage": {"table": curves_of(*some)},
         "comparisons": {"table": differences_of(*some)},
+        "cost_against_quality": {"summary": distances_of(*some)},
     }[program]
     options = {"dataset": "lung"} if program == "comparisons" else {}
     for name, table in tables.items():
@@ -200,6 +250,6 @@ def test_programs_write_the_same_bytes_each_time(tmp_path, monkeypatch, program)
     written = []
     for folder in ("first", "second"):
         png, pdf = tmp_path / folder / "figure.png", tmp_path / folder / "figure.pdf"
-        run(module, monkeypatch, spec=json.dumps(spec_of(LABELS)), **options, png=png, pdf=pdf)
+        run(module, monkeypatch, spec=json.dumps(costs_for(MODELS[:3])), **options, png=png, pdf=pdf)
         written.append((png.read_bytes(), pdf.read_bytes()))
     assert written[0] == written[1] and written[0][0].startswith(b"\x89PNG")

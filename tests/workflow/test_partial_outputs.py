@@ -65,7 +65,7 @@ def test_every_figure_is_drawn_without_them(holes: tuple[Study, str]) -> None:
     assert names - {"active_picks_phantom_lung"} == {
         *("uncertainty_maps_phantom_lung", "sampled_masks_phantom_lung"),
         *("entropy_by_outcome", "entropy_by_agreement", "ged_by_samples", "active_composition", "pairwise_penalty"),
-        *("ged_by_votes", "reliability", "risk_coverage", "comparisons_phantom_lung"),
+        *("ged_by_votes", "reliability", "risk_coverage", "cost_against_quality", "comparisons_phantom_lung"),
         *("learning_curves_cross_entropy", "learning_curves_dice_cut", "training_curves_phantom_lung"),
     }
 

@@ -20,6 +20,7 @@ MAIN = {"tabulate", "plot_sampled_masks", "plot_uncertainty_maps", "plot_entropy
 MAIN |= {"plot_entropy_by_agreement", "plot_ged_by_samples", "plot_training_curves", "claims_tabulate"}
 MAIN |= {"answer", "assemble"}
 MAIN |= {"plot_ged_by_votes", "plot_comparisons", "plot_reliability", "plot_risk_coverage"}
+MAIN |= {"plot_cost_against_quality"}
 ACTIVE = {"active_tabulate", "plot_learning_curves", "plot_active_composition", "plot_pairwise_penalty"}
 TRAINED = {"train": 4, "sample": 4, "evaluate": 4, "baseline_threshold": 2}
 LEARNED = {"active_train": 6, "active_sample": 6, "active_evaluate": 6, "active_acquire_with_model": 2}
@@ -144,6 +145,7 @@ def test_a_figures_code_or_a_label_reruns_figures_that_show_it(study: Study) -> 
         assert study.scheduled() == {"plot_ged_by_samples": 1, "assemble": 1}
     every = {"plot_entropy_by_outcome": 1, "plot_entropy_by_agreement": 1, "plot_ged_by_samples": 1}
     every |= {"plot_ged_by_votes": 1, "plot_reliability": 1, "plot_risk_coverage": 1, "answer": 1, "assemble": 1}
+    every |= {"plot_cost_against_quality": 1}
     lidc = {**STUDY["datasets"]["lidc"], "label": "Lungs"}
     jobs = study.scheduled(datasets={"lidc": lidc})
     own = {"plot_contact_sheet": 1, "plot_sampled_masks": 1, "plot_uncertainty_maps": 1, "plot_training_curves": 1}

@@ -201,3 +201,19 @@ use rule plot_contact_sheet as plot_risk_coverage with:
         spec=spec("figure"),
         code=code("figures.risk_coverage"),
         figure="risk_coverage",
+
+
+use rule plot_contact_sheet as plot_cost_against_quality with:
+    input:
+        summary=rules.tabulate.output.summary,
+    output:
+        png=figure("<results>/figures/cost_against_quality.png", "Figures", "Cost against quality"),
+        pdf="<results>/figures/cost_against_quality.pdf",
+        record="<record>",
+    pathvars:
+        step="plot_cost_against_quality",
+        cell="all",
+    params:
+        spec=spec("cost_against_quality"),
+        code=code("figures.cost_against_quality"),
+        figure="cost_against_quality",

@@ -1,6 +1,7 @@
 # Named targets. Every file of the grid is a target as well.
 FIGURES = ("contact_sheet", "uncertainty_maps", "sampled_masks", "entropy_by_outcome", "entropy_by_agreement")
 FIGURES += ("ged_by_samples", "ged_by_votes", "comparisons", "reliability", "risk_coverage", "training_curves")
+FIGURES += ("cost_against_quality",)
 ACTIVE_FIGURES = ("learning_curves", "active_composition", "active_picks", "pairwise_penalty")
 
 

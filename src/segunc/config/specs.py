@@ -19,6 +19,8 @@ from segunc.config.acquisition import acquisition, needs
 from segunc.config.load import training_of
 from segunc.config.looks import looks
 from segunc.config.schema import FORMAT, METHOD, STRATEGY, Active, Config, Grid, ModelOverrides, Training
+from segunc.networks.shape import Backbone
+from segunc.networks.work import work_of
 
 
 def prepare(config: Config, cell: Cell, raw: Mapping[str, str]) -> str:
@@ -42,10 +44,15 @@ def active_train(config: Config, cell: Cell) -> str:
 
 
 def _train(config: Config, cell: Cell, training: Training) -> str:
+    method, options = config.models[cell.model].method, _options(config, cell)
+    return _json(method=method, options=options, backbone=config.backbone, training=training, seed=cell.seed)
+
+
+def _options(config: Config, cell: Cell) -> BaseModel:
+    """All options of the method of a model on a dataset."""
     entry = config.models[cell.model]
     override = entry.per_dataset.get(cell.dataset, ModelOverrides())
-    options = options_of(METHOD[0], entry.method, METHOD[1])(**{**entry.options, **override.options})
-    return _json(method=entry.method, options=options, backbone=config.backbone, training=training, seed=cell.seed)
+    return options_of(METHOD[0], entry.method, METHOD[1])(**{**entry.options, **override.options})
 
 
 def sample(config: Config, cell: Cell) -> str:
@@ -153,6 +160,26 @@ def figure(config: Config, cell: Cell) -> str:
 def figure_of_dataset(config: Config, cell: Cell) -> str:
     """The same of one dataset."""
     return _text(_look(config, config.grid, "models", of=cell) | {"confidence": config.statistics.confidence})
+
+
+def cost_against_quality(config: Config, cell: Cell) -> str:
+    """As `figure`, with `costs`: multiply-adds of predicting an image with all samples, by dataset and model.
+
+    They are relative to a pass through one U-Net. Raises UserError if a model does not state its work.
+    """
+    grid = config.grid
+    costs = {name: {model: _cost(config, Cell(name, model)) for model in grid.models} for name in grid.datasets}
+    look = _look(config, grid, "models")
+    return _text(look | {"confidence": config.statistics.confidence, "costs": costs})
+
+
+def _cost(config: Config, cell: Cell) -> float:
+    """Three digits. Neither size nor channels of the images change them much: all parts of a network grow alike."""
+    method, options = config.models[cell.model].method, _options(config, cell).model_dump()
+    backbone = Backbone(**config.backbone.model_dump())
+    work = work_of(method, options, backbone, channels=1, size=config.datasets[cell.dataset].size)
+    spent = work.image + work.sample * _draws(config, cell)
+    return float(f"{spent.multiply_adds / work.unet.multiply_adds:.3g}")
 
 
 def contact_sheet(config: Config, cell: Cell) -> str:

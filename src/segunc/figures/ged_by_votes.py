@@ -4,7 +4,6 @@ Reads the table `ged_by_votes`, of which the rows of `ged_u` are plotted. Datase
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +20,6 @@ from segunc.runtime.stage import Job, stage
 METRIC = "ged_u"
 COLUMNS = 2
 """Largest number of panels in a row."""
-TARGET: dict[str, Any] = {"color": style.INK, "lw": 1, "ls": "dotted"}
-"""Look of the line of a model that knows the population of readers."""
 
 
 @style.applied()
@@ -40,7 +37,7 @@ def plot(table: pd.DataFrame, spec: TableSpec) -> Figure:
     handles: list[Artist] = [style.line(spec, "models", model) for model in models]
     for handle in handles:
         handle.set(ls="none")
-    handles.append(Line2D([], [], **TARGET, label="knows the readers"))
+    handles.append(Line2D([], [], **panels.TARGET, label="knows the readers"))
     note = f"mean with {style.interval(spec)}; above: images{f'; {lacking}' if lacking else ''}"
     if style.few(table[table["dataset"].isin(shown)]).any():
         note += f"; *{style.FEW}"
@@ -63,7 +60,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, models: list[str], spec: TableSpec) -
         line.set(data=(x, own["mean"]), ls="none")
         axes.add_line(line)
     of_votes = of_models.groupby("votes")
-    axes.hlines(of_votes["target"].mean(), of_votes.first().index - 0.42, of_votes.first().index + 0.42, **TARGET)
+    there = of_votes.first().index
+    axes.hlines(of_votes["target"].mean(), there - 0.42, there + 0.42, **panels.TARGET)
     counts = of_votes[["n_images", "n_patients"]].max()
     for vote, star in zip(counts.index, np.where(style.few(counts), "*", ""), strict=True):
         axes.annotate(

@@ -21,6 +21,9 @@ NARROWEST = 1.2
 HEAD, ROW = 0.42, 0.3
 """Inches: space above a row for its heading and the panels' titles, and below it for tick labels."""
 
+TARGET: dict[str, Any] = {"color": style.INK, "lw": 1, "ls": "dotted"}
+"""Look of the line of a model that knows the population of readers."""
+
 
 class Row(NamedTuple):
     """A row of panels."""

@@ -33,6 +33,13 @@ class TableSpec(FigureSpec):
     """Level of intervals, in (0, 1)."""
 
 
+class CostSpec(TableSpec):
+    """Of the figure of costs and quality."""
+
+    costs: dict[str, dict[str, float]]
+    """Multiply-adds of predicting an image, relative to those of a pass through one U-Net, by dataset and model."""
+
+
 class SamplesSpec(FigureSpec):
     """Of a figure of one dataset's samples."""
 
