@@ -9,6 +9,8 @@ import pytest
 from helpers.chromium import Chromium, chromium
 from helpers.workflow import Study
 
+from segunc.page.tables import MOST
+
 WINDOWS = [(1366, 768), (1920, 1080)]
 CUT = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
 """Pixels to the right of the window."""
@@ -78,20 +80,27 @@ def test_every_table_sorts_and_filters(browser: Chromium, page: Path, width: int
         ).samefile(path)
     assert browser.run(CUT) == 0
 
-    def column() -> list[float]:
-        cells = "document.querySelectorAll('#table-summary tbody td:nth-child(4)')"
-        return [
-            float(text) for text in browser.run(f"return [...{cells}].map((cell) => cell.textContent)") if text != "–"
-        ]
-
-    for _ in range(2):
-        browser.run("document.querySelectorAll('#table-summary thead th')[3].click()")
-    largest = pd.read_csv(tables["summary"])["mean"].max()
-    # A click sorts after a pause.
-    until = time.monotonic() + 20
-    while (shown := column())[0] != pytest.approx(largest, rel=1e-3) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert shown == sorted(shown, reverse=True) and shown[0] == pytest.approx(largest, rel=1e-3)
+    browser.run(
+        """
+        const rows = document.querySelector("#table-summary .dt-length select");
+        rows.value = arguments[0];
+        rows.dispatchEvent(new Event("change"));
+        """,
+        str(MOST),
+    )
+    summary = pd.read_csv(tables["summary"])
+    # Undefined values are last in both directions.
+    assert summary["mean"].isna().any() and summary["scope"].isna().any()
+    for place, name in ((4, "mean"), (8, "scope")):
+        for ascending in (True, False):
+            browser.run("document.querySelectorAll('#table-summary thead th')[arguments[0]].click()", place - 1)
+            expected = list(summary[name].sort_values(ascending=ascending, na_position="last"))
+            cells = f"document.querySelectorAll('#table-summary tbody td:nth-child({place})')"
+            # A click sorts after a pause.
+            until = time.monotonic() + 20
+            while not same(browser.run(f"return [...{cells}].map((cell) => cell.textContent)"), expected):
+                assert time.monotonic() < until, (name, ascending)
+                time.sleep(0.1)
     browser.run(
         """
         const field = document.querySelectorAll("#table-summary tfoot input")[2];
@@ -101,6 +110,14 @@ def test_every_table_sorts_and_filters(browser: Chromium, page: Path, width: int
     )
     kept = browser.run("return document.querySelector('#table-summary .dt-info').textContent")
     assert f"of {(pd.read_csv(tables['summary'])['metric'] == 'ged_u').sum()} entries" in kept
+
+
+def same(shown: list[str], values: list[float | str]) -> bool:
+    """Whether a column of a table shows these values."""
+    if any(isinstance(value, str) for value in values):
+        return shown == ["" if pd.isna(value) else value for value in values]
+    numbers = [float("nan") if text == "–" else float(text) for text in shown]
+    return numbers == pytest.approx(values, rel=1e-3, abs=1e-9, nan_ok=True)
 
 
 def scores_of(page: Path, dataset: str, model: str) -> pd.DataFrame:
