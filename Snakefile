@@ -63,6 +63,7 @@ rule all:
 
 
 onstart:
+    snakemake_internals.notice_ctrl_c(workflow)
     snakemake_internals.start_job_server(workflow)
     print_in_lines()
 
@@ -74,7 +75,7 @@ onsuccess:
 
 # With --keep-going, tables and figures are built from the available results and list the missing ones.
 onerror:
-    print_failures()
+    print_end()
     partial_outputs.build(workflow, config)
     prune_kept_results()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from segunc.workflow import job_logs
-from segunc.workflow.console import Console, Failure, Remaining, summary
+from segunc.workflow.console import Console, Failure, Remaining, stopped, summary
 
 
 class Clock:
@@ -156,24 +156,37 @@ def test_a_failure_has_the_sentence_of_its_log(console: Console, tmp_path: Path)
     assert lines(console)[1] == "failed   train lidc seed 1: the loss is nan; lower learning_rate."
 
 
-def test_ctrl_c_says_that_trainings_resume(console: Console, tmp_path: Path) -> None:
+def test_ctrl_c_says_that_checkpoints_are_written(console: Console, tmp_path: Path) -> None:
     console.emit(started(1, tmp_path))
     console.emit(log_record(None, "Terminating processes on user request, this might take some time."))
+    console.emit(log_record("error", "RuleException:\nCommand 'set -e\n...' died with <Signals.SIGINT: 2>."))
     console.emit(log_record("job_error", jobid=1))
     (said,) = lines(console)[1:]
-    assert "write their checkpoints" in said and "resumes" in said
+    assert said == "stopping: training runs write their checkpoints"
+
+
+def test_a_stopped_run_says_what_was_stopped_and_how_to_continue() -> None:
+    command = "snakemake --cores 2"
+    assert stopped(["train a seed 0"], command).splitlines() == [
+        "segunc: stopped while 1 job ran:",
+        "  train a seed 0",
+        "What has finished is kept, and training runs resume from their checkpoints. To continue:",
+        "  snakemake --cores 2",
+    ]
+    many = stopped([f"train a seed {i}" for i in range(30)], command).splitlines()
+    assert many[0] == "segunc: stopped while 30 jobs ran:" and many[11] == "  and 20 more" and len(many) == 14
+    assert stopped([], command).startswith("segunc: stopped; no job was running any more.\n")
 
 
 def test_summary_lists_each_failure(tmp_path: Path) -> None:
     log, other = tmp_path / "1.log", tmp_path / "2.log"
     log.write_text("segunc: the loss is nan.\n")
     other.write_text("".join(f"line {i}\n" for i in range(50)))
-    said = summary([Failure("train a seed 0", log), Failure("train b seed 0", other)], stopped=False)
+    said = summary([Failure("train a seed 0", log), Failure("train b seed 0", other)])
     assert said.startswith("segunc: 2 jobs failed:\n  train a seed 0: the loss is nan.\n    log: ")
     assert "line 49" in said and "line 29\n" not in said and "line 30\n" in said
     assert said.endswith("the same command continues with what is left.")
-    assert summary([], stopped=False) == ""
-    assert "failed" not in summary([Failure("train a seed 0", log)], stopped=True)
+    assert summary([]) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Killed anywhere, the same command resumes the workflow, repeats no finished job, and ends with the same results."""
 
+import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -124,3 +126,21 @@ def test_killed_snakemake(tmp_path: Path, undisturbed: Path) -> None:
     assert unlocked.returncode == 0, unlocked.stderr
     # Its jobs may still run, and end while their successors run; both write the same.
     resumes(folder, kept, undisturbed)
+
+
+def test_ctrl_c_says_what_was_stopped_and_how_to_continue(tmp_path: Path, undisturbed: Path) -> None:
+    folder = before("train", undisturbed, tmp_path / "run")
+    words = command(folder, "tables", overlay=merged(GRID, training={"steps": 10**5}))
+    # Like a terminal, which signals all programs of a command.
+    run = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    log = folder / "results/logs/train/phantom_lung/prob_unet/seed0.log"
+    while not log.exists() or "/100000 (" not in log.read_text():
+        assert run.poll() is None
+        time.sleep(0.1)
+    os.killpg(run.pid, signal.SIGINT)
+    said = run.communicate(timeout=120)[1].decode()
+    assert run.returncode != 0 and len(list(folder.rglob("checkpoints/**/*.pt"))) == 1
+    assert said.count("stopping: training runs write their checkpoints\n") == 1
+    assert said.count("segunc: stopped while 1 job ran:\n  train phantom_lung prob_unet seed 0\n") == 1
+    assert f"To continue:\n  snakemake --cores 2 tables --snakefile {ROOT}/Snakefile --directory {folder}" in said
+    assert "Signals" not in said and "failed" not in said

@@ -2,6 +2,7 @@
 import gc
 import os
 import re
+import sys
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -185,10 +186,13 @@ def print_in_lines():
     snakemake_internals.print_in_lines(workflow, durations.expected(parsed, jobs, bool(GPUS)))
 
 
-def print_failures():
-    """Prints which jobs failed and why, and what to do next."""
-    failed, stopped = snakemake_internals.failed_jobs(workflow), snakemake_internals.was_stopped(workflow)
-    console.say(console.summary(failed, stopped))
+def print_end():
+    """Prints what was stopped, or which jobs failed and why, and what to do next."""
+    if snakemake_internals.was_stopped(workflow):
+        again = " ".join(["snakemake", *map(quote, sys.argv[1:])])
+        console.say(console.stopped(snakemake_internals.stopped_jobs(workflow), again))
+    else:
+        console.say(console.summary(snakemake_internals.failed_jobs(workflow)))
 
 
 # After a run.

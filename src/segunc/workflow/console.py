@@ -17,10 +17,12 @@ from segunc.workflow import job_logs
 
 CHATTER = re.compile(r"Select jobs to execute|Execute \d+ jobs|Storing output in storage|\d+ of \d+ steps")
 """Beginnings of messages of Snakemake that say nothing beside the lines of jobs."""
-COMMAND = re.compile(r"Command '.*' returned non-zero exit status", re.DOTALL)
+COMMAND = re.compile(r"Command '.*' (returned non-zero exit status|died with)", re.DOTALL)
 """In Snakemake's message about a job that failed, with all its words; the line of the job says why."""
 STOPPING = "Terminating processes on user request"
 """Snakemake's message after Ctrl-C."""
+MOST_STOPPED = 10
+"""Jobs that a stopped run lists by name."""
 
 
 class Remaining:
@@ -109,7 +111,7 @@ class Console(logging.StreamHandler[Any]):
                 self._print(line)
         elif message.startswith(STOPPING):
             self.stopped = True
-            self._print("stopping: training runs write their checkpoints, and the same command resumes from them")
+            self._print("stopping: training runs write their checkpoints")
         elif str(event) == "error" and COMMAND.search(message):
             pass
         elif str(event) not in ("shellcmd", "progress", "group_info", "group_error") and not CHATTER.match(message):
@@ -174,12 +176,26 @@ class Failure(NamedTuple):
     log: Path | None
 
 
-def summary(failures: Sequence[Failure], stopped: bool) -> str:
+def stopped(running: Sequence[str], command: str) -> str:
+    """What a run says that the user stopped: the jobs that were running, and the command that continues."""
+    lines = ["segunc: stopped; no job was running any more."]
+    if running:
+        lines = [f"segunc: stopped while {_jobs(len(running))} ran:", *(f"  {name}" for name in running[:MOST_STOPPED])]
+    if len(running) > MOST_STOPPED:
+        lines.append(f"  and {len(running) - MOST_STOPPED} more")
+    lines.append("What has finished is kept, and training runs resume from their checkpoints. To continue:")
+    return "\n".join([*lines, f"  {command}"])
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
+
+
+def summary(failures: Sequence[Failure]) -> str:
     """What a run that did not succeed leaves to do: for each failed job its cell, reason and log."""
-    if stopped or not failures:
-        return "" if not stopped else "segunc: stopped; the same command continues, and trainings resume."
-    count = "1 job" if len(failures) == 1 else f"{len(failures)} jobs"
-    lines = [f"segunc: {count} failed:"]
+    if not failures:
+        return ""
+    lines = [f"segunc: {_jobs(len(failures))} failed:"]
     for failure in failures:
         lines.append(f"  {failure.name}: {_reason(failure.name, failure.log)}")
         lines += [f"    log: {failure.log}"] if failure.log else []

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
@@ -105,6 +105,22 @@ def print_in_lines(workflow: Any, expected: Mapping[int, tuple[str, float]]) -> 
             return
 
 
+def notice_ctrl_c(workflow: Any) -> None:
+    """Called by the Snakefile when a run starts: Ctrl-C is noted, of which Snakemake keeps no trace (`was_stopped`).
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/scheduling/job_scheduler.py (schedule)
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):  # Ctrl-C is ignored.
+        return
+
+    def notice(number: int, frame: Any) -> None:
+        workflow.scheduler._user_kill = "Ctrl-C"
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, notice)
+
+
 def jobs_to_run(workflow: Any) -> dict[int, tuple[str, Cell]]:
     """Rule and cell of the jobs that a run will run, by job id."""
     dag = workflow.dag
@@ -116,19 +132,37 @@ def _failed(workflow: Any) -> set[Any]:
 
     https://github.com/snakemake/snakemake/blob/main/src/snakemake/scheduling/job_scheduler.py (failed)
     """
-    items = workflow.scheduler.failed if workflow.scheduler else ()
-    return {job for item in items for job in (item.jobs if item.is_group() else [item])}
+    return set(_single(workflow.scheduler.failed if workflow.scheduler else ()))
+
+
+def _single(items: Iterable[Any]) -> Iterator[Any]:
+    """Jobs, those of groups one by one."""
+    for item in items:
+        yield from item.jobs if item.is_group() else [item]
+
+
+def _name(job: Any) -> str:
+    """`train lidc unet seed 0`"""
+    return f"{job.rule.name} {Cell.of(job.wildcards_dict)}".rstrip()
 
 
 def failed_jobs(workflow: Any) -> list[console.Failure]:
     """The jobs that a run gave up, in the order of their names."""
-    found = {f"{job.rule.name} {Cell.of(job.wildcards_dict)}".rstrip(): job.log for job in _failed(workflow)}
+    found = {_name(job): job.log for job in _failed(workflow)}
     return [console.Failure(name, Path(log[0]) if log else None) for name, log in sorted(found.items())]
 
 
 def was_stopped(workflow: Any) -> bool:
     """Whether the user stopped the run (Ctrl-C, SIGTERM)."""
     return bool(workflow.scheduler and workflow.scheduler._user_kill)
+
+
+def stopped_jobs(workflow: Any) -> list[str]:
+    """The names of the jobs that were running when the user stopped the run; after SIGTERM, Snakemake waits for them.
+
+    https://github.com/snakemake/snakemake/blob/main/src/snakemake/scheduling/job_scheduler.py (running)
+    """
+    return sorted(map(_name, _single(workflow.scheduler.running)))
 
 
 def _restart_times(job: Any) -> int:
