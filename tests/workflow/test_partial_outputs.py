@@ -121,19 +121,36 @@ def test_a_dataset_that_cannot_be_prepared(study: Study, tmp_path: Path) -> None
     assert not (figures / "sampled_masks_lidc.png").exists()
 
 
-def test_a_figure_that_fails_is_missing_in_the_report(study: Study, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [["--keep-going"], []])
+def test_a_figure_that_fails_is_missing_in_the_report(study: Study, tmp_path: Path, options: list[str]) -> None:
     study = study.copy(tmp_path / "run")
     page = study.folder / "results/report.html"
     page.unlink()
     fails = lambda text: text.replace("    style.save(", "    style.save(1 / 0, ")  # noqa: E731
     with study.edited("figures/ged_by_samples.py", fails):
-        done = study.run("--keep-going", "report")
+        done = study.run(*options, "report")
         assert done.returncode != 0
+        assert "segunc: 1 job failed:\n  plot_ged_by_samples: " in done.stderr
+        assert "segunc: the report is there, without what failed: plot_ged_by_samples.\n" in done.stderr
         text = page.read_text(encoding="utf-8")
         assert 'id="figure-entropy_by_outcome"' in text and 'id="figure-ged_by_samples"' not in text
         assert "<strong>1 result is missing.</strong>" in text
         assert "plot_ged_by_samples failed: ZeroDivisionError: division by zero" in text
     assert study.scheduled("report") == {"plot_ged_by_samples": 1, "assemble": 1}
+
+
+def test_a_figure_that_fails_before_the_rest_is_there(study: Study, tmp_path: Path) -> None:
+    """Without --keep-going, a run does not go on to train; it says what would have made the rest."""
+    study = study.copy(tmp_path / "run")
+    page = study.folder / "results/report.html"
+    page.unlink()
+    overlay = merged(study.grid, grid={"seeds": [0, 1]})
+    fails = lambda text: text.replace("    style.save(", "    style.save(1 / 0, ")  # noqa: E731
+    with study.edited("figures/contact_sheet.py", fails):
+        first = "results/figures/contact_sheet_lidc.png"
+        done = study.run("report", "--prioritize", first, "--cores", "1", overlay=overlay)
+    assert done.returncode != 0 and not page.exists()
+    assert "segunc: only figures failed: with --keep-going, a run makes all else" in done.stderr
 
 
 def test_any_number_may_be_missing(tmp_path: Path) -> None:

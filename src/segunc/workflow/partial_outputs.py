@@ -1,4 +1,8 @@
-"""After a run with --keep-going in which jobs failed: tables, figures and the report from the available results."""
+"""After a run in which jobs failed: tables, figures and the report from the available results.
+
+With --keep-going, whatever failed; without it, if only figures failed, and nothing is left but tables, figures and the
+report: a figure does not keep the report from being made.
+"""
 
 import json
 import subprocess
@@ -11,9 +15,13 @@ from typing import Any
 from segunc.cells import REPORT, Cell, collects
 from segunc.workflow import job_logs, snakemake_internals
 
+WITH_KEEP_GOING = (
+    "segunc: only figures failed: with --keep-going, a run makes all else, and the report without these figures."
+)
+
 
 def build(workflow: Any, config: Mapping[str, Any]) -> None:
-    """Builds the tables, figures and the report that wait for missing results, leaving those results out.
+    """Builds the tables, figures and the report that are not made yet, without the missing results.
 
     This is a separate run, so the outputs are ordinary results: its config lists what is missing, and they are rebuilt
     once it is there. If a table or figure fails in that run, the report is built in one more, without it.
@@ -26,8 +34,11 @@ def build(workflow: Any, config: Mapping[str, Any]) -> None:
         if not job.output:
             continue
         failed = run.failed_ancestors(job)
-        if not failed:
+        if not failed and run.keeps_going:
             return  # Stopped from outside: a job was not started although nothing that it needs failed.
+        if not failed and not collects(job.rule.name):
+            print(WITH_KEEP_GOING, file=sys.stderr, flush=True)
+            return
         if not collects(job.rule.name):
             missing.append(_entry(job, failed[0]))
             stores += [_cell(job)["dataset"]] if job.rule.name == "prepare" else []
@@ -40,7 +51,7 @@ def build(workflow: Any, config: Mapping[str, Any]) -> None:
         if job.rule.name != REPORT and (broken or _cell(job).get("dataset") in stores):
             missing.append(_entry(job, [*broken, *failed][0]))
             waiting.remove((job, failed))
-    if not missing or not waiting:
+    if not missing or not waiting or not (run.keeps_going or any(job.rule.name == REPORT for job, _ in waiting)):
         return
     rules = sorted({job.rule.name for job, _ in waiting})
     print(f"segunc: building {len(waiting)} tables and figures from what is there ...", file=sys.stderr, flush=True)
@@ -58,6 +69,9 @@ def build(workflow: Any, config: Mapping[str, Any]) -> None:
         jobs = "1 job has" if results == 1 else f"{results} jobs have"
         listed = "missing.csv and active_missing.csv list the cells without scores and why"
         print(f"segunc: {jobs} no results; {listed}.", file=sys.stderr)
+    elif any(job.rule.name == REPORT for job, _ in waiting):
+        names = ", ".join(f"{entry['step']} {Cell.of(entry['cell'])}".strip() for entry in missing)
+        print(f"segunc: the report is there, without what failed: {names}.", file=sys.stderr)
 
 
 def _entry(job: Any, failed: Any) -> dict[str, Any]:

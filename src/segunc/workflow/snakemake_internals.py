@@ -20,6 +20,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from segunc import cells
 from segunc.cells import Cell
 from segunc.config import yaml_files
 from segunc.runtime.errors import UserError
@@ -279,8 +280,10 @@ def _job_words(rules: "Rules", rule: Any, keep: Path) -> Callable[..., str]:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A run with --keep-going in which jobs failed, as `onerror` finds it."""
+    """A run in which jobs failed, as `onerror` finds it."""
 
+    keeps_going: bool
+    """Whether it is one with --keep-going, so that it has started all jobs that it can."""
     jobs: list[Any]
     """Jobs that had to run and did not finish."""
     failed_ancestors: Callable[[Any], list[Any]]
@@ -289,15 +292,16 @@ class Unfinished:
 
 
 def unfinished(workflow: Any) -> Unfinished | None:
-    """What a run with --keep-going left unfinished; None without --keep-going."""
-    if not workflow.execution_settings.keep_going:
+    """What a run left unfinished, with --keep-going or if nothing but figures failed; else None."""
+    dag, failed, keeps_going = workflow.dag, _failed(workflow), workflow.execution_settings.keep_going
+    only_figures = failed and all(cells.is_figure(job.rule.name) for job in failed)
+    if was_stopped(workflow) or not (keeps_going or only_figures):
         return None
-    dag, failed = workflow.dag, _failed(workflow)
 
     def failed_ancestors(job: Any) -> list[Any]:
         return [other for other in dag.bfs(dag.dependencies, job) if other in failed]
 
-    return Unfinished(list(dag.needrun_jobs()), failed_ancestors, workflow.main_snakefile)
+    return Unfinished(keeps_going, list(dag.needrun_jobs()), failed_ancestors, workflow.main_snakefile)
 
 
 def includes(workflow: Any, rule: str) -> bool:
