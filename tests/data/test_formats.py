@@ -4,16 +4,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from helpers.config import read_config
 from helpers.raw_data import save, zipped
 from PIL import Image
 
 from segunc.catalogue.options import available, options_of
 from segunc.config.schema import FORMAT
 from segunc.data.formats import isic_challenge, lidc_slices, phantom
-from segunc.data.phantoms import lung, skin
+from segunc.data.phantoms import choice, lung, skin
 from segunc.data.phantoms.canvas import canvas
 from segunc.data.phantoms.lesion import annotators, outline, probability
 from segunc.data.store import Dropped, ImageRecord
+from segunc.metrics.ged import distances, u_statistic
+from segunc.metrics.levels import level_sets
 from segunc.runtime.errors import UserError
 
 
@@ -361,12 +364,12 @@ class TestPhantom:
             for one in annotators(rng, 300):
                 assert outline(lesion, one).any() == (one.attention < lesion.visible)
 
-    @pytest.mark.parametrize("kind", ["lung", "skin"])
+    @pytest.mark.parametrize("kind", ["lung", "skin", "choice"])
     def test_probability_fits_the_masks_of_a_whole_dataset(self, kind):
         records, _ = split_dropped(phantom.read(kind=kind, patients=60, images_per_patient=8, size=24))
         surplus: dict[str, float] = {}
         for record in records:
-            assert record.image.shape == ({"lung": 1, "skin": 3}[kind], 24, 24)
+            assert record.image.shape == ({"lung": 1, "skin": 3, "choice": 1}[kind], 24, 24)
             assert record.image.dtype == np.uint8
             assert record.probability.min() >= 0 and record.probability.max() <= 1
             difference = np.mean(record.masks) - record.probability.mean()
@@ -408,7 +411,35 @@ class TestPhantom:
         assert [r.image_id for r in skins[:2]] == ["phantom-skin-0000/lesion-0", "phantom-skin-0000/lesion-1"]
         assert len(skins) == 6
 
-    @pytest.mark.parametrize("kind", ["lung", "skin"])
+    def test_the_true_distribution_of_a_choice_is_found_by_the_id(self):
+        on = canvas(32)
+        for record in phantom.read(kind="choice", patients=2, images_per_patient=2, size=32, seed=7):
+            of = choice.scene_of(record.image_id, 7)
+            truth = choice.probability(on, of)
+            np.testing.assert_array_equal(truth, record.probability)
+            masks = choice.masks(np.random.default_rng(3), on, of, 4000)
+            error = np.abs(masks.mean(axis=0) - truth)
+            assert (error <= 5 * np.sqrt(truth * (1 - truth) / 4000) + 5 / 4000).all()
+            # One disc or the other, each as often; and sideways, not outwards: all areas are equal but for the pixels.
+            areas = masks.sum(axis=(1, 2))
+            assert areas.std() < 0.08 * areas.mean()
+            centre = (masks * on.x).sum(axis=(1, 2)) / areas
+            assert abs((centre < of.centres[:, 1].mean()).mean() - 0.5) < 0.04
+
+    def test_level_sets_of_the_true_probability_of_a_choice_lose_to_the_true_distribution(self):
+        """The numbers of docs/data.md, on the dataset of the catalogue."""
+        options = read_config()["datasets"]["phantom_choice"]["options"]
+        on, rng, scores = canvas(options["size"]), np.random.default_rng(4), []
+        for record in phantom.read(**options):
+            masks, levels = np.stack(record.masks), level_sets(record.probability)
+            sampled = choice.masks(rng, on, choice.scene_of(record.image_id, 0), 64)
+            found = distances(sampled, masks, exact=False), distances(levels, masks, exact=True)
+            scores.append([u_statistic(one) for one in found])
+        perfect, of_levels = np.mean(scores, axis=0)
+        assert perfect == pytest.approx(0.17, abs=0.01)
+        assert of_levels == pytest.approx(0.55, abs=0.01)
+
+    @pytest.mark.parametrize("kind", ["lung", "skin", "choice"])
     def test_a_patient_depends_on_seed_and_number_alone(self, kind):
         few, more, other = (
             list(phantom.read(kind=kind, patients=patients, images_per_patient=3, size=16, seed=seed))

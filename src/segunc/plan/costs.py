@@ -129,7 +129,7 @@ def _raw(dataset: Dataset) -> Raw:
     if dataset.format == "phantom":
         options = dataset.options
         images = options["patients"] * options["images_per_patient"]
-        channels, annotators = (1, 4) if options["kind"] == "lung" else (3, 1)
+        channels, annotators = (3, 1) if options["kind"] == "skin" else (1, 4)
         return Raw(images, channels, annotators, 4e-3, "the phantom's options")
     return RAW.get(dataset.format, UNKNOWN)
 
