@@ -56,6 +56,8 @@ def test_methods_are_found_in_the_text_of_a_file() -> None:
     assert all(has_method("models", method, "features") for method in ("unet", "ensemble", "mc_dropout", "prob_unet"))
     assert has_method("models", "prob_unet", "divergence") and not has_method("models", "unet", "divergence")
     assert not has_method("models", "unet", "build")
+    # Its class inherits the method from that of the ensemble.
+    assert has_method("models", "deep_ensemble", "features") and not has_method("models", "deep_ensemble", "divergence")
 
 
 def test_a_strategy_that_needs_something_unknown_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def training(config: Config, dataset: str, model: str) -> dict:
             "nifti",
             "config key datasets.phantom_lung.format is 'nifti', but must be 'folder' or ",
         ),
-        ("models.unet.method", "vit", "config key models.unet.method is 'vit', but must be 'ensemble' or 'mc_dropout'"),
+        ("models.unet.method", "vit", "config key models.unet.method is 'vit', but must be 'deep_ensemble' or "),
         (
             "models.prob_unet.options",
             {"gamma": 1},

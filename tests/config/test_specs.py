@@ -114,7 +114,7 @@ def test_an_entry_looks_the_same_in_every_grid(raw: dict) -> None:
     found = looks("models", config.models)
     assert found["more0"]["colour"] == "#ABCDEF"
     assert len({look["colour"] for look in list(found.values())[:10]}) == 10
-    assert len({tuple(look.values()) for look in found.values()}) == len(found) == 25
+    assert len({tuple(look.values()) for look in found.values()}) == len(found) >= 20
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from segunc.networks.shape import Backbone, DataStatistics
 from segunc.networks.work import ModelWork, work_of
 
 METHODS = available("models")
+OUTCOMES = {"unet": 1, "soft_label": 1, "ensemble": 4, "deep_ensemble": 4}
+"""Of the models whose samples are exact."""
 SHAPE = Backbone(filters=[8, 12, 16], convolutions=2, normalisation="batch")
 DATA = DataStatistics(mean=[0.5], std=[0.2], foreground=0.1)
 
@@ -74,7 +76,7 @@ def test_sample_keeps_its_contract(method: str) -> None:
     if model.draws == "exact":
         assert torch.equal(samples, other)
         assert torch.equal(samples, one)
-        assert len(samples) == {"unet": 1, "ensemble": 4}[method]
+        assert len(samples) == OUTCOMES[method]
     else:
         assert (len(samples), len(one)) == (16, 1)
         assert not torch.equal(samples, other)
@@ -185,6 +187,26 @@ def test_ensemble_members_learn_from_disjoint_annotators() -> None:
     assert [int(row.sum()) for row in six] == [2, 2, 1, 1]
 
 
+def test_members_of_a_deep_ensemble_learn_from_all_annotators() -> None:
+    annotated = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0]], dtype=torch.bool)
+    sets = untrained("deep_ensemble", members=2).label_sets(annotated)
+    assert torch.equal(sets, torch.stack([annotated, annotated]))
+
+
+def test_soft_labels_give_the_expected_loss_of_the_plain_network() -> None:
+    """Annotators: both for four images, one alone for the others."""
+    images, masks, annotated = eight_images()
+    masks[:, 1] = 1 - masks[:, 0]
+    annotated[4:, 0] = False
+    loss = untrained("soft_label").loss(images, masks, annotated, seeded())
+    each = []
+    for pick in (0, 1):
+        only = torch.zeros_like(annotated)
+        only[:4, pick], only[4:, 1] = True, True
+        each.append(untrained("unet").loss(images, masks, only, seeded()))
+    assert torch.allclose(loss, (each[0] + each[1]) / 2, rtol=1e-5)
+
+
 def test_one_annotator_is_sampled_per_image() -> None:
     masks = torch.arange(4).view(1, 4, 1, 1).expand(1000, 4, 1, 1).float()
     annotated = torch.tensor([True, False, True, True]).expand(1000, 4)
@@ -227,6 +249,6 @@ def test_latent_nets_do_not_grow_with_the_image() -> None:
 
 
 def test_methods_are_found_by_name() -> None:
-    assert METHODS == ["ensemble", "mc_dropout", "prob_unet", "unet"]
+    assert METHODS == ["deep_ensemble", "ensemble", "mc_dropout", "prob_unet", "soft_label", "unet"]
     assert all(hasattr(importlib.import_module(f"segunc.models.{name}"), "build") for name in METHODS)
     assert json.dumps(SHAPE._asdict())

@@ -73,6 +73,11 @@ def constant_of(family: str, name: str, constant: str) -> Any:
 
 @cache
 def has_method(family: str, name: str, method: str) -> bool:
-    """Whether a class in `segunc/<family>/<name>.py` defines a method."""
-    classes = (node for node in tree(PACKAGE / family / f"{name}.py").body if isinstance(node, ast.ClassDef))
-    return any(isinstance(node, ast.FunctionDef) and node.name == method for owner in classes for node in owner.body)
+    """Whether a class in `segunc/<family>/<name>.py`, or in an entry that the file imports from, defines a method."""
+    body = tree(PACKAGE / family / f"{name}.py").body
+    classes = (node for node in body if isinstance(node, ast.ClassDef))
+    if any(isinstance(node, ast.FunctionDef) and node.name == method for owner in classes for node in owner.body):
+        return True
+    imported = (str(node.module) for node in body if isinstance(node, ast.ImportFrom))
+    others = (one.removeprefix(f"segunc.{family}.") for one in imported if one.startswith(f"segunc.{family}."))
+    return any(has_method(family, other, method) for other in others)

@@ -36,14 +36,17 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(UNet(data, backbone) for _ in range(members))
 
+    def label_sets(self, annotated: Tensor) -> Tensor:
+        """Which annotators each member learns from, bool (members, B, A)."""
+        return label_sets(annotated, len(self.members))
+
     def loss(self, images: Tensor, masks: Tensor, annotated: Tensor, generator: torch.Generator) -> Tensor:
         """Sum of the members' binary cross-entropies: each member's gradient is that of a network trained alone.
 
         Only `gradient_clip` acts on all of them together.
         """
-        sets = label_sets(annotated, len(self.members))
         total = images.new_zeros(())
-        for member, mine in zip(self.members, sets, strict=True):
+        for member, mine in zip(self.members, self.label_sets(annotated), strict=True):
             target = one_annotator(masks, mine, generator)
             total = total + F.binary_cross_entropy_with_logits(member(images).float(), target)
         return total

@@ -1,4 +1,4 @@
-"""Annotator sampling: which annotator's mask a network learns from in a training step."""
+"""What a network learns from in a training step: a random annotator, a set of them, or their mean."""
 
 import torch
 from torch import Tensor
@@ -11,6 +11,15 @@ def one_annotator(masks: Tensor, annotated: Tensor, generator: torch.Generator) 
     """
     slots = torch.multinomial(annotated.float(), 1, generator=generator)
     return masks.take_along_dim(slots[..., None, None], dim=1)
+
+
+def mean_annotation(masks: Tensor, annotated: Tensor) -> Tensor:
+    """Mean of the existing masks of each image, in [0, 1].
+
+    masks: (B, A, H, W); annotated: bool (B, A), at least one per image. Returns (B, 1, H, W) of the masks' dtype.
+    """
+    weights = (annotated / annotated.sum(dim=1, keepdim=True)).to(masks.dtype)
+    return torch.einsum("ba,bahw->bhw", weights, masks)[:, None]
 
 
 def label_sets(annotated: Tensor, members: int) -> Tensor:
