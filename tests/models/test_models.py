@@ -10,7 +10,8 @@ import torch
 
 from segunc.catalogue.options import available, options_of
 from segunc.learning.build import build
-from segunc.models.prob_unet import Gaussian, kl_divergence
+from segunc.models.full_prob_unet import FullGaussian
+from segunc.models.prob_unet import Gaussian
 from segunc.networks.annotator_sampling import label_sets, one_annotator
 from segunc.networks.backbone import UNet
 from segunc.networks.shape import Backbone, DataStatistics
@@ -220,13 +221,34 @@ def test_kl_divergence_against_torch() -> None:
     q = Gaussian(torch.randn(5, 6), torch.randn(5, 6))
     p = Gaussian(torch.randn(5, 6), torch.randn(5, 6))
     normal = [torch.distributions.Normal(g.mean, g.log_std.exp()) for g in (q, p)]
-    assert torch.allclose(kl_divergence(q, p), torch.distributions.kl_divergence(*normal), rtol=1e-4)
+    assert torch.allclose(q.divergence(p), torch.distributions.kl_divergence(*normal), rtol=1e-4)
+
+
+def test_full_covariances_against_torch() -> None:
+    numbers = torch.randn(2, 5, FullGaussian.size(4), generator=seeded())
+    q, p = (FullGaussian.of(one, 4) for one in numbers)
+    normal = [torch.distributions.MultivariateNormal(g.mean, scale_tril=g.factor()) for g in (q, p)]
+    each = q.divergence(p)
+    assert each.shape == (5, 4) and (each >= 0).all()
+    assert torch.allclose(each.sum(dim=1), torch.distributions.kl_divergence(*normal), rtol=1e-3)
+    many = FullGaussian(*(part[:1].expand(200_000, *part.shape[1:]) for part in q)).sample(seeded())
+    assert torch.allclose(many.mean(dim=0), q.mean[0], atol=0.05)
+    assert torch.allclose(many.T.cov(), normal[0].covariance_matrix[0], rtol=0.05, atol=0.05)
+
+
+def test_full_covariances_include_diagonal_ones() -> None:
+    numbers = torch.randn(2, 5, Gaussian.size(4), generator=seeded())
+    q, p = (Gaussian.of(one, 4) for one in numbers)
+    beyond = torch.zeros(2, 5, FullGaussian.size(4) - Gaussian.size(4))
+    full_q, full_p = (FullGaussian.of(one, 4) for one in torch.cat([numbers, beyond], dim=2))
+    assert torch.allclose(full_q.divergence(full_p), q.divergence(p), rtol=1e-4)
+    assert torch.allclose(full_q.sample(seeded()), q.sample(seeded()))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_divergence_is_what_the_loss_of_a_latent_model_weighs(method: str) -> None:
     """Per image and dimension; the loss is linear in beta, and its slope is the mean over images of the sum."""
-    if method != "prob_unet":
+    if method not in ("prob_unet", "full_prob_unet"):
         assert not hasattr(untrained(method), "divergence")
         return
     images, masks, annotated = eight_images()
@@ -249,6 +271,6 @@ def test_latent_nets_do_not_grow_with_the_image() -> None:
 
 
 def test_methods_are_found_by_name() -> None:
-    assert METHODS == ["deep_ensemble", "ensemble", "mc_dropout", "prob_unet", "soft_label", "unet"]
+    assert METHODS == ["deep_ensemble", "ensemble", "full_prob_unet", "mc_dropout", "prob_unet", "soft_label", "unet"]
     assert all(hasattr(importlib.import_module(f"segunc.models.{name}"), "build") for name in METHODS)
     assert json.dumps(SHAPE._asdict())

@@ -1,6 +1,6 @@
 """`prob_unet`: the Probabilistic U-Net (Kohl et al. 2018, arXiv:1806.05034)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,46 +32,62 @@ class Gaussian(NamedTuple):
     mean: Tensor
     log_std: Tensor
 
+    @staticmethod
+    def size(latent: int) -> int:
+        """Numbers that define a distribution of so many dimensions."""
+        return 2 * latent
+
+    @classmethod
+    def of(cls, numbers: Tensor, latent: int) -> "Gaussian":
+        """The distributions of numbers (B, size), which are any real numbers."""
+        mean, log_std = numbers.split(latent, dim=1)
+        return cls(mean, bounded(log_std))
+
     def sample(self, generator: torch.Generator) -> Tensor:
         """One sample per image, (B, latent), differentiable in mean and log_std."""
         noise = torch.randn(self.mean.shape, device=self.mean.device, generator=generator)
         return self.mean + self.log_std.exp() * noise
 
+    def divergence(self, prior: "Gaussian") -> Tensor:
+        """KL(self || prior) in nats, at least 0, of each latent dimension, (B, latent)."""
+        squared = (2 * (self.log_std - prior.log_std)).exp() + ((self.mean - prior.mean) / prior.log_std.exp()) ** 2
+        return prior.log_std - self.log_std + 0.5 * (squared - 1)
 
-def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
-    """KL(q || p) in nats, at least 0, of each latent dimension, (B, latent)."""
-    squared = (2 * (q.log_std - p.log_std)).exp() + ((q.mean - p.mean) / p.log_std.exp()) ** 2
-    return p.log_std - q.log_std + 0.5 * (squared - 1)
+
+def bounded(log_std: Tensor) -> Tensor:
+    """No useful network reaches these bounds; without them a single batch can make the variance overflow."""
+    return log_std.clamp(-8, 4)
 
 
 class LatentNet(nn.Module):
     """Encoder and global average pooling to a Gaussian; the posterior's input includes a mask."""
 
-    def __init__(self, data: DataStatistics, backbone: Backbone, latent: int, sees_mask: bool) -> None:
+    def __init__(self, data: DataStatistics, backbone: Backbone, latent: int, gaussian: Any, sees_mask: bool) -> None:
         super().__init__()
+        self.latent, self.gaussian = latent, gaussian
         self.encoder = Encoder(data, backbone, extra=int(sees_mask))
-        self.to_gaussian = nn.Linear(backbone.filters[-1], 2 * latent)
+        self.to_gaussian = nn.Linear(backbone.filters[-1], gaussian.size(latent))
 
-    def forward(self, images: Tensor, mask: Tensor | None = None) -> Gaussian:
+    def forward(self, images: Tensor, mask: Tensor | None = None) -> Any:
         """Images (B, C, H, W) in [0, 1] and a mask {0, 1} (B, 1, H, W) to a Gaussian per image."""
         centred = None if mask is None else mask - 0.5
         pooled = self.encoder(images, centred)[-1].mean(dim=(2, 3))
-        mean, log_std = self.to_gaussian(pooled).float().chunk(2, dim=1)
-        # No useful network reaches these bounds; without them a single batch can make the variance overflow.
-        return Gaussian(mean, log_std.clamp(-8, 4))
+        return self.gaussian.of(self.to_gaussian(pooled).float(), self.latent)
 
 
 class ProbUNet(nn.Module):
     """A U-Net whose last 1x1 convolutions also take a latent sample, from the prior or, in training, the posterior."""
 
     draws = "independent"
+    gaussian: Any = Gaussian
+    """Of prior and posterior: a class with the methods of `Gaussian`."""
 
     def __init__(self, data: DataStatistics, backbone: Backbone, latent: int, beta: float) -> None:
         super().__init__()
         self.beta = beta
         self.net = UNet(data, backbone, head=False)
-        self.prior = LatentNet(data, backbone, latent, sees_mask=False)
-        self.posterior = LatentNet(data, backbone, latent, sees_mask=True)
+        self.prior = LatentNet(data, backbone, latent, self.gaussian, sees_mask=False)
+        self.posterior = LatentNet(data, backbone, latent, self.gaussian, sees_mask=True)
         width = backbone.filters[0]
         self.head = nn.Sequential(
             nn.Conv2d(width + latent, width, 1),
@@ -95,13 +111,13 @@ class ProbUNet(nn.Module):
         target = one_annotator(masks, annotated, generator)
         prior, posterior = self.prior(images), self.posterior(images, target)
         logits = self.logits(self.net(images), posterior.sample(generator))
-        divergence = kl_divergence(posterior, prior).sum(dim=1).mean()
+        divergence = posterior.divergence(prior).sum(dim=1).mean()
         return F.binary_cross_entropy_with_logits(logits, target) + self.beta * divergence
 
     def divergence(self, images: Tensor, masks: Tensor, annotated: Tensor, generator: torch.Generator) -> Tensor:
         """KL per image and latent dimension; see `segunc.models`."""
         target = one_annotator(masks, annotated, generator)
-        return kl_divergence(self.posterior(images, target), self.prior(images))
+        return self.posterior(images, target).divergence(self.prior(images))
 
     def sample(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """n samples from the prior; the features are computed once."""
