@@ -71,8 +71,28 @@ Step = tuple[str, Cell]
 
 
 def main_grid(datasets: Iterable[str], models: Iterable[str], seeds: Iterable[int]) -> list[Cell]:
-    """The trainings of the main grid."""
+    """The cells of the main grid."""
     return [Cell(dataset, model, seed=seed) for dataset, model, seed in product(datasets, models, seeds)]
+
+
+def training_behind(config: "Config", cell: Cell) -> Cell:
+    """The cell whose network a cell uses: its own, or that of the model that its model wraps."""
+    return cell._replace(model=config.models[cell.model].of or cell.model)
+
+
+def trainings(config: "Config") -> list[Cell]:
+    """The trainings behind the main grid, each once."""
+    grid = config.grid
+    return list(
+        dict.fromkeys(training_behind(config, cell) for cell in main_grid(grid.datasets, grid.models, grid.seeds))
+    )
+
+
+def own_trainings(config: "Config", dataset: str) -> list[Cell]:
+    """The trainings of the main grid's models on a dataset, without those of models that only wrappers use."""
+    grid = config.grid
+    own = [model for model in grid.models if not config.models[model].of]
+    return main_grid([dataset], own, grid.seeds)
 
 
 def scored(config: "Config") -> list[Step]:

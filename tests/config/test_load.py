@@ -61,7 +61,7 @@ def training(config: Config, dataset: str, model: str) -> dict:
             "nifti",
             "config key datasets.phantom_lung.format is 'nifti', but must be 'folder' or ",
         ),
-        ("models.unet.method", "vit", "config key models.unet.method is 'vit', but must be 'deep_ensemble' or "),
+        ("models.unet.method", "vit", "config key models.unet.method is 'vit', but must be '"),
         (
             "models.prob_unet.options",
             {"gamma": 1},
@@ -370,3 +370,52 @@ def test_layers_of_training_win_in_order(raw: dict) -> None:
     resolved = training(load(raw), "phantom_lung", "unet")
     assert (resolved["batch_size"], resolved["learning_rate"]) == (5, 0.2)
     assert resolved["augmentation"] == {"flip": False, "rotation": 10.0, "scale": [0.9, 1.1]}
+
+
+TRAINED = "'unet' or 'ensemble' or 'ensemble_index' or 'mc_dropout' or 'prob_unet'"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("models.tta.options", {}, "config key models.tta.options.of is missing; give it a value."),
+        (
+            "models.tta.options.of",
+            "vit",
+            f"config key models.tta.options.of is 'vit', but must be a model with a training of its own: {TRAINED}",
+        ),
+        (
+            "models.tta.options.of",
+            "tta",
+            "config key models.tta.options.of is 'tta', but must be a model with a training",
+        ),
+        ("models.tta.options.of", 3, "config key models.tta.options.of is 3: input should be a valid string."),
+        (
+            "models.tta.training",
+            {"steps": 3},
+            "config key models.tta.training is set, but tta uses the trained network of unet and has no training of "
+            "its own; remove it, or set models.unet.training.",
+        ),
+        (
+            "models.tta.per_dataset",
+            {"lidc": {}},
+            "config key models.tta.per_dataset is set, but tta uses the trained network of unet",
+        ),
+        (
+            "active.models",
+            ["unet", "tta"],
+            "config key active.models lists tta, which has no training of its own, but each round trains its model; "
+            "list unet instead.",
+        ),
+    ],
+)
+def test_a_wrapper_has_no_training_of_its_own(raw: dict, key: str, value: object, sentence: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(changed(raw, key, value))
+    assert str(error.value).startswith(sentence) and "\n" not in str(error.value)
+
+
+def test_a_wrapper_of_any_model_in_the_catalogue(raw: dict) -> None:
+    """That model need not be in the grid."""
+    config = load(changed(changed(raw, "models.tta.options.of", "prob_unet"), "grid.models", ["tta", "unet"]))
+    assert [config.models[name].of for name in ("tta", "unet", "prob_unet")] == ["prob_unet", None, None]

@@ -5,6 +5,7 @@ import json
 import pytest
 from helpers.config import changed, read_config
 
+from segunc import cells
 from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.load import load
@@ -150,3 +151,32 @@ def test_missing_results_are_in_the_specs_of_what_lists_them(raw: dict) -> None:
         "round": 1,
         "why": "failed",
     }
+
+
+def test_a_wrapper_is_in_the_spec_of_its_samples_alone(raw: dict) -> None:
+    """Under which id the network was trained is not: the weights say what it is."""
+
+    def sampled(key: str, value: object) -> dict:
+        return json.loads(specs.sample(load(changed(raw, key, value)), LUNG._replace(model="tta")))
+
+    wrapper = {"method": "tta", "options": {"views": 8}}
+    spec = sampled("models.tta.options", {"of": "unet"})
+    assert spec == {"draws": 64, "seed": 0, "wrapper": wrapper} == sampled("models.tta.options.of", "ensemble")
+    assert sampled("models.tta.options.views", 2)["wrapper"]["options"] == {"views": 2}
+    config = load(changed(raw, "grid.models", ["mc_dropout", "tta", "unet"]))
+    assert "wrapper" not in json.loads(specs.sample(config, LUNG))
+    # The figure of training curves has the runs of the grid's own models; the report's config also has the others.
+    runs = json.loads(specs.training_curves(config, Cell("phantom_lung")))["runs"]
+    assert runs == [[model, seed] for model in ("mc_dropout", "unet") for seed in (0, 1, 2)]
+    config = load(changed(changed(raw, "grid.models", ["tta"]), "active.datasets", []))
+    shown = json.loads(specs.assemble(config, Cell(), [], [], {}))["config"]["models"]
+    assert list(shown) == ["tta", "unet", "prob_unet"]
+    assert json.loads(specs.training_curves(config, Cell("phantom_lung")))["runs"] == []
+
+
+def test_trainings_behind_the_grid_are_listed_once(raw: dict) -> None:
+    raw["models"]["tta4"] = {"label": "4", "method": "tta", "options": {"of": "unet", "views": 4}}
+    raw["grid"] = {"datasets": ["phantom_lung"], "models": ["tta", "mc_dropout", "tta4"], "seeds": [0, 3]}
+    trained = [LUNG._replace(model=model, seed=seed) for model in ("unet", "mc_dropout") for seed in (0, 3)]
+    assert cells.trainings(load(raw)) == trained
+    assert cells.training_behind(load(raw), LUNG._replace(model="tta4")) == LUNG

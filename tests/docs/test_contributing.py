@@ -59,6 +59,39 @@ MODEL = [
     ),
     GENERATED,
 ]
+WRAPPER = [
+    added(
+        "src/segunc/models/mirror.py",
+        '''"""`mirror`: the trained network of another model, with or without an image that is flipped."""
+
+from torch import Tensor, nn
+
+WORK = {"image": {"image": 1}, "sample": {"sample": 1}}
+
+
+def wrap(trained: nn.Module, *, flip: bool = True) -> nn.Module:
+    """The network."""
+    return Mirror(trained, flip)
+
+
+class Mirror(nn.Module):
+    """Each sample is that of the image or of its mirror image."""
+
+    def __init__(self, trained: nn.Module, flip: bool) -> None:
+        super().__init__()
+        self.trained, self.flip, self.draws = trained, flip, trained.draws
+
+    def sample(self, images: Tensor, n: int, generator: object) -> Tensor:
+        """As `segunc.models` describes."""
+        if self.flip:
+            return self.trained.sample(images.flip(-1), n, generator).flip(-1)
+        return self.trained.sample(images, n, generator)
+''',
+    ),
+    behind(CONFIG, "models:", "  mirror: {label: Mirror, method: mirror, options: {of: coin, flip: true}}"),
+    Edit(CONFIG, "  models: [unet, coin]\n  seeds", "  models: [unet, coin, mirror]\n  seeds"),
+    GENERATED,
+]
 DATASET = [
     behind(
         CONFIG,
@@ -364,6 +397,7 @@ WILDCARD = [
 ]
 RECIPES = {
     "A model": MODEL,
+    "A model that samples from the trained network of another": WRAPPER,
     "A dataset in a known format": DATASET,
     "A dataset format": FORMAT,
     "An acquisition strategy": STRATEGY,
@@ -490,9 +524,9 @@ def test_steps_are_those_that_were_carried_out(recipe: str) -> None:
 
 
 def test_each_extension_has_its_jobs(changed: Changed) -> None:
-    """Datasets phantom_lung, few and many; models unet and coin; three seeds."""
-    cells = 3 * 2 * 3
-    expected = {"prepare": 4, "train": cells, "sample": cells, "calibrate": cells, "evaluate": cells}
+    """Datasets phantom_lung, few and many; models unet, coin and mirror, which shares coin's training; three seeds."""
+    trained, cells = 3 * 2 * 3, 3 * 3 * 3
+    expected = {"prepare": 4, "train": trained, "sample": cells, "calibrate": cells, "evaluate": cells}
     expected |= {"baselines": 9, "baseline_threshold": 9, "tabulate": 1, "plot_dice_by_model": 1}
     # Strategies random and last, which need no model, in three rounds of each seed.
     expected |= {"active_start": 3, "active_acquire": 18, "active_acquire_with_model": 0}
@@ -554,5 +588,6 @@ def test_editors_know_the_options(changed: Changed) -> None:
         for rule in schema["$defs"][owner]["allOf"]
     ]
     assert ({"method": {"const": "coin"}}, "bias") in found
+    assert ({"method": {"const": "mirror"}}, "of", "flip") in found
     assert ({"format": {"const": "blank"}}, "count") in found
     assert ({"method": {"const": "last"}}, "reverse") in found

@@ -1,5 +1,6 @@
 """The samples file is written while the network is sampled."""
 
+import json
 import weakref
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from helpers.training import CPU, images, spec
 from segunc.data.store import ImageRecord, write_store
 from segunc.learning import passes, sampling, training
 from segunc.learning.weights import write_weights
+from segunc.runtime.errors import UserError
 
 SIZE = 16
 
@@ -27,9 +29,9 @@ def trained(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def written(folder: Path) -> dict[str, Any]:
-    path = folder / "samples.h5"
-    sampling.write_samples(path, folder / "store.h5", folder / "weights.pt", {"draws": 4, "seed": 0}, CPU, "test")
+def written(folder: Path, **changes: Any) -> dict[str, Any]:
+    path, spec = folder / "samples.h5", {"draws": 4, "seed": 0, **changes}
+    sampling.write_samples(path, folder / "store.h5", folder / "weights.pt", spec, CPU, "test")
     with h5py.File(path) as file:
         return {name: file[name][:] for name in file}
 
@@ -64,3 +66,21 @@ def test_memory_does_not_grow_with_the_number_of_images(trained: Path, monkeypat
     monkeypatch.setattr(sampling, "summarise_samples", spy)
     written(trained)
     assert len(made) > 7 * 5
+
+
+def test_a_wrapper_samples_from_the_same_weights(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight outcomes of the U-Net; the file says which wrapper. It is tried first, on the middle of two images."""
+    wrapper = {"method": "tta", "options": {"views": 8}}
+    own, views = written(trained), written(trained, wrapper=wrapper)
+    assert own["samples"].shape[1] == 1 and views["samples"].shape[1] == 8
+    # The first view is the image itself.
+    assert np.array_equal(views["samples"][:, :1], own["samples"])
+    assert not np.allclose(views["mean_probability"], own["mean_probability"], atol=1e-3)
+    assert not np.allclose(views["validation_probability"], own["validation_probability"], atol=1e-3)
+    with h5py.File(trained / "samples.h5") as file:
+        assert file.attrs["draws"] == "exact" and json.loads(file.attrs["spec"])["sample"]["wrapper"] == wrapper
+    monkeypatch.setattr("segunc.models.tta.transformed_back", lambda samples, view: samples + 1)
+    with pytest.raises(
+        UserError, match=r"models/tta\.py breaks the contract of models .* probabilities are in \[0, 1\]"
+    ):
+        written(trained, wrapper=wrapper)

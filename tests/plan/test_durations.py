@@ -9,6 +9,7 @@ from helpers.plans import make, read, store, took
 from helpers.workflow import TINY, merged, where
 
 from segunc.cells import Cell
+from segunc.plan import costs
 from segunc.plan.durations import datasets_of, network_spec, scale, scales_of, seconds
 from segunc.plan.report import report
 from segunc.runtime import records
@@ -77,3 +78,21 @@ def test_a_store_that_is_cut_off_is_not_counted(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["images"] = np.zeros(3)
     assert datasets_of(parsed, [])["phantom_lung"].source == "the phantom's options"
+
+
+def test_a_wrapper_takes_the_time_of_its_views(tmp_path: Path) -> None:
+    """Eight views of one network, whose training is that of the model itself; measured as any other."""
+    overlay = {**merged(TINY, grid={"models": ["unet", "tta"]}), "device": "cpu"}
+    parsed, _ = read(tmp_path, overlay)
+    data, tta = datasets_of(parsed, []), Cell("phantom_lung", "tta", seed=0)
+    spec = network_spec(parsed.config, "sample", tta)
+    assert spec == network_spec(parsed.config, "train", UNET) == network_spec(parsed.config, "sample", UNET)
+    of_unet, of_views = (
+        seconds(parsed, "sample", cell, data, False, spec, None) - costs.STARTUP["network"] for cell in (UNET, tta)
+    )
+    assert of_views == pytest.approx(8 * of_unet)
+    make(tmp_path, overlay)
+    store(tmp_path, "phantom_lung", 100, 32)
+    took(tmp_path, "sample/phantom_lung/tta/seed0", 50.0)
+    assert scales_of(parsed, gpu=False)["sample", "tta"].runs == 1
+    assert "sample: tta " in report(where(tmp_path, overlay))

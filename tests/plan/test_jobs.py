@@ -245,3 +245,29 @@ def test_results_that_are_missing_after_keep_going_are_no_inputs(tmp_path: Path)
         ("plot_sampled_masks", "phantom_lung"): {"results/samples/phantom_lung/unet/seed0.h5"},
     }
     assert {job: whole[job] - holes[job] for job in lost} == lost
+
+
+def test_two_wrappers_of_a_model_share_its_training(tmp_path: Path) -> None:
+    """That model is trained once and not sampled, as it is not in the grid itself."""
+    views = {name: {"label": name, "method": "tta", "options": {"of": "prob_unet", "views": n}} for name, n in VIEWS}
+    grid = {"datasets": ["phantom_lung"], "models": ["unet", *views]}
+    overlay = merged({**TINY, "models": views}, grid=grid)
+    assert left(tmp_path, overlay, "samples") == {"prepare": 1, "train": 2, "sample": 3}
+    assert left(tmp_path, overlay, "models") == {"prepare": 1, "train": 2}
+    make(tmp_path, overlay)
+    assert not left(tmp_path, overlay)
+    # An option of one: its samples and scores. The wrapped model in the grid: its own, without a training.
+    other = merged(overlay, models={"two": {**views["two"], "options": {"of": "prob_unet", "views": 8}}})
+    assert model_jobs(left(tmp_path, other)) == {"sample": 1, "evaluate": 1}
+    more = merged(overlay, grid={"models": ["unet", "prob_unet", *views]})
+    assert model_jobs(left(tmp_path, more)) == {"sample": 1, "evaluate": 1}
+    # A setting of the model behind them: one training, and the samples of both.
+    other = merged(overlay, models={"prob_unet": {"options": {"beta": 0.5}}})
+    assert model_jobs(left(tmp_path, other)) == {"train": 1, "sample": 2, "evaluate": 2}
+
+
+VIEWS = (("two", 2), ("four", 4))
+
+
+def model_jobs(jobs: Counter[str]) -> dict[str, int]:
+    return {rule: count for rule, count in jobs.items() if rule in ("train", "sample", "evaluate")}

@@ -68,11 +68,14 @@ pathvars:
 # The spec of a step whose results depend on its input and code alone.
 NO_SETTINGS = "{}"
 
-# Modules that a cell reaches by name, in the packages of segunc that have a file for each.
+# Modules that a cell reaches by name, in the packages of segunc that have a file for each. A wrapper reaches the model
+# that it wraps.
 BY_NAME = {
-    "models": lambda cell: experiment.models[cell.model].method,
-    "data.formats": lambda cell: experiment.datasets[cell.dataset].format,
-    "strategies": lambda cell: experiment.strategies[cell.strategy].method,
+    "models": lambda cell: dict.fromkeys(
+        experiment.models[model].method for model in (cell.model, cells.training_behind(experiment, cell).model)
+    ),
+    "data.formats": lambda cell: [experiment.datasets[cell.dataset].format],
+    "strategies": lambda cell: [experiment.strategies[cell.strategy].method],
 }
 code_of_modules = cache(exit_on_user_error(code_param))
 spec_of = cache(lambda name, cell: getattr(specs, name)(experiment, cell))
@@ -96,7 +99,8 @@ def code(module, *packages):
 
     def of_job(wildcards):
         cell = Cell.of(wildcards)
-        return code_of_modules(f"segunc.{module}", *(f"segunc.{name}.{BY_NAME[name](cell)}" for name in packages))
+        by_name = [f"segunc.{package}.{name}" for package in packages for name in BY_NAME[package](cell)]
+        return code_of_modules(f"segunc.{module}", *by_name)
 
     return of_job
 
@@ -118,7 +122,8 @@ def needed_images(wildcards):
 
 @cache
 def demand_of(dataset, model, is_active):
-    training = spec_of("active_train" if is_active else "train", Cell(dataset, model, seed=0))
+    trained = cells.training_behind(experiment, Cell(dataset, model, seed=0))
+    training = spec_of("active_train" if is_active else "train", trained)
     return scheduler_resources.demand(training, experiment.datasets[dataset].size)
 
 

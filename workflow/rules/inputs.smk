@@ -25,6 +25,14 @@ def prepare_spec(wildcards):
     return specs.prepare(experiment, cell, digests(cell.dataset))
 
 
+# sample
+
+
+def weights_behind(wildcards):
+    """The weights of the cell's training, or of that of the model that its model wraps."""
+    return file_of(("train", cells.training_behind(experiment, Cell.of(wildcards))), "weights")
+
+
 # evaluate
 
 
@@ -43,8 +51,8 @@ SCORED = cells.scored(experiment)
 
 
 def histories_of_runs(wildcards):
-    """The histories of all models and seeds of a dataset."""
-    runs = cells.main_grid([Cell.of(wildcards).dataset], grid.models, grid.seeds)
+    """The histories of all trained models and seeds of a dataset."""
+    runs = cells.own_trainings(experiment, Cell.of(wildcards).dataset)
     return present([("train", cell) for cell in runs], "history")
 
 

@@ -4,7 +4,7 @@
 rule sample:
     input:
         data=rules.prepare.output.store,
-        weights=rules.train.output.weights,
+        weights=weights_behind,
     output:
         samples="<results>/samples/<cell>.h5",
         record="<record>",

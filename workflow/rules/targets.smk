@@ -26,7 +26,7 @@ rule data:
 
 rule models:
     input:
-        files_of([rules.train.output.weights], cells.main_grid(grid.datasets, grid.models, grid.seeds)),
+        files_of([rules.train.output.weights], cells.trainings(experiment)),
     message:
         "All networks are trained."
 

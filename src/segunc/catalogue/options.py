@@ -22,6 +22,8 @@ TYPES = {
     **{"PositiveInt": PositiveInt, "PositiveFloat": PositiveFloat, "Probability": Probability, "Intensity": Intensity},
 }
 """Annotations that an option may have; `<type> | None` allows null as well."""
+MODELS, BUILD, WRAP = "models", "build", "wrap"
+"""The family of models, and the entry functions of its two kinds: trained models, and wrappers of trained models."""
 
 
 def available(family: str) -> list[str]:
@@ -34,17 +36,21 @@ def options_of(family: str, name: str, function: str) -> type[BaseModel]:
     """The options of `segunc/<family>/<name>.py` as a pydantic model that forbids unknown keys.
 
     An argument without a default is required; one annotated `Path` or `Path | None` names raw data, a file or a folder.
-    The comment behind an argument's line becomes the option's description.
+    The comment behind an argument's line becomes the option's description. A wrapper of a trained model has the
+    function `wrap` instead of `build`, and one option more: `of`, the id of that model.
 
     Raises UserError if the module is not valid Python or has no such function, TypeError if an argument has no usable
     annotation.
     """
     path = PACKAGE / family / f"{name}.py"
     lines = path.read_text(encoding="utf-8").splitlines()
-    entry = next((n for n in tree(path).body if isinstance(n, ast.FunctionDef) and n.name == function), None)
+    wrapper = family == MODELS and wraps(name)
+    entry = _functions(path).get(WRAP if wrapper else function)
     if entry is None:
         raise UserError(f"{path} has no function {function}(), with which a module of {family} begins; define it.")
     fields: dict[str, Any] = {}
+    if wrapper:
+        fields["of"] = (str, Field(description="id of the model whose trained network it uses"))
     for argument, default in zip(entry.args.kwonlyargs, entry.args.kw_defaults, strict=True):
         if argument.annotation is None:
             raise TypeError(f"{family}/{name}.py: {function}() needs an annotation for {argument.arg}")
@@ -54,6 +60,18 @@ def options_of(family: str, name: str, function: str) -> type[BaseModel]:
         fields[argument.arg] = (annotation, Field(value, description=comment or None))
     title = "".join(word.capitalize() for word in name.split("_")) + "Options"
     return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), **fields)
+
+
+@cache
+def wraps(method: str) -> bool:
+    """Whether a method of models has no training of its own, but wraps a trained model. False if there is none."""
+    path = PACKAGE / MODELS / f"{method}.py"
+    return path.exists() and WRAP in (functions := _functions(path)) and BUILD not in functions
+
+
+def _functions(path: Path) -> dict[str, ast.FunctionDef]:
+    """The functions that a file defines, by name."""
+    return {node.name: node for node in tree(path).body if isinstance(node, ast.FunctionDef)}
 
 
 def raw_options(options: type[BaseModel]) -> list[str]:

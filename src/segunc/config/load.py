@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from segunc.catalogue.options import PACKAGE, available, has_method, options_of
+from segunc.catalogue.options import PACKAGE, available, has_method, options_of, wraps
 from segunc.config.acquisition import NEEDS, needs
 from segunc.config.schema import DEVICES, FORMAT, METHOD, STRATEGY, Config, ModelOverrides, Training, TrainingOverrides
 from segunc.runtime.errors import UserError
@@ -76,7 +76,8 @@ def load(raw: dict[str, Any]) -> Config:
         key = f"models.{name}"
         if name == "baselines" or name.startswith("baseline_"):
             mistakes.append(f"config key {key} is an id reserved for baselines; choose another one.")
-        mistakes += _wrong_options(key, "method", model.method, model.options, *METHOD)
+        wrong = _wrong_options(key, "method", model.method, model.options, *METHOD)
+        mistakes += wrong or _wrong_wrapper(name, config)
         for dataset_id, override in model.per_dataset.items():
             if dataset_id not in config.datasets:
                 mistakes.append(
@@ -85,10 +86,11 @@ def load(raw: dict[str, Any]) -> Config:
             elif model.method in available(METHOD[0]):
                 merged = {**model.options, **override.options}
                 mistakes += _wrong_options(f"{key}.per_dataset.{dataset_id}", "method", model.method, merged, *METHOD)
-    mistakes = mistakes or _without_features(config)
+    mistakes = mistakes or [*_wrappers_in_rounds(config), *_without_features(config)]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    trainings = [(dataset, model, False) for dataset in config.datasets for model in config.models]
+    trained = [name for name, model in config.models.items() if model.of is None]
+    trainings = [(dataset, model, False) for dataset in config.datasets for model in trained]
     trainings += [(dataset, model, True) for dataset in config.active.datasets for model in config.active.models]
     for dataset_id, model_id, is_active in trainings:
         training = training_of(config, dataset_id, model_id, is_active)
@@ -168,6 +170,36 @@ def _wrong_selection(key: str, ids: list[str], catalogue: dict[str, Any]) -> lis
         elif name in ids[:position]:
             mistakes.append(f"config key {key} lists '{name}' twice; remove one.")
     return mistakes
+
+
+def _wrong_wrapper(name: str, config: Config) -> list[str]:
+    """Mistakes of a model with valid options, if it uses another model's trained network."""
+    model = config.models[name]
+    if model.of is None:
+        return []
+    trained = [other for other, entry in config.models.items() if not wraps(entry.method)]
+    if model.of not in trained:
+        return [
+            f"config key models.{name}.options.of is '{model.of}', but must be a model with a training of its own: "
+            f"{any_of(trained)}."
+        ]
+    given = {"training": model.training.model_fields_set, "per_dataset": model.per_dataset}
+    return [
+        f"config key models.{name}.{key} is set, but {name} uses the trained network of {model.of} and has no training "
+        f"of its own; remove it, or set models.{model.of}.{key}."
+        for key, value in given.items()
+        if value
+    ]
+
+
+def _wrappers_in_rounds(config: Config) -> list[str]:
+    """Models of active learning without a training of their own: each round trains its model on images it chose."""
+    return [
+        f"config key active.models lists {name}, which has no training of its own, but each round trains its model; "
+        f"list {of} instead."
+        for name in config.active.models
+        if (of := config.models[name].of)
+    ]
 
 
 def _without_features(config: Config) -> list[str]:

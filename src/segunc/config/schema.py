@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, create_model
 from pydantic import model_validator as validator
 
-from segunc.catalogue.options import available, options_of
+from segunc.catalogue.options import available, options_of, wraps
 from segunc.cells import Cell, Step
 from segunc.config.looks import Marker
 
@@ -202,6 +202,11 @@ class Model(Strict):
     draws: Draws | None = Field(None, description="replaces the global draws")
     training: TrainingOverrides = Field(TrainingOverrides(), description="replaces keys of the dataset's training")
     per_dataset: dict[Identifier, ModelOverrides] = Field({}, description="overrides for single datasets")
+
+    @cached_property
+    def of(self) -> str | None:
+        """The id of the model whose trained network it uses; None if it has a training of its own."""
+        return self.options["of"] if wraps(self.method) else None
 
 
 class Strategy(Strict):

@@ -56,8 +56,15 @@ def _options(config: Config, cell: Cell) -> BaseModel:
 
 
 def sample(config: Config, cell: Cell) -> str:
-    """Samples per image, and the seed."""
-    return _json(draws=_draws(config, cell), seed=cell.seed)
+    """Samples per image, and the seed; of a wrapper also its method and options."""
+    entry = config.models[cell.model]
+    spec = {"draws": _draws(config, cell), "seed": cell.seed}
+    if entry.of:
+        options = options_of(METHOD[0], entry.method, METHOD[1])(**entry.options)
+        # Not under which id the network was trained: its weights are an input.
+        wrapper = {"method": entry.method, "options": options.model_dump(mode="json", exclude={"of"})}
+        return _json(**spec, wrapper=wrapper)
+    return _json(**spec)
 
 
 def _draws(config: Config, cell: Cell) -> int:
@@ -197,9 +204,8 @@ def figure_of_samples(config: Config, cell: Cell) -> str:
 
 def training_curves(config: Config, cell: Cell) -> str:
     """A figure of one dataset's training runs: look, `runs` (model and seed) with a history, the `missing` others."""
-    grid = config.grid
-    shown = {(of.model, of.seed): ("train", of) for of in cells.main_grid([cell.dataset], grid.models, grid.seeds)}
-    return _text(_look(config, grid, "models", of=cell) | _present_and_missing(config, "runs", shown))
+    shown = {(of.model, of.seed): ("train", of) for of in cells.own_trainings(config, cell.dataset)}
+    return _text(_look(config, config.grid, "models", of=cell) | _present_and_missing(config, "runs", shown))
 
 
 def figure_of_active_learning(config: Config, cell: Cell) -> str:
@@ -258,7 +264,7 @@ def _for_reading(config: Config) -> dict[str, Any]:
     grid, active = config.grid, config.active
     used = {
         "datasets": [*grid.datasets, *active.datasets],
-        "models": [*grid.models, *active.models],
+        "models": [*grid.models, *active.models, *(cell.model for cell in cells.trainings(config))],
         "strategies": active.strategies,
     }
     whole = config.model_dump(mode="json", exclude_none=True, exclude={"raw_folders", "keep", "keep_gb", "missing"})

@@ -1,4 +1,4 @@
-"""Networks from a training spec or from trained weights, by the name of their method."""
+"""Networks from a training spec or from trained weights, and wrappers of them, by the name of their method."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segunc.learning.train_spec import TrainSpec
+from segunc.learning.train_spec import TrainSpec, WrapperSpec
 from segunc.networks.shape import Backbone, DataStatistics
 from segunc.runtime.errors import UserError
 
@@ -23,12 +23,17 @@ def build(spec: TrainSpec, data: DataStatistics) -> Any:
     return _method(spec).build(data, Backbone(**spec["backbone"]), **spec["options"])
 
 
-def file_of(spec: TrainSpec) -> str:
-    """The file that defines the method of a training spec."""
+def wrap(spec: WrapperSpec, trained: Any) -> Any:
+    """The wrapper of a trained network, as `segunc.models` describes, in evaluation mode."""
+    return _method(spec).wrap(trained, **spec["options"]).eval()
+
+
+def file_of(spec: TrainSpec | WrapperSpec) -> str:
+    """The file that defines the method of a spec."""
     return str(_method(spec).__file__)
 
 
-def _method(spec: TrainSpec) -> Any:
+def _method(spec: TrainSpec | WrapperSpec) -> Any:
     return importlib.import_module(f"segunc.models.{spec['method']}")
 
 

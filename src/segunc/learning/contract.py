@@ -1,4 +1,4 @@
-"""Whether a model keeps the contract of `segunc.models`, tried on two images before its training starts.
+"""Whether a model keeps the contract of `segunc.models`, tried on two images before its training or sampling starts.
 
 What is wrong with a model would otherwise show hours later, or not at all: logits in the place of probabilities and
 samples that no seed repeats can be scored as well.
@@ -6,7 +6,8 @@ samples that no seed repeats can be scored as well.
 
 import copy
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -45,14 +46,39 @@ def check(model: Any, path: str, images: Tensor, masks: Tensor, annotated: Tenso
     precision
         Of the training: `auto`, `float32` or `bfloat16`.
     """
+    with _refused(path, images):
+        _check_interface(model, METHODS, "build() returns {}, not a torch.nn.Module; return the untrained network")
+        trial = copy.deepcopy(model).to(images.device, memory_format=torch.channels_last)
+        batch = images, masks, annotated
+        _check_loss(trial, batch, precision)
+        _check_samples(trial, images, precision)
+        _check_optional(trial, batch, precision)
+
+
+def check_wrapper(wrapper: Any, path: str, images: Tensor, precision: str) -> None:
+    """The same for the wrapper of a trained network, which `wrap` returned, and images to sample for.
+
+    `precision` is that of the training; the wrapper has no loss.
+    """
+    with _refused(path, images):
+        of_wrapper = {"sample": METHODS["sample"]}
+        _check_interface(wrapper, of_wrapper, "wrap() returns {}, not a torch.nn.Module; return one")
+        _check_samples(wrapper, images, precision)
+
+
+def centres(images: Tensor, levels: int) -> Tensor:
+    """The centres of images (B, ..., H, W), which are enough to try a model of so many levels on, for speed."""
+    side = max(SIDE, 2 ** (levels - 1))
+    rows, columns = (slice(start := max(0, (size - side) // 2), start + side) for size in images.shape[-2:])
+    return images[..., rows, columns]
+
+
+@contextmanager
+def _refused(path: str, images: Tensor) -> Iterator[None]:
+    """Turns a fault into a UserError; torch's random numbers go on as if nothing had been tried."""
     try:
-        _check_interface(model)
         with torch.random.fork_rng([torch.cuda.current_device()] if images.is_cuda else []):
-            trial = copy.deepcopy(model).to(images.device, memory_format=torch.channels_last)
-            batch = images, masks, annotated
-            _check_loss(trial, batch, precision)
-            _check_samples(trial, images, precision)
-            _check_optional(trial, batch, precision)
+            yield
     except _FaultError as fault:
         raise UserError(f"{path} breaks the contract of models (segunc.models): {fault}.") from None
 
@@ -61,10 +87,10 @@ class _FaultError(Exception):
     """What is wrong, and what to do: `<fact>; <remedy>`, without a full stop."""
 
 
-def _check_interface(model: Any) -> None:
+def _check_interface(model: Any, methods: Mapping[str, Iterable[str]], no_module: str) -> None:
     if not isinstance(model, nn.Module):
-        raise _FaultError(f"build() returns {_kind(model)}, not a torch.nn.Module; return the untrained network")
-    for name, arguments in {**METHODS, **OPTIONAL}.items():
+        raise _FaultError(no_module.format(_kind(model)))
+    for name, arguments in {**methods, **OPTIONAL}.items():
         method = getattr(model, name, None)
         if method is None and name in OPTIONAL:
             continue

@@ -1,4 +1,4 @@
-"""Samples from a trained network, and the file that contains them."""
+"""Samples from a trained network or a wrapper of it, and the file that contains them."""
 
 import json
 import math
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from segunc.data.hdf5 import create_hdf5
 from segunc.data.store import read_split
-from segunc.learning.build import restore, to_float
+from segunc.learning import contract
+from segunc.learning.build import file_of, restore, to_float, wrap
 from segunc.learning.device import log_precision, mixed_precision
 from segunc.learning.passes import sampling_batch
-from segunc.learning.train_spec import SampleSpec, TrainSpec
+from segunc.learning.train_spec import SampleSpec, TrainSpec, WrapperSpec
 from segunc.learning.weights import load_weights
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
@@ -103,7 +104,7 @@ def write_samples(
 
     Of the validation images of the same seed, if there are any, it contains the mean of as many samples. Without
     `maps`, it has masks and means alone, a third of the bytes. `what` names the work in progress lines. Raises
-    UserError if there are no test images.
+    UserError if there are no test images, or if the spec's wrapper breaks its contract.
     """
     n, seed = spec["draws"], spec["seed"]
     test, validation = read_split(data, "test", seed), read_split(data, "val", seed)
@@ -111,6 +112,8 @@ def write_samples(
         raise UserError(f"{data} has no images in its test split; change the dataset's split in the config.")
     trained, ids = load_weights(weights), {"image_id": test.image_id}
     model, trained_by = restore(trained, device)
+    if "wrapper" in spec:
+        model = _wrapped(model, spec["wrapper"], trained_by, test.images, device)
     with write_atomically(path) as partial, create_hdf5(partial) as file:
         parts = map(
             summarise_samples if maps else masks_and_mean, sample(model, trained_by, test.images, n, seed, device, what)
@@ -128,6 +131,15 @@ def write_samples(
         file.attrs["height"], file.attrs["width"] = test.images.shape[-2:]
         file.attrs["draws"] = model.draws
         file.attrs["spec"] = json.dumps({"sample": spec, "train": json.loads(trained["spec"])}, sort_keys=True)
+
+
+def _wrapped(model: Any, spec: WrapperSpec, trained_by: TrainSpec, images: np.ndarray, device: torch.device) -> Any:
+    """The wrapper of a trained network, tried on some of the images, uint8 (N, C, H, W)."""
+    wrapper, path = wrap(spec, model), file_of(spec)
+    some = to_float(images[np.arange(contract.IMAGES) % len(images)], device)
+    some = contract.centres(some, len(trained_by["backbone"]["filters"]))
+    contract.check_wrapper(wrapper, path, some, trained_by["training"]["precision"])
+    return wrapper
 
 
 def _write(file: h5py.File, parts: Iterable[dict[str, np.ndarray]], count: int) -> None:

@@ -1,6 +1,6 @@
 """Types of the specs of training and sampling, as `segunc.config.specs` writes them."""
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class AugmentationSpec(TypedDict):
@@ -47,9 +47,19 @@ class TrainSpec(TypedDict):
     seed: int
 
 
+class WrapperSpec(TypedDict):
+    """A wrapper of a trained network (`segunc.models`)."""
+
+    method: str
+    options: dict[str, Any]
+    """All but `of`."""
+
+
 class SampleSpec(TypedDict):
     """Everything in the config that samples depend on besides the weights."""
 
     draws: int
     """Samples per image, of models whose samples are independent."""
     seed: int
+    wrapper: NotRequired[WrapperSpec]
+    """What draws the samples, if it is not the trained network itself."""

@@ -175,9 +175,8 @@ def _batch(images: Images, indices: np.ndarray, device: torch.device) -> tuple[T
 def _trial_batch(spec: TrainSpec, images: Images, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """What the contract of a model is checked on: the centres of the first images, small for the sake of time."""
     x, y, annotated = _batch(images, np.arange(contract.IMAGES) % len(images.images), device)
-    side = max(contract.SIDE, 2 ** (len(spec["backbone"]["filters"]) - 1))
-    rows, columns = (slice(start := max(0, (size - side) // 2), start + side) for size in x.shape[-2:])
-    return x[..., rows, columns], y[..., rows, columns], annotated
+    levels = len(spec["backbone"]["filters"])
+    return contract.centres(x, levels), contract.centres(y, levels), annotated
 
 
 def _step(

@@ -5,6 +5,8 @@ A file `<method>.py` has one entry function and one constant:
     build(data: DataStatistics, backbone: Backbone, *, <options>) -> nn.Module
     WORK = {"training": {...}, "image": {...}, "sample": {...}}
 
+or is a wrapper, described at the end.
+
 The keyword-only arguments of `build` are the method's options in the config.
 
 The module that `build` returns has
@@ -44,4 +46,14 @@ Parts are "unet", a whole U-Net; "encoder", its encoder; "shallow" and "deep", w
 and "pointwise", a 1x1 convolution of as many channels as the finest level. A count is a number or the name of an
 option, such as {"unet": "members"}. The plan's hours and the requested memory and time depend on WORK
 (`segunc.networks.work`), results do not.
+
+A wrapper has no training of its own: it samples from the trained network of another model. Its file has
+
+    wrap(trained: nn.Module, *, <options>) -> nn.Module
+    WORK = {"image": {...}, "sample": {...}}
+
+In the config it has one option more, `of`: the id of the other model, of any method with a training. `trained` is its
+network as above, in evaluation mode. What `wrap` returns has `sample` and `draws` as above, but no `loss`. It is tried
+on two images before it samples. The parts in its WORK are "image" and "sample": what `sample` of the other model does
+once per image and for each sample. Active learning, which trains in each round, refuses wrappers.
 """

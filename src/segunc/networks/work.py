@@ -4,16 +4,14 @@
 Imports neither torch nor numpy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from segunc.catalogue.options import constant_of
+from segunc.catalogue.options import MODELS, constant_of
 from segunc.networks.shape import Backbone
 from segunc.runtime.errors import UserError
-
-MODELS = "models"
 
 
 @dataclass(frozen=True)
@@ -52,16 +50,27 @@ def work_of(method: str, options: Mapping[str, Any], backbone: Backbone, channel
     `options` are all options of the method, defaults included. Raises UserError if `models/<method>.py` does not state
     its work as `segunc.models` describes.
     """
+    parts = parts_of(backbone, channels, size)
+    training, image, sample = _phases(method, options, parts, ("training", "image", "sample"))
+    return ModelWork(training, image, sample, parts["unet"])
+
+
+def wrapped_work(method: str, options: Mapping[str, Any], of: ModelWork) -> ModelWork:
+    """Work of a wrapper, which samples from a trained model, from that of the model. Raises UserError as `work_of`."""
+    image, sample = _phases(method, options, {"image": of.image, "sample": of.sample}, ("image", "sample"))
+    return of._replace(image=image, sample=sample)
+
+
+def _phases(method: str, options: Mapping[str, Any], parts: Mapping[str, Work], phases: Iterable[str]) -> list[Work]:
+    """Work of each phase, as the method states it."""
     try:
         stated = constant_of(MODELS, method, "WORK")
-        parts = parts_of(backbone, channels, size)
-        training, image, sample = (_sum(stated[phase], parts, options) for phase in ("training", "image", "sample"))
+        return [_sum(stated[phase], parts, options) for phase in phases]
     except (LookupError, TypeError, AttributeError) as error:
         raise UserError(
             f"{MODELS}/{method}.py does not state its work ({error}); "
             "add a constant WORK as described in segunc/models/__init__.py."
         ) from None
-    return ModelWork(training, image, sample, parts["unet"])
 
 
 def _sum(counts: Mapping[str, int | str], parts: Mapping[str, Work], options: Mapping[str, Any]) -> Work:

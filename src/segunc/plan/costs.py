@@ -24,9 +24,9 @@ from segunc.learning.passes import (
     step_budget,
     validation_interval,
 )
-from segunc.learning.train_spec import TrainingSpec, TrainSpec
+from segunc.learning.train_spec import TrainingSpec, TrainSpec, WrapperSpec
 from segunc.networks.shape import Backbone
-from segunc.networks.work import ModelWork, Work, work_of
+from segunc.networks.work import ModelWork, Work, work_of, wrapped_work
 from segunc.runtime.errors import UserError
 
 CPU = np.array([1 / 82e9, 1 / 0.185e9, 1.8e-3])
@@ -153,12 +153,17 @@ def train_work(spec: TrainSpec, data: DatasetSize, active: bool, steps: int | No
     return total
 
 
-def sample_work(spec: TrainSpec, data: DatasetSize, images: int, draws: int) -> NDArray[np.float64]:
+def sample_work(
+    spec: TrainSpec, data: DatasetSize, images: int, draws: int, wrapper: WrapperSpec | None = None
+) -> NDArray[np.float64]:
     """Work of so many samples (`draws`) for each of so many images, in the same units.
 
-    Without samples, it is that of one forward pass, as for the features of the pool.
+    They are those of the trained model, or of a wrapper of it. Without samples, it is the work of one forward pass, as
+    for the features of the pool.
     """
     work = _work(spec, data)
+    if wrapper:
+        work = wrapped_work(wrapper["method"], wrapper["options"], work)
     per_image = work.image + work.sample * draws if draws else work.training
     return images * _with_passes(per_image, work.unet, sampling_batch((data.size, data.size), "cpu"))
 

@@ -11,6 +11,7 @@ from segunc import cells
 from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.schema import Config
+from segunc.learning.train_spec import SampleSpec
 from segunc.plan import costs
 from segunc.runtime import records
 from segunc.workflow.snakemake_internals import Parsed
@@ -52,8 +53,9 @@ def seconds(of: Parsed, rule: str, cell: Cell, data: Datasets, gpu: bool, spec: 
             draws = json.loads(specs.active_acquire(config, cell)).get("draws", 0)
             work = costs.sample_work(network, images, images.train, draws)
         else:
-            draws = json.loads(specs.sample(config, cell))["draws"]
-            work = costs.sample_work(network, images, images.test + images.val, draws)
+            sampled: SampleSpec = json.loads(specs.sample(config, cell))
+            count = images.test + images.val
+            work = costs.sample_work(network, images, count, sampled["draws"], sampled.get("wrapper"))
         on_device = work @ costs.GPU if gpu else work @ costs.CPU / of.rules.threads(rule)
         return costs.STARTUP["network"] + float(on_device)
     if cells.is_figure(rule):
@@ -80,7 +82,8 @@ def network_spec(config: Config, rule: str, cell: Cell) -> str:
     """The spec of the training behind a job that runs a network; empty for others."""
     if rule not in TRAINED_BY:
         return ""
-    return getattr(specs, TRAINED_BY[rule])(config, Cell(cell.dataset, cell.model, seed=0))
+    trained = cells.training_behind(config, Cell(cell.dataset, cell.model, seed=0))
+    return getattr(specs, TRAINED_BY[rule])(config, trained)
 
 
 def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -> float:
@@ -176,7 +179,7 @@ def _measured_and_assumed(of: Parsed, rule: str, cell: Cell, gpu: bool) -> tuple
     if rule in TRAINED_BY:
         # All trainings of a dataset, model and seed in active learning have the settings of round 0.
         start = cell if TRAINED_BY[rule] == "train" else cell._replace(strategy=cells.START, round=0)
-        trained = _record(of, TRAINED_BY[rule], start)
+        trained = _record(of, TRAINED_BY[rule], cells.training_behind(of.config, start))
         if trained is None:
             return None
         spec = json.dumps(trained.spec)
