@@ -58,10 +58,7 @@ def image(data: bytes, name: str, channels: int, intensity: Intensity | None = N
     if not readable or (values.ndim == 3 and channels == 1):
         raise UserError(f"{name} has {kind}, but {_wanted(channels)} is needed; convert it.")
     if intensity is not None:
-        try:
-            values = to_bytes(values, intensity)
-        except ValueError as error:
-            raise UserError(f"{name} cannot be used, as {error}; replace them.") from None
+        values = scaled(values, name, intensity)
     elif values.dtype != np.uint8:
         raise UserError(
             f"{name} has {kind}, but {_wanted(channels)} is needed; convert it, or set the option intensity where the "
@@ -70,6 +67,14 @@ def image(data: bytes, name: str, channels: int, intensity: Intensity | None = N
     if values.ndim == 2:
         return np.repeat(values[None], channels, axis=0)
     return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def scaled(values: NDArray, name: str, intensity: Intensity) -> NDArray[np.uint8]:
+    """Values mapped to 0..255 by `segunc.data.intensity`; UserError naming the file if that is not possible."""
+    try:
+        return to_bytes(values, intensity)
+    except ValueError as error:
+        raise UserError(f"{name} cannot be used, as {error}; replace them.") from None
 
 
 def _wanted(channels: int) -> str:
@@ -83,6 +88,19 @@ def mask(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
     Raises UserError naming the file `name` if it is damaged, of another size than the image's `shape` (H, W), has any
     other value, or a palette whose indices and colours contradict each other.
     """
+    values = labels(data, name, shape)
+    if not _is_binary(values):
+        found = np.unique(values)
+        some = ", ".join(str(value) for value in found[:4]) + (", ..." if len(found) > 4 else "")
+        raise UserError(f"{name} has the values {some}, but a mask has only 0 and 255 (or 0 and 1); threshold it.")
+    return (values > 0).astype(np.uint8)
+
+
+def labels(data: bytes, name: str, shape: tuple[int, int]) -> NDArray:
+    """The values of a mask as they are in the file, (H, W).
+
+    Raises UserError naming the file `name` if it is damaged, has colours, or another size than the image's `shape`.
+    """
     values = _without_colours(_array(data, name) if _is_array(name) else _labels(data, name))
     if values.ndim != 2:
         raise UserError(f"{name} has several channels, but a mask is one grey channel of 0 and 255; convert it.")
@@ -91,11 +109,7 @@ def mask(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
             f"{name} is {values.shape[1]}x{values.shape[0]} pixels, but its image is {shape[1]}x{shape[0]}; "
             "make them the same size."
         )
-    if not _is_binary(values):
-        found = np.unique(values)
-        some = ", ".join(str(value) for value in found[:4]) + (", ..." if len(found) > 4 else "")
-        raise UserError(f"{name} has the values {some}, but a mask has only 0 and 255 (or 0 and 1); threshold it.")
-    return (values > 0).astype(np.uint8)
+    return values
 
 
 def _labels(data: bytes, name: str) -> NDArray:
@@ -159,7 +173,7 @@ def _is_array(name: str) -> bool:
 
 def _array(data: bytes, name: str) -> NDArray:
     """Numbers (H, W) or (H, W, 3); nothing is unpickled."""
-    with _explained(name, "a NumPy array"):
+    with explained(name, "a NumPy array"):
         values = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     if values.dtype.kind not in "buif":
         raise UserError(f"{name} has {values.dtype} values, but integers or real numbers are needed; convert it.")
@@ -178,7 +192,7 @@ def _array(data: bytes, name: str) -> NDArray:
 
 def _open(data: bytes, name: str) -> Image.Image:
     """The decoded picture without an alpha channel."""
-    with _explained(name, "an image"), warnings.catch_warnings():
+    with explained(name, "an image"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they do not name the file, and what matters is checked here
         try:
             picture = Image.open(io.BytesIO(data), formats=PICTURES)
@@ -255,7 +269,7 @@ def _without_alpha(picture: Image.Image, name: str) -> Image.Image:
 
 
 @contextmanager
-def _explained(name: str, what: str) -> Iterator[None]:
+def explained(name: str, what: str) -> Iterator[None]:
     """Turns errors into one sentence. For damaged files, Pillow and NumPy raise exceptions of nearly any type."""
     try:
         yield

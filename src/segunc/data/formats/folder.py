@@ -21,12 +21,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from segunc.catalogue.option_types import Intensity
 from segunc.data import decode
 from segunc.data.archive import Files, natural, open_files
-from segunc.data.csv_table import read_table
+from segunc.data.patients import About, read_patients
 from segunc.data.roles import one_each, refuse_others
 from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
@@ -50,7 +50,9 @@ def read(
         images, masks = _index(files, data)
         by_annotator = _assigned(masks, images, data)
         annotators = sorted({annotator for found in by_annotator.values() for annotator in found}, key=natural)
-        about = _patients(patients, images) if patients else {key: About(key, key, None) for key in images}
+        about = (
+            read_patients(patients, images, _without_suffix) if patients else {key: About(key, key) for key in images}
+        )
         for key, name in images.items():
             found = by_annotator.get(key)
             if not found:
@@ -60,14 +62,6 @@ def read(
             shape = (image.shape[1], image.shape[2])
             slots = [decode.mask(files.read(found[a]), found[a], shape) if a in found else None for a in annotators]
             yield ImageRecord(image, slots, image_id=key, **about[key]._asdict())
-
-
-class About(NamedTuple):
-    """What the csv specifies about an image."""
-
-    group_id: str
-    patient_id: str
-    split: str | None
 
 
 def _index(files: Files, source: Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -121,19 +115,4 @@ def _assigned(masks: dict[str, str], images: dict[str, str], source: Path) -> di
     if len(ways) > 1:
         listed = " and ".join(f"{name} (masks/{way})" for way, name in ways.items())
         raise UserError(f"{source} names annotators in several ways, as in {listed}; choose one.")
-    return found
-
-
-def _patients(path: Path, images: dict[str, str]) -> dict[str, About]:
-    found: dict[str, About] = {}
-    needed = {"image": ["image"], "patient": ["patient"]}
-    for line, row in read_table(path, needed, {"group": ["group"], "split": ["split"]}):
-        key = row["image"] if row["image"] in images else _without_suffix(row["image"])
-        if key not in images or key in found:
-            problem = "for a second time" if key in found else "which is not there"
-            raise UserError(f"line {line} of {path} names the image {row['image']}, {problem}; remove the line.")
-        group = f"{row['patient']}/{row['group']}" if row["group"] else key
-        found[key] = About(group, row["patient"], row["split"] or None)
-    if missing := next((key for key in images if key not in found), None):
-        raise UserError(f"{path} has no line for the image {missing}; add one.")
     return found
