@@ -22,6 +22,7 @@ COMMANDS = {
     "accept": ("segunc.commands.reruns:accept", "mark results as up to date although their code was edited"),
     "tidy": ("segunc.commands.tidy:main", "list or remove what is kept of earlier settings and code"),
     "fetch": ("segunc.commands.fetch:main", "download a public dataset"),
+    "export": ("segunc.commands.export_store:main", "write a prepared dataset as files, for training elsewhere"),
     "inspect": ("segunc.commands.inspect_store:main", "describe a prepared dataset"),
 }
 """By name: its function `(arguments) -> exit code`, of which only the one that is used is imported; what it does."""
