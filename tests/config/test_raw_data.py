@@ -18,6 +18,23 @@ def raw() -> dict:
     return read_config()
 
 
+def test_several_archives_of_one_option(tmp_path):
+    for name in ("one.zip", "two.zip"):
+        (tmp_path / name).write_bytes(name.encode())
+    options = {"slices": ["one.zip", "two.zip"]}
+    raw = read_config()
+    raw["raw_folders"] = [str(tmp_path)]
+    raw["datasets"]["lidc"]["options"] = options
+    config = load(raw)
+    assert raw_data(config, "lidc") == {
+        "slices": f"{tmp_path.as_posix()}/one.zip",
+        "slices-2": f"{tmp_path.as_posix()}/two.zip",
+    }
+    (tmp_path / "two.zip").unlink()
+    with pytest.raises(ConfigError, match=r"datasets.lidc.options.slices.1 is 'two.zip', but no such file"):
+        raw_data(config, "lidc")
+
+
 def test_missing_raw_data_names_key_and_folders(raw: dict) -> None:
     config = load({**raw, "raw_folders": ["nowhere"]})
     with pytest.raises(

@@ -169,6 +169,19 @@ class TestLidcSlices:
         (lidc_folder.parent / "LIDC-IDRI-slices.zip").unlink()
         assert_same(entries, lidc_slices.read(slices=lidc_folder.parent))
 
+    def test_several_archives_are_read_as_one(self, lidc_folder):
+        entries = list(lidc_slices.read(slices=lidc_folder))
+        second = lidc_folder.parent / "LIDC-IDRI-slices-2"
+        # One patient is in the second archive alone, one in both.
+        shutil.copytree(lidc_folder / "LIDC-IDRI-0003", second / "LIDC-IDRI-0003")
+        shutil.move(lidc_folder / "LIDC-IDRI-0001", second / "LIDC-IDRI-0001")
+        assert_same(entries, lidc_slices.read(slices=[zipped(lidc_folder), second]))
+        save(second / "LIDC-IDRI-0003/nodule-0/images/slice-0.png", GREY)
+        with pytest.raises(UserError, match=r"slices.zip/.*0003.*slice-0.png and LIDC-IDRI-slices-2/.* but differ"):
+            list(lidc_slices.read(slices=[lidc_folder.with_suffix(".zip"), second]))
+        with pytest.raises(UserError, match="is the second of that name"):
+            list(lidc_slices.read(slices=[second, second]))
+
     def test_masks_of_zero_and_one(self, lidc_folder):
         entries = list(lidc_slices.read(slices=lidc_folder))
         for file in lidc_folder.glob("*/*/mask-*/*.png"):

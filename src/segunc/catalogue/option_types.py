@@ -1,11 +1,15 @@
 """Types of options with bounds, in addition to pydantic's `PositiveInt` and `PositiveFloat`."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 """In [0, 1)."""
+
+Paths = Path | list[Path]
+"""A file or folder of raw data, or several that are read as one."""
 
 
 def _rising(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:

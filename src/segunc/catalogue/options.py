@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, create_model
 
-from segunc.catalogue.option_types import Intensity, Probability
+from segunc.catalogue.option_types import Intensity, Paths, Probability
 from segunc.runtime.code_digest import tree
 from segunc.runtime.errors import UserError
 
@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).parents[1]
 TYPES = {
     **{"int": int, "float": float, "bool": bool, "str": str, "list": list, "Path": Path, "Literal": Literal},
     **{"PositiveInt": PositiveInt, "PositiveFloat": PositiveFloat, "Probability": Probability, "Intensity": Intensity},
+    "Paths": Paths,
 }
 """Annotations that an option may have; `<type> | None` allows null as well."""
 MODELS, BUILD, WRAP = "models", "build", "wrap"
@@ -35,9 +36,10 @@ def available(family: str) -> list[str]:
 def options_of(family: str, name: str, function: str) -> type[BaseModel]:
     """The options of `segunc/<family>/<name>.py` as a pydantic model that forbids unknown keys.
 
-    An argument without a default is required; one annotated `Path` or `Path | None` names raw data, a file or a folder.
-    The comment behind an argument's line becomes the option's description. A wrapper of a trained model has the
-    function `wrap` instead of `build`, and one option more: `of`, the id of that model.
+    An argument without a default is required; one annotated `Path` or `Path | None` names raw data, a file or a folder,
+    and one annotated `Paths` one or several of them. The comment behind an argument's line becomes the option's
+    description. A wrapper of a trained model has the function `wrap` instead of `build`, and one option more: `of`, the
+    id of that model.
 
     Raises UserError if the module is not valid Python or has no such function, TypeError if an argument has no usable
     annotation.
@@ -75,8 +77,8 @@ def _functions(path: Path) -> dict[str, ast.FunctionDef]:
 
 
 def raw_options(options: type[BaseModel]) -> list[str]:
-    """Names of the options that are raw data: annotated `Path`, or `Path | None` where it may be left out."""
-    return [name for name, field in options.model_fields.items() if field.annotation in (Path, Path | None)]
+    """Names of the options that are raw data: annotated `Path`, `Paths`, or `Path | None` where it may be left out."""
+    return [name for name, field in options.model_fields.items() if field.annotation in (Path, Paths, Path | None)]
 
 
 @cache

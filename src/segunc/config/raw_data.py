@@ -17,37 +17,43 @@ WILDCARD = re.compile(r"\{\s*[.\w]+\s*(,.*)?\}")
 def raw_data(config: Config, dataset: str) -> dict[str, str]:
     """Paths of the dataset's raw data by option name, found in `raw_folders`.
 
-    Raises ConfigError if one is missing, cannot be reached, or is called like a wildcard of Snakemake.
+    Of an option with several, the second is called `<name>-2`, and so on (`segunc.data.preparation.by_option`). Raises
+    ConfigError if one is missing, cannot be reached, or is called like a wildcard of Snakemake.
     """
     entry = config.datasets[dataset]
     options = options_of(FORMAT[0], entry.format, FORMAT[1])(**entry.options)
     found = {}
     for name in raw_options(type(options)):
-        if getattr(options, name) is None:
-            continue
-        value = str(entry.options[name])
-        # Relative to the working directory, else to the checkout; as distributed, else unpacked.
-        folders = [start / folder for folder in config.raw_folders for start in (Path(), CHECKOUT)]
-        candidates = [folder / name for folder in folders for name in (value, ARCHIVE.sub("", value))]
-        try:
-            path = next((candidate for candidate in candidates if candidate.exists()), None)
-        except OSError as error:
-            raise ConfigError(
-                f"config key datasets.{dataset}.options.{name} is '{value}', but {error.filename} cannot be opened "
-                f"({error.strerror}); make its folder readable."
-            ) from None
-        if path is None:
-            raise ConfigError(
-                f"config key datasets.{dataset}.options.{name} is '{value}', but no such file or folder is in "
-                f"{any_of(config.raw_folders)}; put it there or add its folder to raw_folders."
-            )
-        found[name] = path.as_posix()
-        if wildcard := WILDCARD.search(found[name]):
-            raise ConfigError(
-                f"config key datasets.{dataset}.options.{name} is '{value}', but Snakemake takes {wildcard[0]} in the "
-                f"path {path} for a wildcard; rename the file or folder, or link to it by another name."
-            )
+        given = entry.options.get(name)
+        for number, value in enumerate(given if isinstance(given, list) else [given] if given else [], start=1):
+            key = f"datasets.{dataset}.options.{name}" + (f".{number - 1}" if isinstance(given, list) else "")
+            found[name if number == 1 else f"{name}-{number}"] = _found(config, key, str(value))
     return found
+
+
+def _found(config: Config, key: str, value: str) -> str:
+    """The path of the file or folder `value` that a config key names."""
+    # Relative to the working directory, else to the checkout; as distributed, else unpacked.
+    folders = [start / folder for folder in config.raw_folders for start in (Path(), CHECKOUT)]
+    candidates = [folder / name for folder in folders for name in (value, ARCHIVE.sub("", value))]
+    try:
+        path = next((candidate for candidate in candidates if candidate.exists()), None)
+    except OSError as error:
+        raise ConfigError(
+            f"config key {key} is '{value}', but {error.filename} cannot be opened ({error.strerror}); make its folder "
+            "readable."
+        ) from None
+    if path is None:
+        raise ConfigError(
+            f"config key {key} is '{value}', but no such file or folder is in {any_of(config.raw_folders)}; put it "
+            "there or add its folder to raw_folders."
+        )
+    if wildcard := WILDCARD.search(path.as_posix()):
+        raise ConfigError(
+            f"config key {key} is '{value}', but Snakemake takes {wildcard[0]} in the path {path} for a wildcard; "
+            "rename the file or folder, or link to it by another name."
+        )
+    return path.as_posix()
 
 
 def raw_digests(config: Config, dataset: str, memory: Path) -> dict[str, str]:

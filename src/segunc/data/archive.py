@@ -16,8 +16,8 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -67,8 +67,10 @@ class Files(NamedTuple):
 
 
 @contextmanager
-def open_files(path: Path) -> Iterator[Files]:
+def open_files(path: Path | Sequence[Path]) -> Iterator[Files]:
     """The files of the folder, zip, tar or gzipped tar `path`, without what operating systems and publishers add.
+
+    Several are read as one, in which each is a folder of its name.
 
     The kind of archive is recognised by content, not by suffix. A gzipped tar can only be read from its start, so it is
     unpacked once, to an unnamed file in the temporary folder (`TMPDIR`), which needs room for it. Then files can be
@@ -76,6 +78,10 @@ def open_files(path: Path) -> Iterator[Files]:
     archive, unpacks to more than `MOST_GROWTH` times its size, has more than `MOST_MEMBERS` files, or different files
     of the same name; identical ones count as one.
     """
+    if not isinstance(path, Path):
+        with _together(path) as files:
+            yield files
+        return
     if _is_folder(path):
         yield _folder(path)
         return
@@ -85,6 +91,30 @@ def open_files(path: Path) -> Iterator[Files]:
         raise UserError(f"{path} cannot be opened ({error.strerror}); put the raw data there.") from None
     with file, _archive(file, str(path)) as files:
         yield files
+
+
+@contextmanager
+def _together(paths: Sequence[Path]) -> Iterator[Files]:
+    with ExitStack() as stack:
+        parts: dict[str, Files] = {}
+        for path in paths:
+            if path.name in parts:
+                raise UserError(f"{path} is the second of that name that is read as one with others; rename it.")
+            parts[path.name] = stack.enter_context(open_files(path))
+
+        def of(name: str) -> tuple[Files, str]:
+            part, _, inside = name.partition("/")
+            return parts[part], inside
+
+        def read(name: str) -> bytes:
+            part, inside = of(name)
+            return part.read(inside)
+
+        def inside(name: str) -> AbstractContextManager[Files]:
+            part, within = of(name)
+            return part.inside(within)
+
+        yield Files([f"{part}/{name}" for part, files in parts.items() for name in files.names], read, inside)
 
 
 def _folder(path: Path) -> Files:

@@ -183,11 +183,19 @@ def unchanged(
             raise UserError(f"the raw data in {path} changed while it was read; run again.")
 
 
+def by_option(raw: Mapping[str, Path]) -> dict[str, Path | list[Path]]:
+    """The raw data by option name: `slices` and `slices-2`, which are of one option, together."""
+    found: dict[str, list[Path]] = {}
+    for name, path in raw.items():
+        found.setdefault(name.partition("-")[0], []).append(path)
+    return {name: paths if len(paths) > 1 else paths[0] for name, paths in found.items()}
+
+
 def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
     """Writes the store `output` from raw data.
 
-    `raw` contains the files or folders by option name. Raises UserError if the raw data is missing, damaged,
-    contradictory or changed meanwhile; then `output` is left as it was.
+    `raw` contains the files or folders by option name (`by_option`). Raises UserError if the raw data is missing,
+    damaged, contradictory or changed meanwhile; then `output` is left as it was.
     """
     for path in raw.values():
         try:
@@ -199,7 +207,11 @@ def prepare(spec: PrepareSpec, raw: Mapping[str, Path], output: Path) -> None:
     found = Found(Counter(), Counter(), {})
     digests: dict[str, str] = {}
     records = resized(
-        read(**spec["options"], **raw), spec["size"], spec["resize"], found, Progress(f"prepare {output.stem}")
+        read(**spec["options"], **by_option(raw)),
+        spec["size"],
+        spec["resize"],
+        found,
+        Progress(f"prepare {output.stem}"),
     )
 
     def assign(patient_ids: list[str], published: list[str | None]) -> list[str] | list[int]:

@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from segunc.catalogue.option_types import Paths
 from segunc.data import decode
-from segunc.data.archive import Files, open_files
+from segunc.data.archive import Files, natural, open_files
 from segunc.data.roles import one_each, refuse_others
 from segunc.data.store import Dropped, ImageRecord
 from segunc.runtime.errors import UserError
@@ -27,31 +28,35 @@ LAYOUT = "<patient>/nodule-<n>/images/slice-<k>.png and mask-<a>/slice-<k>.png"
 
 def read(
     *,
-    slices: Path,  # folder or zip `LIDC-IDRI-slices`
+    slices: Paths,  # folder or zip `LIDC-IDRI-slices`, or several
 ) -> Iterator[ImageRecord | Dropped]:
     """Grey slices in natural order of patient, nodule and slice; those without foreground are dropped.
 
+    An image that is in several archives counts once if its bytes agree, as do masks.
+
     Raises UserError if files are missing, damaged, have other names or contradict each other.
     """
+    source = slices if isinstance(slices, Path) else " and ".join(map(str, slices))
     with open_files(slices) as files:
-        images, masks = _index(files, slices)
+        found, masks = _index(files, source)
+        images = {key: found[key] for key in sorted(found, key=natural)}
         annotators = sorted({annotator for annotator, _ in masks})
         for key in sorted({key for _, key in masks} - set(images)):
             annotator = next(a for a in annotators if (a, key) in masks)
             raise UserError(
-                f"{masks[annotator, key]} in {slices} is a mask without an image; add the image or remove it."
+                f"{masks[annotator, key]} in {source} is a mask without an image; add the image or remove it."
             )
         for key, name in images.items():
             for annotator in annotators or [0]:
                 if (annotator, key) not in masks:
                     raise UserError(
-                        f"{name} in {slices} has no mask-{annotator}; each annotator needs a mask, "
+                        f"{name} in {source} has no mask-{annotator}; each annotator needs a mask, "
                         "an empty one if they marked nothing."
                     )
             yield _record(files, key, name, [masks[annotator, key] for annotator in annotators])
 
 
-def _index(files: Files, source: Path) -> tuple[dict[str, str], dict[tuple[int, str], str]]:
+def _index(files: Files, source: Path | str) -> tuple[dict[str, str], dict[tuple[int, str], str]]:
     """Names of the images by image id, and of the masks by annotator and image id."""
     images: dict[str, list[str]] = defaultdict(list)
     masks: dict[tuple[int, str], list[str]] = defaultdict(list)
