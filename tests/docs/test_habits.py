@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.documents import DOCUMENTS, prose, read
 from helpers.workflow import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-# Of the folder of results, its README alone: a run writes there.
-FOUND = [path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]]
-DOCUMENTS = sorted(path for path in FOUND if path.parts[0] != "results" or path.name == "README.md")
 RULES = {
     name
     for path in (ROOT / "workflow/rules").glob("*.smk")
@@ -20,14 +18,9 @@ RULES = {
 STYLE = ("ruff", "snakefmt", "mypy", "snakemake --lint")
 
 
-def read(name: str | Path) -> str:
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
-def prose(document: Path) -> list[str]:
+def sentences(document: Path) -> list[str]:
     """The lines that are neither in a table nor in a code block."""
-    text = re.sub(r"^ *```.*?^ *```$", "", read(document), flags=re.MULTILINE | re.DOTALL)
-    return [line for line in text.splitlines() if not line.startswith(("|", "!["))]
+    return [line for line in prose(document).splitlines() if not line.startswith(("|", "!["))]
 
 
 def test_hooks_are_the_style_checks_of_ci() -> None:
@@ -55,10 +48,10 @@ def test_each_entry_of_the_changelog_tells_what_reruns() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_one_sentence_per_line(document: Path) -> None:
-    for line in prose(document):
+    for line in sentences(document):
         assert len(line) <= 100, line
-        sentences = re.sub(r"^\d+\. ", "", line.strip()).replace("Prob. U-Net", "Prob U-Net")
-        assert not re.search(r"[a-z0-9)`]\. [A-Z`]", sentences), line
+        text = re.sub(r"^\d+\. ", "", line.strip()).replace("Prob. U-Net", "Prob U-Net")
+        assert not re.search(r"[a-z0-9)`]\. [A-Z`]", text), line
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)

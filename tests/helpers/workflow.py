@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -78,17 +78,20 @@ def merged(base: dict, **changes: Any) -> dict:
 
 
 @cache
-def _server() -> subprocess.Popen[str]:
+def _server(environment: frozenset[tuple[str, str]] | None) -> subprocess.Popen[str]:
     program = [sys.executable, str(Path(__file__).with_name("fork_server.py"))]
-    server = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    variables = None if environment is None else dict(environment)
+    server = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables)
     # It ends when its input does.
     atexit.register(server.communicate)
     return server
 
 
-def in_fork(module: str, arguments: Sequence[str], checkout: Path) -> subprocess.CompletedProcess[str]:
+def in_fork(
+    module: str, arguments: Sequence[str], checkout: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """What `python -m module *arguments` does in a checkout, with its segunc, but without a second of imports."""
-    server = _server()
+    server = _server(environment and frozenset(environment.items()))
     assert server.stdin is not None and server.stdout is not None
     with tempfile.TemporaryDirectory() as folder:
         output, errors = Path(folder, "output"), Path(folder, "errors")

@@ -1,37 +1,19 @@
-"""docs/library.md and docs/library.ipynb, run as users have them: without the test dependencies, on a finished run."""
+"""docs/library.md names all of the library; docs/library.ipynb runs on a finished run, without the tests' dependencies.
+
+tests/docs/test_commands.py runs the examples of the page.
+"""
 
 import json
-import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+from helpers.without_extras import environment
 from helpers.workflow import ROOT, Study
 
-WITHOUT_TEST_DEPENDENCIES = """
-import sys
-
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {names!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-
-sys.meta_path.insert(0, Absent())
-"""
-DOCTEST = """
-import doctest, re
-
-blocks = re.findall("^```python\\n(.*?)^```$", open(sys.argv[1]).read(), flags=re.MULTILINE | re.DOTALL)
-page = doctest.DocTestParser().get_doctest("\\n".join(blocks), {}, "page", sys.argv[1], 0)
-failed, tried = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(page)
-sys.exit(failed or not tried)
-"""
 CELLS = """
-import json
+import json, sys
 
 cells = json.load(open(sys.argv[1]))["cells"]
 names = {"__name__": "__main__"}
@@ -41,28 +23,10 @@ for cell in cells:
 """
 
 
-def run(program: str, document: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a program on a document, in a folder."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["test"]
-    names = {requirement.partition(">")[0] for requirement in extras if not requirement.startswith("segunc")}
-    assert {"pytest", "hypothesis"} <= names
-    command = [sys.executable, "-c", WITHOUT_TEST_DEPENDENCIES.format(names=names) + program, str(ROOT / document)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
-
-
-def test_the_examples_of_the_page(study: Study) -> None:
-    done = run(DOCTEST, "docs/library.md", study.folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_the_cells_of_the_notebook(study: Study) -> None:
-    done = run(CELLS, "docs/library.ipynb", study.folder)
+    command = [sys.executable, "-c", CELLS, str(ROOT / "docs/library.ipynb")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=study.folder, env=environment())
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_test_dependencies_are_absent_there(tmp_path: Path) -> None:
-    assert "No module named 'pytest'" in run("import pytest", "docs/library.md", tmp_path).stderr
 
 
 def test_the_notebook_is_executed() -> None:
