@@ -54,11 +54,19 @@ def test_one_sentence_per_line(document: Path) -> None:
         assert not re.search(r"[a-z0-9)`]\. [A-Z`]", text), line
 
 
+def anchors(document: Path) -> set[str]:
+    """The names by which links reach the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", read(document), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_names_in_the_documentation_exist(document: Path) -> None:
     text = read(document)
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert link.startswith("https://") or (ROOT / document.parent / link).exists(), link
+    for link, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text):
+        assert heading in anchors(document.parent / link if link else document), (link, heading)
     for path in re.findall(r"`((?:src|tests|workflow|profiles|docs|envs|benchmarks)/[\w./-]+)`", text):
         assert (ROOT / path).exists(), path
     for module in re.findall(r"python -m (segunc[\w.]+)", text):
