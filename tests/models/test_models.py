@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -270,7 +271,24 @@ def test_latent_nets_do_not_grow_with_the_image() -> None:
     assert sum(p.numel() for p in model.parameters()) < 3 * unet
 
 
+def test_a_flow_reaches_the_distribution_that_its_network_knows() -> None:
+    """All pixels of an image are foreground with probability 0.3, else none; g is the exact posterior of a point."""
+    model, images = untrained("flow_ssn", steps=40).eval(), torch.zeros(1500, 1, 4, 4)
+
+    def posterior(features: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
+        mean = model.base(features)
+        evidence = 2 * t * (y - (1 - t) * mean) / (1 - t) ** 2
+        return (math.log(0.3 / 0.7) + evidence.sum(dim=(2, 3), keepdim=True)).expand_as(y)
+
+    model.logits = posterior
+    with torch.no_grad():
+        (sample,) = model.sample(images, 1, seeded())
+    assert torch.equal(sample > 0.5, (sample[:, :1, :1] > 0.5).expand_as(sample))
+    assert float(sample.mean()) == pytest.approx(0.3, abs=0.04)
+    assert float(((sample > 0.01) & (sample < 0.99)).float().mean()) < 0.02
+
+
 def test_methods_are_found_by_name() -> None:
-    assert METHODS == ["ensemble", "mc_dropout", "mc_ensemble", "prob_unet", "unet"]
+    assert METHODS == ["ensemble", "flow_ssn", "mc_dropout", "mc_ensemble", "prob_unet", "unet"]
     assert all(hasattr(importlib.import_module(f"segunc.models.{name}"), "build") for name in METHODS)
     assert json.dumps(SHAPE._asdict())

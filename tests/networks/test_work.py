@@ -26,6 +26,8 @@ def test_parts_of_a_small_network_by_hand() -> None:
         "shallow": first,
         "deep": second + up,
         "pointwise": Work(fine * 8 * 8, fine * 8, 8 * 8),
+        # Two levels of 16 channels, as the backbone has two; its input has the backbone's 8 and two more.
+        "flow": parts_of(Backbone([16, 16], 3, "batch"), channels=8 + 2, size=64)["unet"],
     }
 
 

@@ -43,9 +43,9 @@ WORK is a literal: how often the model uses which part of a network for one imag
     "sample"    what `sample` does for each sample
 
 Parts are "unet", a whole U-Net; "encoder", its encoder; "shallow" and "deep", what `UNet.shallow` and `UNet.deep` do;
-and "pointwise", a 1x1 convolution of as many channels as the finest level. A count is a number or the name of an
-option, such as {"unet": "members"}. The plan's hours and the requested memory and time depend on WORK
-(`segunc.networks.work`), results do not.
+"pointwise", a 1x1 convolution of as many channels as the finest level; and "flow", the small U-Net of a flow
+(`segunc.networks.shape.flow_network`). A count is a number or the name of an option, such as {"unet": "members"}. The
+plan's hours and the requested memory and time depend on WORK (`segunc.networks.work`), results do not.
 
 A wrapper has no training of its own: it samples from the trained network of another model. Its file has
 

@@ -15,6 +15,15 @@ class Backbone(NamedTuple):
     """batch or none."""
 
 
+def flow_network(backbone: Backbone) -> tuple[int, Backbone]:
+    """Input channels and shape of the small U-Net of a flow at full resolution: 16 channels on up to three levels.
+
+    It sees the features of the backbone's finest level, and two channels more.
+    """
+    levels = min(3, len(backbone.filters))
+    return backbone.filters[0] + 2, backbone._replace(filters=[16] * levels)
+
+
 class DataStatistics(NamedTuple):
     """Statistics of the training data that a network is built with."""
 

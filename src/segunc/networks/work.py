@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from segunc.catalogue.options import MODELS, constant_of
-from segunc.networks.shape import Backbone
+from segunc.networks.shape import Backbone, flow_network
 from segunc.runtime.errors import UserError
 
 
@@ -83,7 +83,18 @@ def _sum(counts: Mapping[str, int | str], parts: Mapping[str, Work], options: Ma
 
 def parts_of(backbone: Backbone, channels: int, size: int) -> dict[str, Work]:
     """Work of the parts of which models state how often they use them, by the names of `segunc.models`."""
-    filters, convolutions = backbone.filters, backbone.convolutions
+    width = backbone.filters[0]
+    into_flow, of_flow = flow_network(backbone)
+    return {
+        **_unet_parts(backbone, channels, size),
+        "pointwise": Work(size**2 * width**2, size**2 * width, width**2),
+        "flow": _unet_parts(of_flow, into_flow, size)["unet"],
+    }
+
+
+def _unet_parts(shape: Backbone, channels: int, size: int) -> dict[str, Work]:
+    """Work of a U-Net and of its parts."""
+    filters, convolutions = shape.filters, shape.convolutions
 
     def block(c_in: int, c_out: int, level: int) -> Work:
         weights = 9 * (c_in * c_out + (convolutions - 1) * c_out**2)
@@ -94,11 +105,4 @@ def parts_of(backbone: Backbone, channels: int, size: int) -> dict[str, Work]:
     up = [block(a + b, a, level) for level, (a, b) in enumerate(pairwise(filters))]
     shallow = sum(down[: len(down) // 2], Work())
     deep = sum([*down[len(down) // 2 :], *up], Work())
-    width = filters[0]
-    return {
-        "unet": shallow + deep,
-        "encoder": sum(down, Work()),
-        "shallow": shallow,
-        "deep": deep,
-        "pointwise": Work(size**2 * width**2, size**2 * width, width**2),
-    }
+    return {"unet": shallow + deep, "encoder": sum(down, Work()), "shallow": shallow, "deep": deep}
