@@ -11,6 +11,7 @@ from helpers.workflow import NO_ACTIVE_LEARNING, Study, merged
 
 TWO_VIEWS = {"label": "TTA (2)", "method": "tta", "options": {"of": "unet", "views": 2}}
 CELL = "phantom_lung/{}/seed0"
+CURVES = "results/figures/training_curves_phantom_lung.png"
 AFTER = {"tabulate", "assemble", "answer", "claims_tabulate", "baseline_threshold"}
 
 
@@ -27,7 +28,7 @@ def wrapped(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
     grid = {"datasets": ["phantom_lung"], "models": ["tta", "mc_dropout", "two_views"]}
     copy.grid = {**merged(copy.grid, grid=grid, models={"two_views": TWO_VIEWS}), "active": NO_ACTIVE_LEARNING}
     assert models_of(copy) == {"sample": 2, "evaluate": 2}
-    done = copy.run("tables", "figures")
+    done = copy.run("tables", CURVES)
     assert done.returncode == 0, done.stdout + done.stderr
     return copy
 
@@ -76,7 +77,7 @@ def test_a_failed_training_leaves_its_wrappers_missing(wrapped: Study, tmp_path:
     study = wrapped.copy(tmp_path / "run")
     shutil.rmtree(study.folder / "results/tables")
     fails = merged(wrapped.grid, models={"unet": {"training": {"learning_rate": 1e30}}})
-    done = study.run("--keep-going", "tables", "results/figures/training_curves_phantom_lung.png", overlay=fails)
+    done = study.run("--keep-going", "tables", CURVES, overlay=fails)
     assert done.returncode != 0
     missing = pd.read_csv(study.folder / "results/tables/missing.csv")
     assert missing["model"].tolist() == ["tta", "two_views"]
