@@ -37,7 +37,7 @@ class Killed(BaseException):
 
 
 def settings_of(method: str, **changes: Any) -> dict[str, Any]:
-    options = {"members": 4} if method == "ensemble" else {}
+    options = {"ensemble": {"members": 4}, "ssn": {"warmup": 4}}.get(method, {})
     return {**spec(**{"steps": STEPS, "validate_every": 3} | changes), "method": method, "options": options}
 
 
@@ -99,7 +99,7 @@ def files(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("method", MODELS)
+@pytest.mark.parametrize("method", [*MODELS, "ssn"])
 def test_stopped_after_every_step(method, precision, tmp_path, in_step) -> None:
     settings = settings_of(method, precision=precision)
     undisturbed = run(settings)

@@ -11,6 +11,7 @@ import torch
 
 from segunc.catalogue.options import available, options_of, wraps
 from segunc.learning.build import build
+from segunc.models import ssn
 from segunc.models.full_prob_unet import FullGaussian
 from segunc.models.prob_unet import Gaussian
 from segunc.networks.annotator_sampling import label_sets, one_annotator
@@ -110,6 +111,8 @@ def test_work_is_what_the_model_does(method: str) -> None:
     with torch.no_grad():
         some, twice = (sum(values(lambda n=n: model.sample(images, n, seeded())).values()) for n in (16, 32))  # type: ignore[misc]
     each, once = (twice - some) / 16, some - (twice - some)
+    if method == "ssn":  # A sum over the rank, which is not a convolution.
+        each = len(images) * work.sample.values
     assert each == pytest.approx(len(images) * work.sample.values, rel=0.1)
     assert once == pytest.approx(len(images) * work.image.values, rel=0.1)
     weights = sum(p.numel() for p in model.parameters())
@@ -264,6 +267,64 @@ def test_divergence_is_what_the_loss_of_a_latent_model_weighs(method: str) -> No
     assert torch.equal(divergence[:4], again[:4]) and not torch.equal(divergence[4:], again[4:])
 
 
+def test_logits_of_a_stochastic_segmentation_network_have_the_covariance_of_its_maps() -> None:
+    model = untrained("ssn", rank=3).eval()
+    torch.nn.init.normal_(model.factor.weight, std=0.5)
+    images = torch.rand(1, 1, 8, 8, generator=seeded())
+    with torch.no_grad():
+        mean, factor, std = model.distribution(images)
+        samples = model.sample(images, 40_000, seeded()).double().logit().flatten(start_dim=1)
+    flat = factor[0].flatten(start_dim=1)
+    expected = (flat.T @ flat + std.flatten().square().diag()).double()
+    scale = expected.diag().sqrt()
+    assert torch.allclose(samples.mean(dim=0), mean.flatten().double(), atol=0.03 * float(scale.max()))
+    assert float(((samples.T.cov() - expected) / scale / scale[:, None]).abs().max()) < 0.04
+
+
+def test_loss_of_a_stochastic_segmentation_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two equally probable logits: minus the logarithm of the mean likelihood of their images, per pixel."""
+    images, masks, annotated = eight_images()
+    model, small = untrained("ssn", warmup=1), slice(0, 2)
+    batch = images[small], masks[small], annotated[small]
+    without = model.loss(*batch, seeded())
+    shift = torch.full((2, 32, 32), 0.01)
+    monkeypatch.setattr(ssn, "deviation", lambda *_: shift)
+    loss = model.loss(*batch, seeded())
+    mean = model.distribution(images[small])[0]
+    likelihoods = [torch.distributions.Bernoulli(logits=mean + sign * shift) for sign in (1, -1)]
+    images_of = torch.stack([one.log_prob(masks[small, 0]).sum(dim=(1, 2)) for one in likelihoods])
+    assert torch.allclose(loss, -(images_of.logsumexp(dim=0) - np.log(2)).mean() / 32**2, rtol=1e-4)
+    # The first step is the cross-entropy of the mean alone.
+    assert torch.allclose(without, torch.nn.functional.binary_cross_entropy_with_logits(mean, masks[small, 0]))
+
+
+def test_the_covariance_of_a_stochastic_segmentation_network_is_bounded() -> None:
+    model = untrained("ssn").eval()
+    with torch.no_grad():
+        for head in (model.factor, model.log_std):
+            head.weight.mul_(1e6)
+        _, factor, std = model.distribution(torch.rand(2, 1, 16, 16))
+    assert factor.abs().max() <= ssn.LIMIT and 0 <= std.min() <= std.max() <= ssn.LIMIT
+
+
+@pytest.mark.parametrize("method", ["ssn"])
+def test_warm_up_ends_after_so_many_training_steps(method: str) -> None:
+    batch = eight_images()
+    model = untrained(method, warmup=2)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    losses = [model.loss(*batch, seeded()).item() for _ in range(3)]
+    assert losses[0] == losses[1] != losses[2]
+    again = untrained(method, warmup=2)
+    again.load_state_dict(model.state_dict())
+    assert again.loss(*batch, seeded()).item() == losses[2]
+    again.load_state_dict(state)
+    again.eval()
+    with torch.no_grad():
+        again.loss(*batch, seeded())
+        again.sample(batch[0], 2, seeded())
+    assert int(again.warm_up.done) == 0
+
+
 def test_latent_nets_do_not_grow_with_the_image() -> None:
     """Global average pooling: prior and posterior together stay below two encoders' size (defect B5)."""
     model = untrained("prob_unet")
@@ -289,6 +350,7 @@ def test_a_flow_reaches_the_distribution_that_its_network_knows() -> None:
 
 
 def test_methods_are_found_by_name() -> None:
-    assert METHODS == ["ensemble", "flow_ssn", "mc_dropout", "mc_ensemble", "prob_unet", "unet"]
+    several = {"flow_ssn", "full_prob_unet", "mc_dropout", "mc_ensemble", "prob_unet", "ssn"}
+    assert set(OUTCOMES) | several == set(METHODS)
     assert all(hasattr(importlib.import_module(f"segunc.models.{name}"), "build") for name in METHODS)
     assert json.dumps(SHAPE._asdict())
