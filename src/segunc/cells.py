@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 START = "start"
 """Stands for the strategy in round 0, which all strategies of a seed share."""
 SAMPLES = "sample"
-"""The rule whose samples are scored and shown in figures."""
+"""The rule that samples from networks."""
+IMPORTED = "import_predictions"
+"""The rule that reads predictions of other programs in its place."""
 REPORT = "assemble"
 """The rule that writes the report."""
 LEARNING_CURVES = ("cross_entropy", "dice_cut")
@@ -80,18 +82,22 @@ def training_behind(config: "Config", cell: Cell) -> Cell:
     return cell._replace(model=config.models[cell.model].of or cell.model)
 
 
+def samples(config: "Config", cell: Cell) -> Step:
+    """The job whose samples of a cell are scored and shown in figures."""
+    return (IMPORTED if config.models[cell.model].imported else SAMPLES), cell
+
+
 def trainings(config: "Config") -> list[Cell]:
     """The trainings behind the main grid, each once."""
     grid = config.grid
-    return list(
-        dict.fromkeys(training_behind(config, cell) for cell in main_grid(grid.datasets, grid.models, grid.seeds))
-    )
+    sampled = [model for model in grid.models if not config.models[model].imported]
+    return list(dict.fromkeys(training_behind(config, cell) for cell in main_grid(grid.datasets, sampled, grid.seeds)))
 
 
 def own_trainings(config: "Config", dataset: str) -> list[Cell]:
     """The trainings of the main grid's models on a dataset, without those of models that only wrappers use."""
     grid = config.grid
-    own = [model for model in grid.models if not config.models[model].of]
+    own = [model for model in grid.models if not (config.models[model].of or config.models[model].imported)]
     return main_grid([dataset], own, grid.seeds)
 
 

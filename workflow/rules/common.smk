@@ -13,7 +13,7 @@ from segunc.cells import Cell
 from segunc.config import specs
 from segunc.config.acquisition import acquisition
 from segunc.config.load import load_with_device
-from segunc.config.raw_data import raw_data, raw_digests
+from segunc.config.raw_data import predictions, predictions_digest, raw_data, raw_digests
 from segunc.config.yaml_files import in_order
 from segunc.page.specs import asset_digests
 from segunc.runtime import kept

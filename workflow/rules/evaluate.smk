@@ -4,7 +4,7 @@
 rule evaluate:
     input:
         data=rules.prepare.output.store,
-        samples=rules.sample.output.samples,
+        samples=samples_of_cell,
     output:
         images="<results>/scores/<cell>/images.csv",
         pixels="<results>/scores/<cell>/pixels.csv.gz",

@@ -33,7 +33,29 @@ def weights_behind(wildcards):
     return file_of(("train", cells.training_behind(experiment, Cell.of(wildcards))), "weights")
 
 
+# import_predictions
+
+
+predicted = cache(exit_on_user_error(lambda model, seed: predictions(experiment, model, seed)))
+predicted_digest = cache(exit_on_user_error(lambda model, seed: predictions_digest(experiment, model, seed, MEMORY)))
+
+
+def predictions_of(wildcards):
+    cell = Cell.of(wildcards)
+    return ancient(predicted(cell.model, cell.seed))
+
+
+def import_spec(wildcards):
+    cell = Cell.of(wildcards)
+    return specs.import_predictions(experiment, cell, predicted_digest(cell.model, cell.seed))
+
+
 # evaluate
+
+
+def samples_of_cell(wildcards):
+    """The samples of the cell's model, from its network or from files."""
+    return file_of(cells.samples(experiment, Cell.of(wildcards)), "samples")
 
 
 def unet_samples(wildcards):
@@ -59,7 +81,7 @@ def histories_of_runs(wildcards):
 def samples_of_models(wildcards):
     """The samples of every model, of the first seed."""
     of_model = Cell.of(wildcards)._replace(seed=grid.seeds[0])
-    return present([(cells.SAMPLES, of_model._replace(model=model)) for model in grid.models], "samples")
+    return present([cells.samples(experiment, of_model._replace(model=model)) for model in grid.models], "samples")
 
 
 # active
@@ -148,7 +170,7 @@ def tested_cells():
 
 
 def samples_of_tested(wildcards):
-    return present([(cells.SAMPLES, cell) for cell in tested_cells()], "samples")
+    return present([cells.samples(experiment, cell) for cell in tested_cells()], "samples")
 
 
 def scores_of_tested(wildcards):

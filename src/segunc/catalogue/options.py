@@ -23,8 +23,9 @@ TYPES = {
     "Paths": Paths,
 }
 """Annotations that an option may have; `<type> | None` allows null as well."""
-MODELS, BUILD, WRAP = "models", "build", "wrap"
-"""The family of models, and the entry functions of its two kinds: trained models, and wrappers of trained models."""
+MODELS, BUILD, WRAP, READ = "models", "build", "wrap", "read"
+"""The family of models, and the entry functions of its kinds: trained models, wrappers of trained models, and models
+whose predictions are files."""
 
 
 def available(family: str) -> list[str]:
@@ -47,7 +48,9 @@ def options_of(family: str, name: str, function: str) -> type[BaseModel]:
     path = PACKAGE / family / f"{name}.py"
     lines = path.read_text(encoding="utf-8").splitlines()
     wrapper = family == MODELS and wraps(name)
-    entry = _functions(path).get(WRAP if wrapper else function)
+    if family == MODELS:
+        function = WRAP if wrapper else READ if imports(name) else function
+    entry = _functions(path).get(function)
     if entry is None:
         raise UserError(f"{path} has no function {function}(), with which a module of {family} begins; define it.")
     fields: dict[str, Any] = {}
@@ -67,8 +70,18 @@ def options_of(family: str, name: str, function: str) -> type[BaseModel]:
 @cache
 def wraps(method: str) -> bool:
     """Whether a method of models has no training of its own, but wraps a trained model. False if there is none."""
+    return _has_entry(method, WRAP)
+
+
+@cache
+def imports(method: str) -> bool:
+    """Whether the predictions of a method of models are files, which no network makes. False if there is none."""
+    return _has_entry(method, READ)
+
+
+def _has_entry(method: str, function: str) -> bool:
     path = PACKAGE / MODELS / f"{method}.py"
-    return path.exists() and WRAP in (functions := _functions(path)) and BUILD not in functions
+    return path.exists() and function in (functions := _functions(path)) and BUILD not in functions
 
 
 def _functions(path: Path) -> dict[str, ast.FunctionDef]:

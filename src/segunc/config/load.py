@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from segunc.catalogue.options import PACKAGE, available, has_method, options_of, wraps
+from segunc.catalogue.options import PACKAGE, available, has_method, options_of
 from segunc.config.acquisition import NEEDS, needs
 from segunc.config.schema import DEVICES, FORMAT, METHOD, STRATEGY, Config, ModelOverrides, Training, TrainingOverrides
 from segunc.runtime.errors import UserError
@@ -77,7 +77,7 @@ def load(raw: dict[str, Any]) -> Config:
         if name == "baselines" or name.startswith("baseline_"):
             mistakes.append(f"config key {key} is an id reserved for baselines; choose another one.")
         wrong = _wrong_options(key, "method", model.method, model.options, *METHOD)
-        mistakes += wrong or _wrong_wrapper(name, config)
+        mistakes += wrong or _wrong_without_training(name, config)
         for dataset_id, override in model.per_dataset.items():
             if dataset_id not in config.datasets:
                 mistakes.append(
@@ -86,10 +86,10 @@ def load(raw: dict[str, Any]) -> Config:
             elif model.method in available(METHOD[0]):
                 merged = {**model.options, **override.options}
                 mistakes += _wrong_options(f"{key}.per_dataset.{dataset_id}", "method", model.method, merged, *METHOD)
-    mistakes = mistakes or [*_wrappers_in_rounds(config), *_without_features(config)]
+    mistakes = mistakes or [*_untrained_in_rounds(config), *_without_features(config)]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    trained = [name for name, model in config.models.items() if model.of is None]
+    trained = _trained(config)
     trainings = [(dataset, model, False) for dataset in config.datasets for model in trained]
     trainings += [(dataset, model, True) for dataset in config.active.datasets for model in config.active.models]
     for dataset_id, model_id, is_active in trainings:
@@ -172,33 +172,42 @@ def _wrong_selection(key: str, ids: list[str], catalogue: dict[str, Any]) -> lis
     return mistakes
 
 
-def _wrong_wrapper(name: str, config: Config) -> list[str]:
-    """Mistakes of a model with valid options, if it uses another model's trained network."""
+def _trained(config: Config) -> list[str]:
+    """The models with a training of their own."""
+    return [name for name, model in config.models.items() if model.of is None and not model.imported]
+
+
+def _wrong_without_training(name: str, config: Config) -> list[str]:
+    """Mistakes of a model with valid options that has no training of its own."""
     model = config.models[name]
-    if model.of is None:
+    if model.of is None and not model.imported:
         return []
-    trained = [other for other, entry in config.models.items() if not wraps(entry.method)]
-    if model.of not in trained:
+    if model.of and model.of not in (trained := _trained(config)):
         return [
             f"config key models.{name}.options.of is '{model.of}', but must be a model with a training of its own: "
             f"{any_of(trained)}."
         ]
-    given = {"training": model.training.model_fields_set, "per_dataset": model.per_dataset}
+    given: dict[str, Any] = {"training": model.training.model_fields_set, "per_dataset": model.per_dataset}
+    if model.imported:
+        why, instead = "its predictions are files", "remove it"
+        given["draws"] = model.draws
+    else:
+        why, instead = f"it uses the trained network of {model.of}", f"remove it, or set it for models.{model.of}"
     return [
-        f"config key models.{name}.{key} is set, but {name} uses the trained network of {model.of} and has no training "
-        f"of its own; remove it, or set models.{model.of}.{key}."
+        f"config key models.{name}.{key} is set, but {name} has no training of its own: {why}; {instead}."
         for key, value in given.items()
         if value
     ]
 
 
-def _wrappers_in_rounds(config: Config) -> list[str]:
+def _untrained_in_rounds(config: Config) -> list[str]:
     """Models of active learning without a training of their own: each round trains its model on images it chose."""
+    trained = _trained(config)
     return [
         f"config key active.models lists {name}, which has no training of its own, but each round trains its model; "
-        f"list {of} instead."
+        f"{f'list {of} instead' if (of := config.models[name].of) else 'remove it'}."
         for name in config.active.models
-        if (of := config.models[name].of)
+        if name not in trained
     ]
 
 

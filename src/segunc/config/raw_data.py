@@ -1,6 +1,7 @@
 """Finding a dataset's raw data, and digests that show whether it has changed."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from segunc.catalogue.options import options_of, raw_options
@@ -10,6 +11,7 @@ from segunc.data.fingerprint import remembered_digest
 
 CHECKOUT = Path(__file__).parents[3]
 ARCHIVE = re.compile(r"\.(zip|tar|tar\.gz|tgz)$")
+SEED = re.compile(r"seed(0|[1-9]\d*)")
 WILDCARD = re.compile(r"\{\s*[.\w]+\s*(,.*)?\}")
 """What Snakemake replaces in the path of any input; it knows no way to escape it."""
 
@@ -27,14 +29,37 @@ def raw_data(config: Config, dataset: str) -> dict[str, str]:
         given = entry.options.get(name)
         for number, value in enumerate(given if isinstance(given, list) else [given] if given else [], start=1):
             key = f"datasets.{dataset}.options.{name}" + (f".{number - 1}" if isinstance(given, list) else "")
-            found[name if number == 1 else f"{name}-{number}"] = _found(config, key, str(value))
+            found[name if number == 1 else f"{name}-{number}"] = _found(config, key, str(value), config.raw_folders)
     return found
 
 
-def _found(config: Config, key: str, value: str) -> str:
-    """The path of the file or folder `value` that a config key names."""
+def predictions(config: Config, model: str, seed: int) -> str:
+    """Path of the predictions of a model and a seed that were made elsewhere, in the working directory or raw_folders.
+
+    That is the folder `seed<seed>` of the model's folder, if it has folders of seeds. Raises ConfigError as `raw_data`.
+    """
+    key = f"models.{model}.options.folder"
+    path = Path(_found(config, key, str(config.models[model].options["folder"]), [".", *config.raw_folders]))
+    of_seeds = sorted(folder.name for folder in path.glob("seed*") if SEED.fullmatch(folder.name))
+    if not of_seeds:
+        return path.as_posix()
+    if f"seed{seed}" not in of_seeds:
+        raise ConfigError(
+            f"config key {key} is '{path}', which has {', '.join(of_seeds)}, but no seed{seed}; add it, or remove the "
+            "seed from grid.seeds."
+        )
+    return (path / f"seed{seed}").as_posix()
+
+
+def predictions_digest(config: Config, model: str, seed: int, memory: Path) -> str:
+    """SHA-256 of the content of these predictions, as `raw_digests`."""
+    return remembered_digest(Path(predictions(config, model, seed)), memory)
+
+
+def _found(config: Config, key: str, value: str, places: Sequence[str]) -> str:
+    """The path of the file or folder `value` that a config key names, in the first of the places that has it."""
     # Relative to the working directory, else to the checkout; as distributed, else unpacked.
-    folders = [start / folder for folder in config.raw_folders for start in (Path(), CHECKOUT)]
+    folders = [start / folder for folder in places for start in (Path(), CHECKOUT)]
     candidates = [folder / name for folder in folders for name in (value, ARCHIVE.sub("", value))]
     try:
         path = next((candidate for candidate in candidates if candidate.exists()), None)
@@ -45,7 +70,7 @@ def _found(config: Config, key: str, value: str) -> str:
         ) from None
     if path is None:
         raise ConfigError(
-            f"config key {key} is '{value}', but no such file or folder is in {any_of(config.raw_folders)}; put it "
+            f"config key {key} is '{value}', but no such file or folder is in {any_of(places)}; put it "
             "there or add its folder to raw_folders."
         )
     if wildcard := WILDCARD.search(path.as_posix()):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, create_model
 from pydantic import model_validator as validator
 
-from segunc.catalogue.options import available, options_of, wraps
+from segunc.catalogue.options import available, imports, options_of, wraps
 from segunc.cells import Cell, Step
 from segunc.config.looks import Marker
 
@@ -207,6 +207,11 @@ class Model(Strict):
     def of(self) -> str | None:
         """The id of the model whose trained network it uses; None if it has a training of its own."""
         return self.options["of"] if wraps(self.method) else None
+
+    @cached_property
+    def imported(self) -> bool:
+        """Whether its predictions are files, so that it has no training."""
+        return imports(self.method)
 
 
 class Strategy(Strict):

@@ -20,7 +20,7 @@ from segunc.config.load import training_of
 from segunc.config.looks import looks
 from segunc.config.schema import FORMAT, METHOD, STRATEGY, Active, Config, Grid, ModelOverrides, Training
 from segunc.networks.shape import Backbone
-from segunc.networks.work import work_of
+from segunc.networks.work import work_of, wrapped_work
 
 
 def prepare(config: Config, cell: Cell, raw: Mapping[str, str]) -> str:
@@ -65,6 +65,14 @@ def sample(config: Config, cell: Cell) -> str:
         wrapper = {"method": entry.method, "options": options.model_dump(mode="json", exclude={"of"})}
         return _json(**spec, wrapper=wrapper)
     return _json(**spec)
+
+
+def import_predictions(config: Config, cell: Cell, raw: str) -> str:
+    """Options of predictions that are files, the seed, and a digest of the files."""
+    entry = config.models[cell.model]
+    options = options_of(METHOD[0], entry.method, METHOD[1])(**entry.options)
+    values = options.model_dump(mode="json", exclude=set(raw_options(type(options))))
+    return _json(options=values, seed=cell.seed, raw=raw)
 
 
 def _draws(config: Config, cell: Cell) -> int:
@@ -172,19 +180,24 @@ def figure_of_dataset(config: Config, cell: Cell) -> str:
 def cost_against_quality(config: Config, cell: Cell) -> str:
     """As `figure`, with `costs`: multiply-adds of predicting an image with all samples, by dataset and model.
 
-    They are relative to a pass through one U-Net. Raises UserError if a model does not state its work.
+    They are relative to a pass through one U-Net; predictions that are files have none. Raises UserError if a model
+    does not state its work.
     """
     grid = config.grid
-    costs = {name: {model: _cost(config, Cell(name, model)) for model in grid.models} for name in grid.datasets}
+    sampled = [model for model in grid.models if not config.models[model].imported]
+    costs = {name: {model: _cost(config, Cell(name, model)) for model in sampled} for name in grid.datasets}
     look = _look(config, grid, "models")
     return _text(look | {"confidence": config.statistics.confidence, "costs": costs})
 
 
 def _cost(config: Config, cell: Cell) -> float:
     """Three digits. Neither size nor channels of the images change them much: all parts of a network grow alike."""
-    method, options = config.models[cell.model].method, _options(config, cell).model_dump()
-    backbone = Backbone(**config.backbone.model_dump())
-    work = work_of(method, options, backbone, channels=1, size=config.datasets[cell.dataset].size)
+    entry, trained = config.models[cell.model], cells.training_behind(config, cell)
+    backbone, size = Backbone(**config.backbone.model_dump()), config.datasets[cell.dataset].size
+    method, options = config.models[trained.model].method, _options(config, trained).model_dump()
+    work = work_of(method, options, backbone, channels=1, size=size)
+    if entry.of:
+        work = wrapped_work(entry.method, _options(config, cell).model_dump(), work)
     spent = work.image + work.sample * _draws(config, cell)
     return float(f"{spent.multiply_adds / work.unet.multiply_adds:.3g}")
 
@@ -197,7 +210,7 @@ def contact_sheet(config: Config, cell: Cell) -> str:
 def figure_of_samples(config: Config, cell: Cell) -> str:
     """A figure of one dataset's samples of the first seed: look, `models` that have them, the `missing` others."""
     seed = config.grid.seeds[0]
-    shown = {model: (cells.SAMPLES, cell._replace(model=model, seed=seed)) for model in config.grid.models}
+    shown = {model: cells.samples(config, cell._replace(model=model, seed=seed)) for model in config.grid.models}
     look = _look(config, config.grid, "models", of=cell)
     return _text(look | {"seed": seed} | _present_and_missing(config, "models", shown))
 

@@ -13,6 +13,7 @@ from segunc.data.decode import explained
 from segunc.runtime.errors import UserError
 
 SUFFIXES = (".nii.gz", ".nii")
+GZIP = b"\x1f\x8b"
 MOST_GROWTH = 8
 """How many times LARGEST_MEMBER a compressed volume may unpack to."""
 
@@ -32,7 +33,7 @@ def read(data: bytes, name: str) -> Volume:
     Raises UserError naming the file `name` if it is damaged, has colours, or other than two or three axes.
     """
     with explained(name, "a NIfTI file"):
-        unpacked = _unpacked(data, name) if name.lower().endswith(".gz") else data
+        unpacked = _unpacked(data, name) if data.startswith(GZIP) else data
         image = nibabel.Nifti1Image.from_bytes(unpacked)
         values, affine = np.asanyarray(image.dataobj), image.affine
     while values.ndim > 3 and values.shape[-1] == 1:

@@ -153,6 +153,17 @@ def read_split(path: Path, split: str, seed: int) -> Images:
         )
 
 
+def read_ids(path: Path, seed: int) -> tuple[dict[str, NDArray[np.str_]], tuple[int, int]]:
+    """The ids of the images of each split for a seed, in the order of the store, and height and width of all images.
+
+    Raises UserError as `open_hdf5` does.
+    """
+    with open_hdf5(path) as file:
+        split, image_id = splits_of(file, seed), _strings(file["image_id"])
+        height, width = file["images"].shape[2:]
+        return {name: image_id[split == name] for name in SPLITS}, (height, width)
+
+
 def splits_of(file: h5py.File, seed: int) -> NDArray[np.str_]:
     """The split (N,) of each image of an open store: `train`, `val` or `test`.
 

@@ -63,14 +63,14 @@ def read_predictions(path: Path, test: Images, validation: Images | None = None)
     """The predictions of a samples file, one per test image, in the order of the store.
 
     Of a file without maps of uncertainty, `uncertainty` is the entropy of the mean, and the other maps are None. Their
-    `cut` is chosen on the validation images, all of the same seed as `test`; it is 0.5 without any.
+    `cut` is chosen on the validation images, all of the same seed as `test`; it is 0.5 if the file has none of them.
 
     Raises UserError if the file is not a samples file, is of other images, or contains probabilities that are NaN.
     """
     with open_hdf5(path) as file:
         _require(path, file["image_id"], test, "test")
         cut = 0.5
-        if validation is not None:
+        if validation is not None and "validation_image_id" in file:
             _require(path, file["validation_image_id"], validation, "validation")
             cut = best_cut(file["validation_probability"], validation)
         shape = int(file.attrs["height"]), int(file.attrs["width"])

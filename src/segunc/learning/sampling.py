@@ -2,16 +2,16 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from segunc.data.hdf5 import create_hdf5
+from segunc.data.samples_file import MUTUAL_INFORMATION_FLOOR, PROBABILITY_FLOOR, write_ids, write_parts
 from segunc.data.store import read_split
 from segunc.learning import contract
 from segunc.learning.build import file_of, restore, to_float, wrap
@@ -22,11 +22,6 @@ from segunc.learning.weights import load_weights
 from segunc.runtime.errors import UserError
 from segunc.runtime.files import write_atomically
 from segunc.runtime.progress import Progress
-
-MUTUAL_INFORMATION_FLOOR = 1e-5
-"""In bits. Equal samples leave up to 8e-6 of mutual information in float32, most of it at uncertain pixels."""
-PROBABILITY_FLOOR = 1e-8
-"""Of foreground and background, in logarithms. An entropy is at most 6e-9 bits too low by it."""
 
 
 def entropy_and_logs(p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -110,7 +105,7 @@ def write_samples(
     test, validation = read_split(data, "test", seed), read_split(data, "val", seed)
     if len(test.images) == 0:
         raise UserError(f"{data} has no images in its test split; change the dataset's split in the config.")
-    trained, ids = load_weights(weights), {"image_id": test.image_id}
+    trained = load_weights(weights)
     model, trained_by = restore(trained, device)
     if "wrapper" in spec:
         model = _wrapped(model, spec["wrapper"], trained_by, test.images, device)
@@ -118,16 +113,15 @@ def write_samples(
         parts = map(
             summarise_samples if maps else masks_and_mean, sample(model, trained_by, test.images, n, seed, device, what)
         )
-        _write(file, parts, len(test.images))
+        write_parts(file, parts, len(test.images))
+        write_ids(file, "image_id", test.image_id)
         # Active learning needs no validation images.
         if len(validation.images):
-            ids["validation_image_id"] = validation.image_id
+            write_ids(file, "validation_image_id", validation.image_id)
             what = f"{what}, validation images"
             of_validation = sample(model, trained_by, validation.images, n, seed, device, what)
             means = ({"validation_probability": part.mean(dim=0).half().cpu().numpy()} for part in of_validation)
-            _write(file, means, len(validation.images))
-        for name, names in ids.items():
-            file.create_dataset(name, data=names.astype(object), dtype=h5py.string_dtype())
+            write_parts(file, means, len(validation.images))
         file.attrs["height"], file.attrs["width"] = test.images.shape[-2:]
         file.attrs["draws"] = model.draws
         file.attrs["spec"] = json.dumps({"sample": spec, "train": json.loads(trained["spec"])}, sort_keys=True)
@@ -140,23 +134,3 @@ def _wrapped(model: Any, spec: WrapperSpec, trained_by: TrainSpec, images: np.nd
     some = contract.centres(some, len(trained_by["backbone"]["filters"]))
     contract.check_wrapper(wrapper, path, some, trained_by["training"]["precision"])
     return wrapper
-
-
-def _write(file: h5py.File, parts: Iterable[dict[str, np.ndarray]], count: int) -> None:
-    """Writes the datasets of `count` images from parts, which are of some images each."""
-    done = 0
-    for part in parts:
-        for name, values in part.items():
-            if done == 0:
-                # More compression takes a third more time for 4 % fewer bytes.
-                file.create_dataset(
-                    name,
-                    shape=(count, *values.shape[1:]),
-                    dtype=values.dtype,
-                    chunks=(1, *values.shape[1:]),
-                    compression="gzip",
-                    compression_opts=1,
-                    shuffle=True,
-                )
-            file[name][done : done + len(values)] = values
-        done += len(values)

@@ -56,4 +56,7 @@ In the config it has one option more, `of`: the id of the other model, of any me
 network as above, in evaluation mode. What `wrap` returns has `sample` and `draws` as above, but no `loss`. It is tried
 on two images before it samples. The parts in its WORK are "image" and "sample": what `sample` of the other model does
 once per image and for each sample. Active learning, which trains in each round, refuses wrappers.
+
+A model that segunc neither trains nor samples has `read` instead, whose keyword-only arguments are its options; its
+predictions are files. There is one such model, `predictions`.
 """

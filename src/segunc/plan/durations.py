@@ -94,8 +94,8 @@ def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -
         results = costs.weights_bytes(json.loads(spec), images)
     elif rule == "prepare" and images:
         results = images.bytes
-    elif rule in ("sample", "active_sample") and images:
-        results = costs.samples_bytes(images, maps=rule == "sample")
+    elif rule in ("sample", "active_sample", cells.IMPORTED) and images:
+        results = costs.samples_bytes(images, maps=rule != "active_sample")
     elif rule in costs.PER_IMAGE and images:
         results = costs.SCORE_BYTES * images.test
     elif rule == cells.REPORT:
