@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from segunc.catalogue.options import available, options_of, wraps
+from segunc.catalogue.options import available, imports, options_of, wraps
 from segunc.learning.build import build
 from segunc.models import ssn
 from segunc.models.full_prob_unet import FullGaussian
@@ -19,7 +19,7 @@ from segunc.networks.backbone import UNet
 from segunc.networks.shape import Backbone, DataStatistics
 from segunc.networks.work import ModelWork, work_of
 
-METHODS = [method for method in available("models") if not wraps(method)]
+METHODS = [method for method in available("models") if not (wraps(method) or imports(method))]
 OUTCOMES = {"unet": 1, "soft_label": 1, "ensemble": 4, "deep_ensemble": 4}
 """Of the models whose samples are exact."""
 SHAPE = Backbone(filters=[8, 12, 16], convolutions=2, normalisation="batch")
