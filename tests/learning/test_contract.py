@@ -8,13 +8,13 @@ import torch
 from helpers.training import CPU, SPEC, images, spec
 from torch import nn
 
-from segunc.catalogue.options import available, wraps
+from segunc.catalogue.options import available, imports, wraps
 from segunc.learning import contract, training
 from segunc.learning.build import build, file_of
 from segunc.networks.shape import DataStatistics
 from segunc.runtime.errors import UserError
 
-METHODS = [method for method in available("models") if not wraps(method)]
+METHODS = [method for method in available("models") if not (wraps(method) or imports(method))]
 BATCH = training._batch(images(2), np.arange(2), CPU)
 H = W = 16
 
