@@ -393,13 +393,13 @@ TRAINED = "'unet' or 'ensemble' or 'ensemble_index' or 'mc_dropout' or 'prob_une
         (
             "models.tta.training",
             {"steps": 3},
-            "config key models.tta.training is set, but tta uses the trained network of unet and has no training of "
-            "its own; remove it, or set models.unet.training.",
+            "config key models.tta.training is set, but tta has no training of its own: it uses the trained network of "
+            "unet; remove it, or set it for models.unet.",
         ),
         (
             "models.tta.per_dataset",
             {"lidc": {}},
-            "config key models.tta.per_dataset is set, but tta uses the trained network of unet",
+            "config key models.tta.per_dataset is set, but tta has no training of its own: it uses the trained network",
         ),
         (
             "active.models",

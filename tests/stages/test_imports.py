@@ -22,7 +22,7 @@ FIGURE = ARRAYS | {"pandas", "matplotlib"}
 PAGE = FIGURE | {"PIL", "itables", "jinja2", "markdown_it", "pygments", "yaml"}
 ALLOWED = {
     "prepare": ARRAYS,
-    "import_predictions": ARRAYS | {"PIL", "nibabel"},
+    "import_predictions": ARRAYS | {"PIL", "nibabel", "pydantic"},
     "train": NETWORK,
     "sample": NETWORK,
     "evaluate": ARRAYS,
