@@ -13,6 +13,7 @@ from segunc.catalogue.options import available, imports, options_of, wraps
 from segunc.learning.build import build
 from segunc.models import ssn
 from segunc.models.full_prob_unet import FullGaussian
+from segunc.models.level_set import energy
 from segunc.models.prob_unet import Gaussian
 from segunc.networks.annotator_sampling import label_sets, one_annotator
 from segunc.networks.backbone import UNet
@@ -20,7 +21,7 @@ from segunc.networks.shape import Backbone, DataStatistics
 from segunc.networks.work import ModelWork, work_of
 
 METHODS = [method for method in available("models") if not (wraps(method) or imports(method))]
-OUTCOMES = {"unet": 1, "soft_label": 1, "ensemble": 4, "deep_ensemble": 4}
+OUTCOMES = {"unet": 1, "soft_label": 1, "ensemble": 4, "deep_ensemble": 4, "level_set": 16}
 """Of the models whose samples are exact."""
 SHAPE = Backbone(filters=[8, 12, 16], convolutions=2, normalisation="batch")
 DATA = DataStatistics(mean=[0.5], std=[0.2], foreground=0.1)
@@ -307,7 +308,7 @@ def test_the_covariance_of_a_stochastic_segmentation_network_is_bounded() -> Non
     assert factor.abs().max() <= ssn.LIMIT and 0 <= std.min() <= std.max() <= ssn.LIMIT
 
 
-@pytest.mark.parametrize("method", ["ssn"])
+@pytest.mark.parametrize("method", ["ssn", "level_set"])
 def test_warm_up_ends_after_so_many_training_steps(method: str) -> None:
     batch = eight_images()
     model = untrained(method, warmup=2)
@@ -323,6 +324,27 @@ def test_warm_up_ends_after_so_many_training_steps(method: str) -> None:
         again.loss(*batch, seeded())
         again.sample(batch[0], 2, seeded())
     assert int(again.warm_up.done) == 0
+
+
+def test_energy_of_level_sets_against_all_pairs() -> None:
+    """Of the soft distance 1 - (sum min + 1) / (sum max + 1), with one annotator missing."""
+    generator = seeded()
+    model = untrained("level_set")
+    nested = model.level_sets(torch.randn(2, 1, 4, 4, generator=generator))
+    masks = (torch.rand(2, 3, 4, 4, generator=generator) > 0.5).float()
+    annotated = torch.tensor([[True, True, True], [True, False, True]])
+
+    def distance(u: torch.Tensor, v: torch.Tensor) -> float:
+        return float(1 - (torch.minimum(u, v).sum() + 1) / (torch.maximum(u, v).sum() + 1))
+
+    expected = []
+    for image in range(2):
+        levels, own = nested[:, image], masks[image, annotated[image]]
+        cross = np.mean([distance(s, y) for s in levels for y in own])
+        within = np.mean([distance(s, t) for s in levels for t in levels])
+        expected.append(2 * cross - within)
+    assert float(energy(nested, masks, annotated)) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert (nested[:-1] >= nested[1:]).all()
 
 
 def test_latent_nets_do_not_grow_with_the_image() -> None:
