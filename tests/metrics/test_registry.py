@@ -46,7 +46,19 @@ def random_image(seed=0):
 def test_order_of_the_tables():
     assert list(METRICS) == [
         *("ged_1", "ged_4", "ged_8", "ged_16", "ged_64", "ged_u", "ged_study_16", "diversity", "ged_levels"),
-        *("hm_iou", "d_max", "d_max_sample", "ncc", "s_ncc", "soft_dice_loss", "dice", "iou", "dice_cut", "iou_cut"),
+        *(
+            "coupling_gain",
+            "hm_iou",
+            "d_max",
+            "d_max_sample",
+            "ncc",
+            "s_ncc",
+            "soft_dice_loss",
+            "dice",
+            "iou",
+            "dice_cut",
+            "iou_cut",
+        ),
         *("cross_entropy", "brier", "brier_floor", "ece"),
         *("error_auroc", "error_auroc_band", "border_auroc_band", "centre_auroc_band"),
         *("truth_rmse", "annotator_distance"),
@@ -66,6 +78,15 @@ def test_level_sets_are_those_of_the_mean():
     expected = energy_distances(levels, image.annotations, exact=True)
     assert METRICS["ged_levels"](image) == pytest.approx(expected["ged_16"])
     assert expected["ged_16"] == expected["ged_u"] != energy_distances(levels, image.annotations, exact=False)["ged_u"]
+
+
+def test_level_sets_have_no_probabilities_of_their_own():
+    levels = random_image().levels
+    assert levels.exact and np.array_equal(levels.samples, [levels.mean > (i + 0.5) / 16 for i in range(16)])
+    assert (
+        levels.expected_entropy is levels.mutual_information is levels.log_foreground is levels.log_background is None
+    )
+    assert METRICS["coupling_gain"](levels) == 0
 
 
 def test_the_cut_is_of_the_mean():
@@ -130,8 +151,9 @@ def test_directions():
     bad[:, *doubted] = False
     better, worse = (inputs(samples, annotations, truth=annotations.mean(axis=0)) for samples in (good, bad))
     worse = replace(worse, uncertainty=(np.arange(H * W).reshape(H, W) == doubted[1]).astype(float))
-    for metric in METRICS.values():
-        if metric.higher_is_better is not None:
+    for name, metric in METRICS.items():
+        # It judges samples by their own mean, so a wrong model has no worse one.
+        if metric.higher_is_better is not None and name != "coupling_gain":
             gain = metric(better) - metric(worse)
             assert gain * (1 if metric.higher_is_better else -1) > 0.1, metric.name
 

@@ -13,7 +13,15 @@ from segunc.evaluation.tables import INTERVAL, is_baseline
 from segunc.metrics.registry import METRICS
 
 BLOCKS = {
-    "Samples against annotators": ("ged_u", "ged_levels", "diversity", "hm_iou", "d_max", "d_max_sample"),
+    "Samples against annotators": (
+        "ged_u",
+        "ged_levels",
+        "coupling_gain",
+        "diversity",
+        "hm_iou",
+        "d_max",
+        "d_max_sample",
+    ),
     "GED² by number of samples": ("ged_1", "ged_4", "ged_8", "ged_16", "ged_64", "ged_study_16"),
     "Mask of the mean probability": ("dice_cut", "iou_cut", "dice", "iou", "soft_dice_loss"),
     "Mean probability": ("cross_entropy", "brier", "brier_floor", "ece", "truth_rmse"),

@@ -21,6 +21,7 @@ __all__ = [
     "SIZES",
     "Distances",
     "annotator_distance",
+    "coupling_gain",
     "distances",
     "diversity",
     "study_estimator",
@@ -170,6 +171,42 @@ def diversity(distances: Distances) -> float:
     0.5
     """
     return _within(distances, STUDY_SIZE)
+
+
+def coupling_gain(samples: Distances, levels: Distances) -> float:
+    """GED^2 of the samples minus that of the level sets of their mean: below 0, they say more than their mean.
+
+    Both sides are the same draws in two forms, so the S samples count as the whole distribution: M is the mean over all
+    S^2 pairs. Corrected for their number (U), the samples would win where there is nothing to win: with 16 nested ones
+    that are certain of each pixel, the level sets of the mean are the samples themselves, and the difference would be
+    -U/16 instead of 0. Where the mean varies less than the samples do, the value is up to U/S too high, so it errs on
+    the side of the level sets. Exact samples have no such error.
+
+    Parameters
+    ----------
+    samples
+        Of one image, between the samples and the annotations.
+    levels
+        Of the same image, between the level sets of the mean probability and the annotations.
+
+    Returns
+    -------
+    float
+        In [-2, 2].
+
+    Examples
+    --------
+    The readers mark the left or the right, never both. The mean is the same everywhere, so its level sets are both or
+    nothing:
+
+    >>> left, right = np.array([[1, 0]]), np.array([[0, 1]])
+    >>> readers, levels = np.stack([left, right]), np.array([[[1, 1]], [[0, 0]]])
+    >>> both = [distances(masks, readers, exact=True) for masks in (readers, levels)]
+    >>> coupling_gain(*both)
+    -0.5
+    """
+    gain = 2 * (samples.cross.mean() - levels.cross.mean())
+    return float(gain - samples.between_samples.mean() + levels.between_samples.mean())
 
 
 def annotator_distance(between_annotators: NDArray[np.float64]) -> float:

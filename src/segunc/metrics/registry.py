@@ -8,7 +8,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Literal, get_args
 
@@ -82,9 +82,22 @@ class Inputs:
         return ged.distances(self.samples, self.annotations, exact=self.exact)
 
     @cached_property
+    def levels(self) -> "Inputs":
+        """The same with the level sets of `mean` as samples, which have no probabilities of their own."""
+        return replace(
+            self,
+            samples=level_sets(self.mean),
+            exact=True,
+            expected_entropy=None,
+            mutual_information=None,
+            log_foreground=None,
+            log_background=None,
+        )
+
+    @cached_property
     def level_distances(self) -> ged.Distances:
-        """The same of the level sets of `mean`."""
-        return ged.distances(level_sets(self.mean), self.annotations, exact=True)
+        """`distances` of `levels`."""
+        return self.levels.distances
 
     @cached_property
     def between_annotators(self) -> NDArray:
@@ -274,11 +287,22 @@ METRICS = _registered(
         name="ged_levels",
         function=partial(ged.v_statistic, n=len(LEVELS)),
         needs=("level_distances",),
-        meaning="GED² of the mean probability's own 16 level sets instead of the samples; `ged_u` is lower where the "
-        "samples add something to their mean",
+        meaning="GED² of the mean probability's own 16 level sets instead of the samples; lower is better",
         label="GED² (level sets)",
         higher_is_better=False,
         low=0,
+        high=2,
+        undefined=None,
+    ),
+    Metric(
+        name="coupling_gain",
+        function=ged.coupling_gain,
+        needs=("distances", "level_distances"),
+        meaning="GED² of the samples (without correction for their number) minus that of the level sets of their mean; "
+        "lower is better: below 0, the samples say more than the mean probability of each pixel",
+        label="coupling gain",
+        higher_is_better=False,
+        low=-2,
         high=2,
         undefined=None,
     ),
