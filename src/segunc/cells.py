@@ -102,15 +102,11 @@ def own_trainings(config: "Config", dataset: str) -> list[Cell]:
 
 
 def scored(config: "Config") -> list[Step]:
-    """Every job that scores test images in the main grid: models, then baselines.
-
-    `baseline_threshold` needs a plain U-Net, whose probability map it thresholds.
-    """
+    """Every job that scores test images in the main grid: models, then baselines."""
     grid = config.grid
-    baselines = ["baselines", *(["baseline_threshold"] if plain_unet(config) else [])]
     return [
         *(("evaluate", cell) for cell in main_grid(grid.datasets, grid.models, grid.seeds)),
-        *((step, Cell(dataset, seed=seed)) for step, dataset, seed in product(baselines, grid.datasets, grid.seeds)),
+        *(("baselines", Cell(dataset, seed=seed)) for dataset, seed in product(grid.datasets, grid.seeds)),
     ]
 
 

@@ -30,7 +30,7 @@ def part(model: str, verdict: str, estimate: float, half: float = 0.1, margin: f
 
 
 def summary(dataset: str = "lidc", several: bool = True, **changed: Any) -> pd.DataFrame:
-    means = {"unet": (0.6, 0.7), "prob_unet": (0.3, 0.65), "baseline_threshold": (0.4, 0.7)}
+    means = {"unet": (0.6, 0.7), "prob_unet": (0.3, 0.65), "unet+levels": (0.4, 0.7)}
     rows = [
         {"dataset": dataset, "model": model, "metric": metric, "mean": mean}
         for model, values in means.items()
@@ -76,10 +76,30 @@ def test_what_is_not_in_the_run_is_said_once() -> None:
 def test_means_are_in_order_of_the_metric() -> None:
     line = next(line for line in text([]).splitlines() if line.startswith("- LIDC-IDRI"))
     assert line == (
-        "- LIDC-IDRI, 100 test images of 50 patients: GED² (lower is better): Prob. U-Net 0.30, level sets of the U-Net"
+        "- LIDC-IDRI, 100 test images of 50 patients: GED² (lower is better): Prob. U-Net 0.30, level sets of U-Net"
         " 0.40, U-Net 0.60; Dice (higher is better): U-Net 0.70, Prob. U-Net 0.65."
     )
     assert "GED²" not in text([], summary=summary(several=False))
+
+
+def test_models_that_beat_the_level_sets_of_their_own_mean_are_named() -> None:
+    gains = {"unet": (0.4, 0.3, 0.5), "prob_unet": (-0.031, -0.05, -0.012), "dropout": (0.01, -0.02, 0.04)}
+    spec: AnswerSpec = {**SPEC, "models": {**SPEC["models"], "dropout": "MC-dropout"}}
+    rows = [
+        {"dataset": "lidc", "model": model, "metric": "coupling_gain", "mean": mean, "ci_low": low, "ci_high": high}
+        for model, (mean, low, high) in {**gains, "unet+levels": (0.0, 0.0, 0.0)}.items()
+    ]
+    empty = pd.DataFrame(columns=EMPTY)
+    claims = pd.DataFrame(columns=COLUMNS)
+    for several in (True, False):
+        table = pd.concat([summary(several=several), pd.DataFrame(rows)])
+        said = answer(Tables(claims, table, empty, empty, empty), spec)
+        assert ("Do samples beat the level sets of their own mean" in said) == several
+        sentence = (
+            "  - LIDC-IDRI: yes: Prob. U-Net -0.031 [-0.050, -0.012]; undecided: MC-dropout 0.010 [-0.020, 0.040]; "
+            "no: U-Net 0.400 [0.300, 0.500]."
+        )
+        assert (sentence in said.splitlines()) == several
 
 
 @pytest.mark.parametrize(

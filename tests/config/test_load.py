@@ -132,6 +132,7 @@ def training(config: Config, dataset: str, model: str) -> dict:
             )
             for name in ("baseline_x", "baselines")
         ),
+        ("models", {"unet+levels": {"label": "x", "method": "unet"}}, "config key models.unet+levels"),
         (
             "active.per_dataset",
             {"mars": {}},

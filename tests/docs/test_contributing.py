@@ -527,7 +527,7 @@ def test_each_extension_has_its_jobs(changed: Changed) -> None:
     """Datasets phantom_lung, few and many; models unet, coin and mirror, which shares coin's training; three seeds."""
     trained, cells = 3 * 2 * 3, 3 * 3 * 3
     expected = {"prepare": 4, "train": trained, "sample": cells, "calibrate": cells, "evaluate": cells}
-    expected |= {"baselines": 9, "baseline_threshold": 9, "tabulate": 1, "plot_dice_by_model": 1}
+    expected |= {"baselines": 9, "tabulate": 1, "plot_dice_by_model": 1}
     # Strategies random and last, which need no model, in three rounds of each seed.
     expected |= {"active_start": 3, "active_acquire": 18, "active_acquire_with_model": 0}
     assert {rule: changed.jobs[rule] for rule in expected} == expected
@@ -536,7 +536,7 @@ def test_each_extension_has_its_jobs(changed: Changed) -> None:
 def test_the_stage_is_between_sample_and_evaluate(changed: Changed) -> None:
     edges = {(before, after) for before, after in changed.facts["edges"]}
     readers = {after for before, after in edges if before == "calibrate"}
-    assert readers == {"evaluate", "baseline_threshold", "plot_uncertainty_maps", "plot_sampled_masks", "assemble"}
+    assert readers == {"evaluate", "plot_uncertainty_maps", "plot_sampled_masks", "assemble"}
     assert {after for before, after in edges if before == "sample"} == {"calibrate"}
 
 
@@ -566,9 +566,9 @@ def test_groups_of_the_cluster_have_no_gap(changed: Changed) -> None:
 def test_files_of_the_extensions(changed: Changed) -> None:
     outputs = [(rule, path) for rule, path in changed.facts["outputs"]]
     assert all(path.startswith("elsewhere/") for _, path in outputs)
-    for scoring in ("evaluate", "baselines", "baseline_threshold"):
+    for scoring in ("evaluate", "baselines"):
         folders = [path.rpartition("/")[0] for rule, path in outputs if rule == scoring and "/scores/" in path]
-        assert set(Counter(folders).values()) == {4}
+        assert set(Counter(folders).values()) == {5}
         assert {f"{folder}/votes.csv" for folder in folders} <= {path for _, path in outputs}
     assert ("tabulate", "elsewhere/tables/images_per_cell.csv") in outputs
     assert ("plot_dice_by_model", "elsewhere/figures/dice_by_model.pdf") in outputs

@@ -6,28 +6,24 @@ from helpers import definitions
 from helpers.study import (
     SHAPE,
     blob,
-    energy_distances,
-    random_draws,
     read_images,
     read_pixels,
     run,
     score_files,
     write_dataset,
-    write_samples,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from segunc.data.store import Images
-from segunc.evaluation.baselines import annotator, blind, empty, readings, threshold
-from segunc.evaluation.predictions import CUTS, Prediction
+from segunc.evaluation.baselines import annotator, blind, empty, readings
+from segunc.evaluation.predictions import CUTS
 from segunc.evaluation.scores import SCORES, inputs_of, score
-from segunc.metrics.levels import LEVELS
 from segunc.metrics.overlap import dice
 from segunc.metrics.probability import brier_floor, cross_entropy
 from segunc.metrics.registry import ENERGY_DISTANCES
-from segunc.stages import baseline_threshold, baselines
+from segunc.stages import baselines
 
 
 def of(prediction, annotations, truth=None):
@@ -145,18 +141,7 @@ def test_readings_are_all_of_what_is_known(annotators):
     assert scores["dice_cut"] == dice(annotations.mean(axis=0) > 0.3, annotations)
 
 
-def test_threshold_draws_level_sets_of_the_unets_map():
-    p = random_draws(1)[0, 0].astype(np.float32)
-    unet = Prediction(p[None] > 0.5, p, p * 0, True, p, p * 0, p, p, cut=0.2)
-    prediction = threshold(unet)
-    np.testing.assert_array_equal(prediction.masks, p > LEVELS[:, None, None])
-    assert prediction.exact and prediction.cut == 0.2
-    assert prediction.probability is p and prediction.uncertainty is unet.uncertainty
-    # These are of the U-Net's one sample, not of 16 masks.
-    assert prediction.expected_entropy is prediction.mutual_information is prediction.log_foreground is None
-
-
-def test_stage_without_samples(tmp_path, monkeypatch):
+def test_stage(tmp_path, monkeypatch):
     records = write_dataset(tmp_path / "d.h5", missing={(3, 1)}, truth=True)
     out = score_files(tmp_path)
     run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", seed=3, scores=list(out.values()))
@@ -179,35 +164,7 @@ def test_stage_without_samples(tmp_path, monkeypatch):
     assert min(by_cut) < max(by_cut)
     for name in ("pixels", "calibration"):
         assert {row["model"] for row in read_pixels(out[name])} == {"baseline_readings"}
+    assert read_images(out["levels"]) == []
     before = out["images"].read_bytes()
     run(baselines, monkeypatch, data=tmp_path / "d.h5", dataset="d", seed=3, scores=list(out.values()))
     assert out["images"].read_bytes() == before
-
-
-def test_stage_with_the_unets_samples(tmp_path, monkeypatch):
-    records = write_dataset(tmp_path / "d.h5")
-    p = random_draws(6, draws=1)
-    write_samples(tmp_path / "unet.h5", [r.image_id for r in records], p, "exact")
-    out = score_files(tmp_path)
-    named = {"data": tmp_path / "d.h5", "samples": tmp_path / "unet.h5", "dataset": "d", "seed": 2}
-    run(baseline_threshold, monkeypatch, **named, scores=list(out.values()))
-    rows = read_images(out["images"])
-    assert {(row["model"], row["seed"]) for row in rows} == {("baseline_threshold", 2)}
-    for row, record, draws in zip(rows, records, p, strict=True):
-        annotations = np.stack(record.masks)
-        masks = draws[0].astype(np.float32) > LEVELS[:, None, None]
-        assert row["ged_16"] == pytest.approx(energy_distances(masks, annotations, exact=True)["ged_16"], rel=1e-8)
-        assert row["ged_16"] == row["ged_u"] == row["ged_levels"]
-        assert row["dice"] == pytest.approx(dice(draws[0] > 0.5, annotations))
-        assert not isnan(row["cross_entropy"])
-    assert read_pixels(out["pixels"]) and read_pixels(out["calibration"])
-
-
-def test_samples_and_seed_go_together(monkeypatch, capsys):
-    named = {"data": "d.h5", "dataset": "d", "scores": ["images.csv", "pixels.csv.gz", "calibration.csv.gz"]}
-    with pytest.raises(SystemExit):
-        run(baseline_threshold, monkeypatch, samples="unet.h5", **named)
-    assert "required: --seed" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        run(baselines, monkeypatch, samples="unet.h5", seed=2, **named)
-    assert "unrecognized arguments: --samples" in capsys.readouterr().err

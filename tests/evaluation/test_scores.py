@@ -104,6 +104,29 @@ def test_every_score_is_that_of_the_samples_and_the_existing_annotations(tmp_pat
     assert cut != 0.5 and any(row["dice"] < row["dice_cut"] for row in rows)
 
 
+OF_SAMPLES = {"s_ncc", "coupling_gain", "diversity", "hm_iou", "d_max", "d_max_sample", "u_pairwise"}
+OF_SAMPLES |= {name for name in COLUMNS if name.startswith("ged_") and name != "ged_levels"}
+UNKNOWN = {"s_ncc"} | {name for name in COLUMNS if name.startswith("u_") and name.endswith(("_expected", "_mi"))}
+
+
+def test_level_sets_are_judged_as_samples_and_have_all_else_from_their_model(tmp_path, monkeypatch):
+    records, draws, out = evaluated(tmp_path, monkeypatch, truth=True)
+    rows, of_levels = read_images(out["images"]), read_images(out["levels"])
+    assert out["levels"].read_text().splitlines()[0] == ",".join(COLUMNS)
+    for row, levels, record, d in zip(rows, of_levels, records, draws, strict=True):
+        assert levels["model"] == "prob_unet+levels"
+        same = set(COLUMNS) - OF_SAMPLES - UNKNOWN - {"model"}
+        assert {name: levels[name] for name in same} == pytest.approx({name: row[name] for name in same}, nan_ok=True)
+        masks = np.stack([d.mean(axis=0).astype(np.float32) > (i + 0.5) / 16 for i in range(16)])
+        prediction = Prediction(masks, masks.mean(axis=0), None, exact=True)
+        expected = score(inputs_of(prediction, np.stack(record.masks), None))
+        own = {name: expected[name] for name in OF_SAMPLES - {"s_ncc"}}
+        assert {name: levels[name] for name in own} == pytest.approx(own, rel=1e-6, abs=1e-9)
+        assert levels["ged_u"] == row["ged_levels"] and levels["coupling_gain"] == 0
+        assert all(isnan(levels[name]) for name in UNKNOWN)
+    assert any(row["ged_u"] != levels["ged_u"] for row, levels in zip(rows, of_levels, strict=True))
+
+
 def test_columns_are_in_the_order_of_the_contract(tmp_path, monkeypatch):
     _, _, out = evaluated(tmp_path, monkeypatch)
     header = out["images"].read_text().splitlines()[0]
@@ -263,6 +286,7 @@ def test_same_scores_same_bytes(tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "calibration.csv.gz",
         "images.csv",
+        "levels.csv",
         "pixels.csv.gz",
     ]
 
@@ -305,7 +329,7 @@ def test_samples_that_do_not_fit_get_one_sentence_and_leave_no_file(tmp_path, mo
 
 
 def test_it_imports_neither_torch_nor_pandas():
-    stages = ", ".join(f"segunc.stages.{name}" for name in ("evaluate", "baselines", "baseline_threshold"))
+    stages = ", ".join(f"segunc.stages.{name}" for name in ("evaluate", "baselines"))
     command = f"import sys, {stages}; print({{'torch', 'pandas'}} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

@@ -31,30 +31,29 @@ from segunc.metrics.aggregation import NAMES
 from segunc.metrics.ranking import augrc, aurc
 from segunc.metrics.registry import COMPARED, METRICS
 from segunc.runtime.errors import UserError
-from segunc.stages import baseline_threshold, baselines, evaluate, tabulate
+from segunc.stages import baselines, evaluate, tabulate
 
 SPEC = {"confidence": 0.9}
 IMAGES = 14
 """Of a dataset, two per patient."""
-OF_DATA = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings"]
+BASELINES = ["baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings"]
+LEVELS = ["unet+levels", "prob_unet+levels"]
 TABLES = ["summary", "uncertainty_by_outcome", "uncertainty_by_agreement", "entropy_histograms", "ged_by_votes"]
 TABLES += ["comparisons", "failure_detection", "risk_coverage", "calibration", "reliability", "exclusions"]
 TABLES += ["empty_masks", "images_wide", "missing"]
-FILES = {"images": "images.csv", "pixels": "pixels.csv.gz", "calibration": "calibration.csv.gz"}
+FILES = {"images": "images.csv", "levels": "levels.csv", "pixels": "pixels.csv.gz", "calibration": "calibration.csv.gz"}
 OF_SKIN = tuple(metric for metric in METRICS if metric != "truth_rmse")
 WHERE = {
     "evaluate": "{dataset}/{model}/seed{seed}",
     "baselines": "{dataset}/baselines/seed{seed}",
-    "baseline_threshold": "{dataset}/baseline_threshold/seed{seed}",
 }
 
 
 def write_tables(monkeypatch, data, scores, output, missing=(), **grid):
     """Runs the stage on the scores that are not missing, of two datasets with two models and seeds or another grid."""
     whole = {"datasets": ["phantom", "skin"], "models": ["unet", "prob_unet"]} | grid
-    spec = json.dumps({"statistics": SPEC, **whole, "missing": list(missing)})
-    models = dict.fromkeys(whole["models"], SimpleNamespace(method="unet"))
-    config = SimpleNamespace(grid=SimpleNamespace(**whole, seeds=[0, 1]), models=models)
+    spec = json.dumps({"statistics": SPEC, **whole, "unet": whole["models"][0], "missing": list(missing)})
+    config = SimpleNamespace(grid=SimpleNamespace(**whole, seeds=[0, 1]))
     lost = [(entry["step"], Cell(entry["dataset"], entry["model"], seed=entry["seed"])) for entry in missing]
     folders = [cell.fill(WHERE[step]) for step, cell in scored(config) if (step, cell) not in lost]
     files = {option: [scores / folder / file for folder in folders] for option, file in FILES.items()}
@@ -92,19 +91,13 @@ def study(tmp_path_factory):
                     write_samples(samples, ids, of_model, kind)
                     named = {"data": data, "samples": samples, "dataset": dataset, "seed": seed}
                     run(evaluate, monkeypatch, **named, model=model, **outputs(dataset, model, f"seed{seed}"))
-                    if model == "unet":
-                        run(
-                            baseline_threshold,
-                            monkeypatch,
-                            **named,
-                            **outputs(dataset, "baseline_threshold", f"seed{seed}"),
-                        )
                 named = {"data": data, "dataset": dataset, "seed": seed}
                 run(baselines, monkeypatch, **named, **outputs(dataset, "baselines", f"seed{seed}"))
         write_tables(monkeypatch, files["data"], folder / "scores", folder / "tables")
     undefined = {score: ["nan"] for score in SCORES}
     options = {"dtype": {"image_id": str}, "keep_default_na": False, "na_values": undefined}
-    scores = pd.concat([pd.read_csv(path, **options) for path in files["images"]])
+    frames = [pd.read_csv(path, **options) for path in [*files["images"], *files["levels"]]]
+    scores = pd.concat([frame for frame in frames if len(frame)])
     return folder / "tables", scores, files
 
 
@@ -143,7 +136,7 @@ def units(rows):
     return Units(rows["image_id"], rows["patient_id"], rows["seed"])
 
 
-@pytest.mark.parametrize("model", ["unet", "prob_unet", "baseline_readings", "baseline_threshold"])
+@pytest.mark.parametrize("model", ["unet", "prob_unet", "baseline_readings", "prob_unet+levels"])
 @pytest.mark.parametrize("metric", METRICS)
 def test_summary_is_the_mean_with_its_interval(study, model, metric):
     _, scores, _ = study
@@ -195,16 +188,16 @@ def test_scope_is_the_method_if_there_are_several_seeds(study, tmp_path, monkeyp
     table = read(study, "summary")
     assert set(table[table["n_seeds"] == 2]["scope"]) == {"method"}
     lost = [entry for model in ("unet", "prob_unet") for entry in entries("phantom", model, [1], "why")]
-    lost += [entry for step in ("baselines", "baseline_threshold") for entry in entries("phantom", step, [1], "why")]
+    lost += entries("phantom", "baselines", [1], "why")
     grid = {"datasets": ["phantom"]}
     write_tables(monkeypatch, study[2]["data"][:1], study[0].parent / "scores", tmp_path, lost, **grid)
     table = read_table(tmp_path, "summary")
     for model in table["model"].unique():
         rows = table[(table["model"] == model) & (table["n_images"] > 0)]
-        assert set(rows["scope"]) == {"method" if model in OF_DATA else "these networks"}, model
+        assert set(rows["scope"]) == {"method" if model in BASELINES else "these networks"}, model
     assert set(read_table(tmp_path, "comparisons")["scope"]) == {"these networks"}
     text = markdown_of(tmp_path)
-    assert "One seed: the intervals of unet, prob_unet, level sets of the U-Net are about these networks" in text
+    assert "One seed: the intervals of unet, prob_unet, unet+levels, prob_unet+levels are about these networks" in text
 
 
 @pytest.mark.parametrize(
@@ -239,7 +232,7 @@ def test_ids_that_look_like_other_values(study, tmp_path, monkeypatch, ids):
 def test_order_is_that_of_the_files_then_the_baselines_and_of_the_metrics(study):
     table = read(study, "summary")
     assert list(dict.fromkeys(table["dataset"])) == ["phantom", "skin"]
-    assert list(dict.fromkeys(table["model"])) == ["unet", "prob_unet", *OF_DATA, "baseline_threshold"]
+    assert list(dict.fromkeys(table["model"])) == ["unet", "prob_unet", *LEVELS, *BASELINES]
     rows = table[(table["dataset"] == "phantom") & (table["model"] == "unet")]
     assert tuple(rows["metric"]) == tuple(METRICS)
 
@@ -255,9 +248,9 @@ def test_a_metric_without_a_truth_does_not_appear(study):
 def test_uncertainty_by_group(study, kind, groups):
     _, scores, _ = study
     table = read(study, f"uncertainty_by_{kind}")
-    judged = {"unet", "prob_unet", "baseline_threshold", "baseline_readings"}
+    judged = {"unet", "prob_unet", "baseline_readings"}
     assert set(table["model"]) == judged
-    assert len(table) == 2 * 4 * len(groups)
+    assert len(table) == 2 * 3 * len(groups)
     for group in groups:
         cell = of_cell(scores, "phantom", "prob_unet")
         values = cell[f"entropy_{group}"]
@@ -316,30 +309,49 @@ def test_ged_by_votes_splits_the_images(study):
     assert isnan(one(metric, votes=1)["ci_low"])
 
 
-def test_comparisons_are_paired_and_corrected_within_dataset_and_metric(study):
+FAMILIES = [
+    *((metric, [("unet", "prob_unet")]) for metric in COMPARED),
+    ("ged_u", [(name, "unet+levels") for name in ("unet", "prob_unet", "prob_unet+levels")]),
+    ("coupling_gain", [(model, f"{model}+levels") for model in ("unet", "prob_unet")]),
+]
+"""Metrics and pairs that are tested together."""
+
+
+def test_comparisons_are_paired_and_corrected_within_their_families(study):
     _, scores, _ = study
     table = read(study, "comparisons")
-    models = [("unet", "prob_unet")]
-    levels = [(a, f"{b}+levels") for a in ("unet", "prob_unet") for b in ("unet", "prob_unet")]
     for dataset in ("phantom", "skin"):
-        for metric in COMPARED:
-            family = table[(table["dataset"] == dataset) & (table["metric"] == metric)]
-            expected = models + levels if metric == "ged_u" else models
-            assert list(zip(family["model_a"], family["model_b"], strict=True)) == expected
+        of_dataset = table[table["dataset"] == dataset]
+        names = list(zip(of_dataset["metric"], of_dataset["model_a"], of_dataset["model_b"], strict=True))
+        assert names == [(metric, *pair) for metric, pairs in FAMILIES for pair in pairs]
+        for metric, pairs in FAMILIES:
+            family = of_dataset[[name in [(metric, *pair) for pair in pairs] for name in names]]
             np.testing.assert_allclose(family["p_holm"], holm(family["p"]), rtol=1e-7)
-    assert len(table) == 2 * (5 + 1 + 1)
-    first, second = (
-        of_cell(scores, "phantom", model).set_index(["seed", "image_id"]) for model in ("unet", "prob_unet")
-    )
-    second = second.loc[first.index]
-    for name, column in (("prob_unet", "ged_u"), ("prob_unet+levels", "ged_levels")):
-        difference = (first["ged_u"] - second[column]).to_numpy()
+    for metric, a, b in (
+        ("ged_u", "unet", "prob_unet"),
+        ("ged_u", "prob_unet", "unet+levels"),
+        ("ged_u", "prob_unet+levels", "unet+levels"),
+        ("coupling_gain", "prob_unet", "prob_unet+levels"),
+    ):
+        first, second = (of_cell(scores, "phantom", name).set_index(["seed", "image_id"]) for name in (a, b))
+        difference = (first[metric] - second.loc[first.index, metric]).to_numpy()
         expected = two_way(difference, units(first.reset_index()), **SPEC)
-        row = one(table, dataset="phantom", metric="ged_u", model_a="unet", model_b=name)
+        row = one(table, dataset="phantom", metric=metric, model_a=a, model_b=b)
         numbers = ["ci_low", "ci_high", "p", "detectable", "n_seeds", "n_images", "n_patients", "effective_patients"]
         wanted = [expected.estimate, *(expected._asdict()[number] for number in numbers)]
         assert row[["difference", *numbers]].tolist() == pytest.approx(wanted, rel=1e-6)
         assert row["difference"] != 0
+        if metric == "coupling_gain":
+            gain = one(read(study, "summary"), dataset="phantom", model=a, metric=metric)
+            assert row[["difference", "ci_low", "ci_high"]].tolist() == gain[["mean", "ci_low", "ci_high"]].tolist()
+
+
+def test_without_a_plain_unet_models_are_compared_with_their_own_level_sets(study):
+    cells = read_cells([*study[2]["images"], *study[2]["levels"]], ["phantom", "skin"])
+    table = tables.comparisons(cells, 0.95, "")
+    assert set(table["model_b"]) == {"prob_unet", *LEVELS}
+    beside = table[table["model_b"].isin(LEVELS)]
+    assert (beside["model_a"] + "+levels" == beside["model_b"]).all() and set(beside["metric"]) == {"coupling_gain"}
 
 
 def test_a_difference_that_is_always_zero_is_no_test():
@@ -349,11 +361,12 @@ def test_a_difference_that_is_always_zero_is_no_test():
     one_seed = {"seed": 0, "image_id": ids, "patient_id": ids}
 
     def cell(model, shift):
-        scores = {name: shift + generator.normal(0, 0.1, 8) for name in COMPARED}
-        return tables.CellScores("d", model, pd.DataFrame({**one_seed, **scores, "ged_levels": shift}))
+        scores = {name: shift + generator.normal(0, 0.1, 8) for name in [*COMPARED, "coupling_gain"]}
+        return tables.CellScores("d", model, pd.DataFrame({**one_seed, **scores}))
 
     same = cell("b", 0.5)
-    table = tables.comparisons([cell("a", 0.4), same, same._replace(model="c")], 0.95)
+    models = [cell("a", 0.4), same, same._replace(model="c")]
+    table = tables.comparisons([*models, *(cell(f"{one.model}+levels", 0.5) for one in models)], 0.95, "")
     family = table[table["metric"] == "cross_entropy"].set_index(["model_a", "model_b"])
     zero = family.loc[("b", "c")]
     assert zero["difference"] == 0 and isnan(zero["p_holm"])
@@ -367,9 +380,10 @@ def test_comparisons_use_the_seeds_and_images_of_both():
     runs = pd.concat(
         pd.DataFrame({"seed": seed, "image_id": ids, "patient_id": ids, **dict.fromkeys(COMPARED, 1.0 + seed)})
         for seed in (0, 1)
-    ).assign(ged_levels=0.0)
+    ).assign(coupling_gain=0.1)
     second = runs[(runs["seed"] == 0) & (runs["image_id"] != "3")].assign(**dict.fromkeys(COMPARED, 0.25))
-    table = tables.comparisons([tables.CellScores("d", "a", runs), tables.CellScores("d", "b", second)], 0.95)
+    scored = {"a": runs, "b": second, "a+levels": runs, "b+levels": second}
+    table = tables.comparisons([tables.CellScores("d", name, own) for name, own in scored.items()], 0.95, "a")
     row = one(table, metric="dice_cut", model_a="a", model_b="b")
     assert (row["difference"], row["n_seeds"], row["n_images"], row["scope"]) == (0.75, 1, 8, "these networks")
 
@@ -542,8 +556,11 @@ def test_markdown_has_every_number_of_the_summary(study):
         assert readers.get(metric, "") == target
     first = blocks[1].split("### ")[2].split("\n\n")[1]
     names = [line.split(" | ")[0][2:] for line in first.splitlines()]
-    baselines = [labels_of_models({})[name] for name in [*OF_DATA, "baseline_threshold"]]
-    assert names == ["model", "---", "unet", "prob_unet", TARGET, "*baselines*", *baselines]
+    baselines = [labels_of_models({})[name] for name in BASELINES]
+    assert names == ["model", "---", "unet", "prob_unet", *LEVELS, TARGET, "*baselines*", *baselines]
+    of_means = blocks[1].split("### Mask of the mean probability\n\n")[1].split("\n\n")[0]
+    names = [line.split(" | ")[0][2:] for line in of_means.splitlines()]
+    assert names == ["model", "---", "unet", "prob_unet", "*baselines*", *baselines]
     assert "-0.000" not in text and "nan" not in text
     assert max(len(line) for line in text.splitlines() if line.startswith("|")) <= WIDTH
 
@@ -562,11 +579,11 @@ def test_markdown_describes_every_metric(study):
 
 def test_headline_metrics_are_those_of_the_tables(study):
     heads = heads_of(study[0])
-    titles = ["Dice ↑", "GED² ↓", "− level sets of the U-Net", "cross-entropy ↓", "AUGRC ↓"]
+    titles = ["Dice ↑", "GED² ↓", "coupling gain ↓", "− level sets of the U-Net", "cross-entropy ↓", "AUGRC ↓"]
     # With one annotator, the energy distance says no more than the masks.
     assert {name: head.columns for name, head in heads.items()} == {
         "phantom": titles,
-        "skin": [titles[0], titles[3], titles[4]],
+        "skin": [titles[0], *titles[4:]],
     }
     own = {"dataset": "phantom", "model": "prob_unet"}
     mean = one(read(study, "summary"), **own, metric="dice_cut")["mean"]
@@ -574,7 +591,17 @@ def test_headline_metrics_are_those_of_the_tables(study):
     pair = {"dataset": "phantom", "metric": "ged_u", "model_a": "prob_unet", "model_b": "unet+levels"}
     difference = one(read(study, "comparisons"), **pair)["difference"]
     shown = [float(value.split()[0]) for value in heads["phantom"].rows["prob_unet"]]
-    assert [shown[i] for i in (0, 2, 4)] == pytest.approx([mean, difference, augrc_], abs=0.0051)
+    gain = one(read(study, "summary"), **own, metric="coupling_gain")["mean"]
+    assert [shown[i] for i in (0, 2, 3, 5)] == pytest.approx([mean, gain, difference, augrc_], abs=0.0051)
+    # Level sets have what does not depend on samples from their model.
+    assert list(heads["phantom"].rows) == ["unet", "prob_unet", "level sets of unet", "level sets of prob_unet"]
+    of_levels = heads["phantom"].rows["level sets of prob_unet"]
+    assert [bool(value) for value in of_levels] == [False, True, False, True, False, False]
+    pair |= {"model_a": "prob_unet+levels"}
+    assert float(of_levels[3].split()[0]) == pytest.approx(
+        one(read(study, "comparisons"), **pair)["difference"], abs=0.0006
+    )
+    assert list(heads["skin"].rows) == ["unet", "prob_unet"]
 
 
 def test_best_is_marked_where_it_differs_from_all_others(study):
@@ -660,7 +687,6 @@ def entries(dataset, model, seeds, why):
 HOLES = [
     *entries("phantom", "unet", [0, 1], "train failed: segunc: the loss is nan <in step\n3>."),
     *entries("phantom", "prob_unet", [1], "sample failed: out of memory"),
-    *entries("phantom", "baseline_threshold", [0, 1], "train failed: segunc: the loss is nan <in step\n3>."),
     *entries("skin", "baselines", [0, 1], "baselines failed: disk full"),
 ]
 
@@ -680,7 +706,7 @@ def test_missing_table_lists_what_is_missing(study, holes):
     rows = [
         [entry["dataset"], model, entry["seed"], entry["why"]]
         for entry in HOLES
-        for model in (OF_DATA if entry["step"] == "baselines" else [entry["model"] or entry["step"]])
+        for model in (BASELINES if entry["step"] == "baselines" else [entry["model"]])
     ]
     assert table.values.tolist() == rows
     assert "phantom,unet,0," in (holes / "missing.csv").read_text()
@@ -689,12 +715,12 @@ def test_missing_table_lists_what_is_missing(study, holes):
 
 def test_missing_cells_have_rows_in_their_place(holes):
     table = read_table(holes, "summary")
-    order = ["unet", "prob_unet", *OF_DATA, "baseline_threshold"]
+    order = ["unet", "prob_unet", *LEVELS, *BASELINES]
     for dataset, metrics in (("phantom", tuple(METRICS)), ("skin", OF_SKIN)):
         rows = table[table["dataset"] == dataset]
         assert rows["model"].tolist() == [model for model in order for _ in metrics]
         assert rows["metric"].tolist() == list(metrics) * len(order)
-    lost = [("phantom", "unet"), ("phantom", "baseline_threshold"), *(("skin", model) for model in OF_DATA)]
+    lost = [("phantom", "unet"), ("phantom", "unet+levels"), *(("skin", model) for model in BASELINES)]
     rows = table.set_index(["dataset", "model"]).loc[lost]
     assert rows[["mean", "ci_low", "ci_high", "seed_sd"]].isna().all(axis=None)
     assert (rows[["n_seeds", "n_images", "n_patients", "n_undefined"]] == 0).all(axis=None)
@@ -708,27 +734,28 @@ def test_what_is_left_is_counted_alone(study, holes):
     assert row["mean"] == pytest.approx(one_seed["ged_16"].mean())
     assert (row["n_seeds"], row["n_images"]) == (1, IMAGES) and isnan(row["seed_sd"])
     keep = (table["n_images"] + table["n_undefined"] > 0) & ~(
-        (table["dataset"] == "phantom") & (table["model"] == "prob_unet")
+        (table["dataset"] == "phantom") & table["model"].isin(["prob_unet", "prob_unet+levels"])
     )
     cells = ["dataset", "model", "metric"]
     same = whole.set_index(cells).loc[table[keep].set_index(cells).index].reset_index()
     pd.testing.assert_frame_equal(table[keep].reset_index(drop=True)[list(same)], same)
-    assert keep.sum() == 4 * len(METRICS) + 3 * len(OF_SKIN)
+    assert keep.sum() == 4 * len(METRICS) + 4 * len(OF_SKIN)
 
 
 def test_missing_cells_in_the_other_tables(study, holes):
     for kind, groups in (("outcome", GROUPS[:4]), ("agreement", GROUPS[4:])):
         table = read_table(holes, f"uncertainty_by_{kind}")
-        assert set(table["model"]) == {"unet", "prob_unet", "baseline_threshold", "baseline_readings"}
-        assert len(table) == 2 * 4 * len(groups)
+        assert set(table["model"]) == {"unet", "prob_unet", "baseline_readings"}
+        assert len(table) == 2 * 3 * len(groups)
         rows = table[(table["dataset"] == "phantom") & (table["model"] == "unet")]
         assert rows[kind].tolist() == list(groups)
         assert rows[["mean", "ci_low", "ci_high", "q25", "median", "q75"]].isna().all(axis=None)
         assert (rows[["n_seeds", "n_images", "n_patients", "n_pixels", "n_undefined"]] == 0).all(axis=None)
-    of_phantom = {("phantom", "unet"), ("phantom", "baseline_threshold")}
-    for name, of_skin in (("entropy_histograms", OF_DATA[-1:]), ("ged_by_votes", OF_DATA)):
+    of_phantom = {("phantom", "unet"), ("phantom", "unet+levels")}
+    for name, of_skin in (("entropy_histograms", BASELINES[-1:]), ("ged_by_votes", BASELINES)):
         whole, table = (read_table(folder, name).set_index(["dataset", "model"]).index for folder in (study[0], holes))
-        assert set(whole) - set(table) == of_phantom | {("skin", model) for model in of_skin}
+        lost = of_phantom & {*whole} | {("skin", model) for model in of_skin}
+        assert set(whole) - set(table) == lost and ("phantom", "unet") in lost
         assert (table == ("phantom", "prob_unet")).sum() == (whole == ("phantom", "prob_unet")).sum()
     whole, table = read(study, "comparisons"), read_table(holes, "comparisons")
     of_phantom = table[table["dataset"] == "phantom"]
@@ -737,8 +764,9 @@ def test_missing_cells_in_the_other_tables(study, holes):
     pd.testing.assert_frame_equal(*of_skin)
     for name in ("failure_detection", "risk_coverage", "calibration", "reliability"):
         whole, table = (read_table(folder, name).set_index(["dataset", "model"]).index for folder in (study[0], holes))
-        of_skin = {("skin", model) for model in OF_DATA if ("skin", model) in whole}
-        assert set(whole) - set(table) == {("phantom", "unet"), ("phantom", "baseline_threshold")} | of_skin
+        of_skin = {("skin", model) for model in BASELINES if ("skin", model) in whole}
+        assert set(whole) - set(table) == {("phantom", "unet")} | of_skin
+        assert not {*whole} & {(dataset, name) for dataset in ("phantom", "skin") for name in LEVELS}
         assert ("skin", "baseline_readings") in of_skin
     assert ("phantom", "unet") not in set(map(tuple, read_table(holes, "exclusions")[["dataset", "model"]].to_numpy()))
 
@@ -747,8 +775,7 @@ def test_markdown_begins_with_what_is_missing(holes):
     lines = markdown_of(holes).splitlines()
     assert lines[2].startswith("**Incomplete.**")
     assert lines[4:7] == [
-        "- **phantom**: unet (seed 0, 1), level sets of the U-Net (seed 0, 1): "
-        "train failed: segunc: the loss is nan \\<in step 3>.",
+        "- **phantom**: unet (seed 0, 1): train failed: segunc: the loss is nan \\<in step 3>.",
         "- **phantom**: prob_unet (seed 1): sample failed: out of memory",
         "- **skin**: empty mask (seed 0, 1), image-agnostic masks (seed 0, 1), one annotator (seed 0, 1), "
         "the annotators' masks (seed 0, 1): baselines failed: disk full",
@@ -768,7 +795,6 @@ def test_missing_dataset_keeps_its_place(study, tmp_path, monkeypatch):
     whole, _, files = study
     lost = [entry for model in ("unet", "prob_unet") for entry in entries("phantom", model, [0, 1], "prepare failed")]
     lost += entries("phantom", "baselines", [0, 1], "prepare failed")
-    lost += entries("phantom", "baseline_threshold", [0, 1], "prepare failed")
     write_tables(monkeypatch, files["data"][1:], whole.parent / "scores", tmp_path, lost)
     table = read_table(tmp_path, "summary")
     assert list(dict.fromkeys(table["dataset"])) == ["phantom", "skin"]
@@ -786,12 +812,11 @@ def test_missing_dataset_keeps_its_place(study, tmp_path, monkeypatch):
 
 def test_all_missing(tmp_path, monkeypatch):
     lost = entries("phantom", "unet", [0, 1], "prepare failed") + entries("phantom", "baselines", [0, 1], "no disk")
-    lost += entries("phantom", "baseline_threshold", [0, 1], "no disk")
     grid = {"datasets": ["phantom"], "models": ["unet"]}
     write_tables(monkeypatch, [], tmp_path / "nothing", tmp_path, lost, **grid)
     table = read_table(tmp_path, "summary")
     assert len(table) == 6 * len(OF_SKIN) and table["mean"].isna().all() and (table["n_seeds"] == 0).all()
-    assert len(read_table(tmp_path, "uncertainty_by_outcome")) == 3 * 4
+    assert len(read_table(tmp_path, "uncertainty_by_outcome")) == 2 * 4
     filled = {"summary", "uncertainty_by_outcome", "uncertainty_by_agreement", "missing", "empty_masks"}
     for name in set(TABLES) - filled:
         assert read_table(tmp_path, name).empty

@@ -35,13 +35,14 @@ LABELS = {
         "null": "null",
     },
 }
-BASELINES = [f"baseline_{name}" for name in ("empty", "blind", "annotator", "readings", "threshold")]
+BASELINES = [f"baseline_{name}" for name in ("empty", "blind", "annotator", "readings")]
 
 
 def summary(datasets, models, baselines=BASELINES):
     """A `summary.csv` with falling GEDs; the empty mask lies far above the models."""
     rows = []
-    for dataset, (m, model) in itertools.product(datasets, enumerate([*models, *baselines])):
+    of_levels = [f"{model}+levels" for model in models]
+    for dataset, (m, model) in itertools.product(datasets, enumerate([*models, *of_levels, *baselines])):
         for n in ged_by_samples.SIZES:
             mean = 2.0 if model == "baseline_empty" else 0.3 + 0.4 / n + 0.03 * m
             rows.append((dataset, model, f"ged_{n}", mean, mean - 0.05, mean + 0.05, 0.1 + 0.4 / n, 9, 9, 0))
@@ -68,7 +69,8 @@ def means(datasets, models, by, groups):
 
 def without(table, lost):
     """The table as it is written where the scores of `lost` are missing: pairs of dataset and model."""
-    rows = [cell in lost for cell in zip(table["dataset"], table["model"], strict=True)]
+    models = [model.removesuffix("+levels") for model in table["model"]]
+    rows = [cell in lost for cell in zip(table["dataset"], models, strict=True)]
     if "share" in table:
         return table[~np.array(rows)]
     counts = [name for name in table if name.startswith("n_")]
@@ -241,7 +243,7 @@ def test_missing_values_are_named():
 # Pairs of dataset and model.
 HOLES = {
     "a model in one dataset": [("lung", "unet")],
-    "a model in all datasets": [(d, m) for d in ("lung", "skin") for m in ("unet", "baseline_threshold")],
+    "a model in all datasets": [(d, "unet") for d in ("lung", "skin")],
     "all models of a dataset": [("lung", model) for model in MODELS],
     "a dataset": [("lung", model) for model in [*MODELS, *BASELINES]],
     "everything": list(itertools.product(("lung", "skin"), [*MODELS, *BASELINES])),
@@ -311,6 +313,20 @@ def test_programs_take_missing_models(stored, tmp_path, monkeypatch, program, th
     assert places == sorted(places)
     rows = uncertainty_maps.ROWS if program == "uncertainty_maps" else sampled_masks.IMAGES
     assert said.count("no data") == rows * (4 - len(there))
+
+
+def test_level_sets_are_hollow_points_beside_the_samples():
+    table = summary(["lung"], MODELS)
+    figure = ged_by_samples.plot(table, spec_of(LABELS))
+    [axes] = figure.axes
+    hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white" and line.get_marker() != "None"]
+    assert [line.get_markeredgecolor() for line in hollow] == [colour for _, colour in legend_of(figure)[: len(MODELS)]]
+    means_of_levels = table[table["model"].str.endswith("+levels") & (table["metric"] == "ged_64")]["mean"]
+    assert [line.get_ydata().item() for line in hollow] == pytest.approx(means_of_levels.tolist())
+    at = [float(line.get_xdata()[0]) for line in hollow]
+    assert (
+        at == sorted(at) and ged_by_samples.SIZES[-1] < at[0] < ged_by_samples.LEVELS_AT < at[-1] < ged_by_samples.END
+    )
 
 
 def test_nothing_at_all_still_makes_a_figure():

@@ -138,7 +138,7 @@ def ordered(effects: Effects) -> Truth:
 
 
 def coupled(effects: Effects) -> Truth:
-    return same_for_all(effects, ged_u=lambda e: 0.5, ged_levels=lambda e: 0.5 + 0.2 * e)
+    return same_for_all(effects, coupling_gain=lambda e: -0.2 * e)
 
 
 def beyond_unet(effects: Effects) -> Truth:

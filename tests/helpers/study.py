@@ -85,7 +85,8 @@ def energy_distances(samples, annotations, *, exact):
 
 def score_files(folder):
     """The files of `evaluate` and `baselines`, by the first part of their names."""
-    return {name.split(".")[0]: folder / name for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")}
+    names = ("images.csv", "levels.csv", "pixels.csv.gz", "calibration.csv.gz")
+    return {name.split(".")[0]: folder / name for name in names}
 
 
 def read_images(path):

@@ -64,7 +64,7 @@ def test_tables_have_text_where_text_belongs(results: segunc.Results) -> None:
         (lambda of: of.exact("lidc", "unet", 7), "samples/lidc/unet has no seed 7, but 0; name one of these."),
         (
             lambda of: of.scores("lidc", "vit", 0),
-            "has no model 'vit', but baseline_threshold, baselines, mc_dropout,",
+            "has no model 'vit', but baselines, mc_dropout, unet; name",
         ),
         (lambda of: of.scores("lidc", "unet", 7), "scores/lidc/unet has no seed 7, but 0; name one of these."),
         (lambda of: of.image("mars", "a"), "data has no dataset 'mars', but lidc, phantom_lung; name one of these."),

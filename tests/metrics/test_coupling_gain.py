@@ -50,6 +50,14 @@ def test_nested_samples_are_the_level_sets_of_their_mean(count, exact):
         assert scores(samples, annotations, exact)["coupling_gain"] == pytest.approx(0, abs=1e-12)
 
 
+def test_sixteen_level_sets_stand_for_any_number_of_nested_samples():
+    """64 are thinned to 16, which are a better sample than 16 of the 64 by chance."""
+    radii = np.random.default_rng(0).uniform(0.5, 5, 64)
+    samples = np.stack([blob(radius).astype(bool) for radius in radii])
+    of_readers = [scores(samples, samples[i : i + 4], exact=False)["coupling_gain"] for i in range(0, 64, 4)]
+    assert abs(np.mean(of_readers)) < 0.005
+
+
 def test_the_unbiased_estimator_would_find_a_gain_where_there_is_none():
     """The readers and the samples are nested alike; it is off by U / 16."""
     radii = np.random.default_rng(0).uniform(0.5, 5, 20)

@@ -18,7 +18,6 @@ from segunc.stages import (
     active_sample,
     active_start,
     active_train,
-    baseline_threshold,
     baselines,
     evaluate,
     sample,
@@ -28,7 +27,7 @@ from segunc.stages import (
 FOLDS = 4
 SEED = 6
 """Of all stages: it tests on fold 2, validates on fold 3 and trains on the folds 0 and 1."""
-SCORES = ("images.csv", "pixels.csv.gz", "calibration.csv.gz")
+SCORES = ("images.csv", "levels.csv", "pixels.csv.gz", "calibration.csv.gz")
 
 
 @pytest.fixture
@@ -77,7 +76,6 @@ def test_main_grid(stage, tmp_path):
         assert {name.split("/")[0] for name in file["validation_image_id"].asstr()[:]} == {"fold3"}
     for module, more in (
         (evaluate, {"samples": samples, "model": "unet"}),
-        (baseline_threshold, {"samples": samples}),
         (baselines, {}),
     ):
         scores = [tmp_path / module.__name__ / name for name in SCORES]

@@ -27,7 +27,6 @@ ALLOWED = {
     "sample": NETWORK,
     "evaluate": ARRAYS,
     "baselines": ARRAYS,
-    "baseline_threshold": ARRAYS,
     "tabulate": TABLES,
     "claims_tabulate": TABLES,
     "answer": TABLES,

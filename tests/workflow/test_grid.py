@@ -12,13 +12,16 @@ import pytest
 import yaml
 from helpers.workflow import NO_ACTIVE_LEARNING, ROOT, STUDY, Study, merged, scheduled, snakemake
 
-BASELINES = {"baseline_empty", "baseline_blind", "baseline_threshold", "baseline_annotator", "baseline_readings"}
+BASELINES = {"baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings"}
 
 
-def checked_summary(folder: Path, datasets: set[str], models: set[str], baselines: set[str]) -> pd.DataFrame:
-    """The rows of the models' GED in a summary that has these datasets, models and baselines."""
+def checked_summary(folder: Path, datasets: set[str], models: set[str]) -> pd.DataFrame:
+    """The rows of the models' GED in a summary that has these datasets and models, their level sets and baselines."""
     summary = pd.read_csv(folder / "results/tables/summary.csv")
-    assert set(summary.model) == models | baselines and set(summary.dataset) == datasets
+    assert (
+        set(summary.model) == models | {f"{model}+levels" for model in models} | BASELINES
+        and set(summary.dataset) == datasets
+    )
     assert {"ged_1", "ged_4", "ged_8", "ged_16", "ged_u", "diversity", "soft_dice_loss", "dice", "iou"} < set(
         summary.metric
     )
@@ -28,7 +31,7 @@ def checked_summary(folder: Path, datasets: set[str], models: set[str], baseline
 
 
 def test_the_grid_ends_in_tables_and_figures(study: Study) -> None:
-    checked_summary(study.folder, {"phantom_lung", "lidc"}, {"unet", "mc_dropout"}, BASELINES)
+    checked_summary(study.folder, {"phantom_lung", "lidc"}, {"unet", "mc_dropout"})
     figures = {path.name for path in (study.folder / "results/figures").iterdir()}
     for name in ("uncertainty_maps_phantom_lung", "sampled_masks_lidc", "ged_by_samples", "entropy_by_outcome"):
         assert {f"{name}.png", f"{name}.pdf"} <= figures
@@ -43,9 +46,7 @@ def test_the_other_models_on_a_dataset_with_one_annotator(study: Study, tmp_path
     datasets = {"phantom_skin": {**study.grid["datasets"]["phantom_skin"], "split": {"folds": 3}}}
     done = study.run("tables", maps, overlay=merged(study.grid, grid=grid, datasets=datasets))
     assert done.returncode == 0, done.stderr + done.stdout
-    # Without a plain U-Net there is no probability map to threshold.
-    models, baselines = {"ensemble", "prob_unet"}, BASELINES - {"baseline_threshold"}
-    distances = checked_summary(study.folder, {"phantom_skin"}, models, baselines)
+    distances = checked_summary(study.folder, {"phantom_skin"}, {"ensemble", "prob_unet"})
     assert ((distances.ci_low <= distances["mean"]) & (distances["mean"] <= distances.ci_high)).all()
     assert (study.folder / maps).exists()
 
@@ -62,7 +63,7 @@ def test_same_seed_same_tables(study: Study, tmp_path: Path) -> None:
     one = merged(STUDY, grid={"datasets": ["phantom_lung"], "models": ["unet"]})
     assert snakemake(tmp_path, "tables", overlay=one).returncode == 0
     first, second = (pd.read_csv(folder / "results/tables/summary.csv") for folder in (study.folder, tmp_path))
-    same = (first.dataset == "phantom_lung") & (first.model != "mc_dropout")
+    same = (first.dataset == "phantom_lung") & ~first.model.str.startswith("mc_dropout")
     pd.testing.assert_frame_equal(first[same].reset_index(drop=True), second, check_exact=True)
 
 

@@ -32,10 +32,7 @@ def test_tables_list_what_is_missing_and_why(holes: tuple[Study, str]) -> None:
     folder = study.folder
     assert "jobs have no results; missing.csv and active_missing.csv list the cells without scores and why." in printed
     missing = read(folder, "missing")
-    assert missing[["dataset", "model", "seed"]].values.tolist() == [
-        ["phantom_lung", "unet", 0],
-        ["phantom_lung", "baseline_threshold", 0],
-    ]
+    assert missing[["dataset", "model", "seed"]].values.tolist() == [["phantom_lung", "unet", 0]]
     assert missing["why"].str.match("train phantom_lung unet seed 0 failed: .* the loss is nan in training").all()
     summary = read(folder, "summary").set_index(["model", "metric"])
     assert summary.loc[("unet", "dice"), "n_seeds"] == 0 and pd.isna(summary.loc[("unet", "dice"), "mean"])
@@ -156,7 +153,7 @@ def test_a_figure_that_fails_before_the_rest_is_there(study: Study, tmp_path: Pa
 def test_any_number_may_be_missing(tmp_path: Path) -> None:
     """The list of what is missing is longer than Linux allows a command line to be."""
     seeds = list(range(1200))
-    steps = [("evaluate", {"model": "unet"}, seeds), ("baseline_threshold", {}, seeds), ("baselines", {}, seeds[1:])]
+    steps = [("evaluate", {"model": "unet"}, seeds), ("baselines", {}, seeds[1:])]
     missing = [
         {
             "step": step,
@@ -171,7 +168,7 @@ def test_any_number_may_be_missing(tmp_path: Path) -> None:
     done = snakemake(tmp_path / "run", "tables", overlay={**merged(TINY, grid=grid), "missing": missing})
     assert done.returncode == 0, done.stdout + done.stderr
     # `baselines` scores four.
-    assert len(read(tmp_path / "run", "missing")) == 2 * len(seeds) + 4 * len(seeds[1:])
+    assert len(read(tmp_path / "run", "missing")) == len(seeds) + 4 * len(seeds[1:])
     assert set(read(tmp_path / "run", "summary").dropna(subset="mean")["model"]) == {
         "baseline_annotator",
         "baseline_blind",

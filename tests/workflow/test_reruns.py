@@ -22,7 +22,7 @@ MAIN |= {"answer", "assemble"}
 MAIN |= {"plot_ged_by_votes", "plot_comparisons", "plot_reliability", "plot_risk_coverage"}
 MAIN |= {"plot_cost_against_quality"}
 ACTIVE = {"active_tabulate", "plot_learning_curves", "plot_active_composition", "plot_pairwise_penalty"}
-TRAINED = {"train": 4, "sample": 4, "evaluate": 4, "baseline_threshold": 2}
+TRAINED = {"train": 4, "sample": 4, "evaluate": 4}
 LEARNED = {"active_train": 6, "active_sample": 6, "active_evaluate": 6, "active_acquire_with_model": 2}
 LEARNED |= {"plot_active_picks": 1}
 ONE_MODEL = {"train": 2, "sample": 2, "evaluate": 2}
@@ -106,7 +106,7 @@ def test_edited_reports_rerun_nothing(study: Study) -> None:
         (
             "metrics/ged.py",
             replaced(r"2 \* distances\.cross", "3 * distances.cross"),
-            {"evaluate": 4, "baselines": 2, "baseline_threshold": 2, "active_evaluate": 6},
+            {"evaluate": 4, "baselines": 2, "active_evaluate": 6},
         ),
         ("evaluation/statistics.py", None, {}),
         ("models/mc_dropout.py", replaced(r"\.sigmoid\(\)", ".tanh()"), {**ONE_MODEL, "plot_active_picks": 0}),
@@ -134,7 +134,7 @@ def test_edited_mathematics_reruns_what_uses_it(
 def test_a_raw_format_reruns_its_datasets_cells(study: Study) -> None:
     with study.edited("data/formats/lidc_slices.py"):
         jobs = study.scheduled()
-    cells = {"prepare": 1, "train": 2, "sample": 2, "evaluate": 2, "baselines": 1, "baseline_threshold": 1}
+    cells = {"prepare": 1, "train": 2, "sample": 2, "evaluate": 2, "baselines": 1}
     cells |= {"plot_contact_sheet": 1}
     # The learning curves show the level of the main grid.
     assert of(jobs, MAIN) == {**cells, "plot_learning_curves": 2}
@@ -162,14 +162,14 @@ def test_a_hyper_parameter_or_two_swapped_ones_rerun_one_model(study: Study) -> 
     swapped = {"unet": {"training": {"batch_size": 2, "warmup_steps": 8}}}
     for model in (changed, swapped):
         jobs = study.scheduled(models=model)
-        expected = {**ONE_MODEL, "baseline_threshold": 2, "plot_active_picks": 1}
+        expected = {**ONE_MODEL, "plot_active_picks": 1}
         assert of(jobs, MAIN | ACTIVE) == expected
     jobs = study.scheduled(models={"mc_dropout": {"options": {"dropout": 0.1}}})
     assert of(jobs, MAIN | ACTIVE) == ONE_MODEL
 
 
 def test_one_more_seed_model_or_dataset_runs_its_own_cells(study: Study) -> None:
-    new = {"train": 4, "sample": 4, "evaluate": 4, "baselines": 2, "baseline_threshold": 2, "plot_learning_curves": 2}
+    new = {"train": 4, "sample": 4, "evaluate": 4, "baselines": 2, "plot_learning_curves": 2}
     jobs = study.scheduled(grid={"seeds": [0, 1]})
     assert of(jobs, MAIN) == new and jobs["tabulate"] == 1
     model = {"models": ["unet", "mc_dropout", "prob_unet"]}
@@ -177,7 +177,7 @@ def test_one_more_seed_model_or_dataset_runs_its_own_cells(study: Study) -> None
     assert of(study.scheduled(grid=model), MAIN) == jobs
     dataset = {"datasets": ["phantom_lung", "lidc", "phantom_skin"]}
     jobs = study.scheduled(grid=dataset)
-    cells = {"prepare": 1, "baselines": 1, "baseline_threshold": 1, "train": 2, "sample": 2, "evaluate": 2}
+    cells = {"prepare": 1, "baselines": 1, "train": 2, "sample": 2, "evaluate": 2}
     cells |= {"plot_contact_sheet": 1}
     assert of(jobs, MAIN) == {**cells, "plot_learning_curves": 2}
     # The samples' figures show diversities from the summary.

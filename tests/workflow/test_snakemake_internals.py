@@ -439,7 +439,7 @@ def test_rules_are_walked(parsed: Parsed) -> None:
     weights = "results/models/phantom_lung/unet/seed0/weights.pt"
     assert rules.inputs("sample", cell) == ["results/data/phantom_lung.h5", weights]
     # Input functions, and one that adds no input, are called as Snakemake calls them.
-    assert samples in rules.inputs("baseline_threshold", {"dataset": "phantom_lung", "seed": "0"})
+    assert samples in rules.inputs("plot_sampled_masks", {"dataset": "phantom_lung"})
     assert json.loads(rules.param("sample", "spec", cell)) == {"draws": 64, "seed": 0}
     assert rules.pattern("sample", "samples") == "results/samples/{dataset}/{model}/seed{seed}.h5"
     assert (rules.threads("train"), rules.threads("sample")) == (4, 1)

@@ -12,7 +12,7 @@ from helpers.workflow import NO_ACTIVE_LEARNING, Study, merged
 TWO_VIEWS = {"label": "TTA (2)", "method": "tta", "options": {"of": "unet", "views": 2}}
 CELL = "phantom_lung/{}/seed0"
 CURVES = "results/figures/training_curves_phantom_lung.png"
-AFTER = {"tabulate", "assemble", "answer", "claims_tabulate", "baseline_threshold"}
+AFTER = {"tabulate", "assemble", "answer", "claims_tabulate"}
 
 
 def models_of(study: Study, *arguments: str, **changes: dict) -> dict[str, int]:

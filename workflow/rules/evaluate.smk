@@ -7,6 +7,7 @@ rule evaluate:
         samples=samples_of_cell,
     output:
         images="<results>/scores/<cell>/images.csv",
+        levels="<results>/scores/<cell>/levels.csv",
         pixels="<results>/scores/<cell>/pixels.csv.gz",
         calibration="<results>/scores/<cell>/calibration.csv.gz",
         record="<record>",
@@ -30,7 +31,7 @@ rule evaluate:
         "python -m segunc.runtime.start {params.job}"
         " {params.cell}"
         " {params.input}"
-        " --scores {output.images} {output.pixels} {output.calibration}"
+        " --scores {output.images} {output.levels} {output.pixels} {output.calibration}"
         " > {log} 2>&1"
 
 
@@ -44,16 +45,3 @@ use rule evaluate as baselines with:
         code=code("stages.baselines"),
     message:
         "Scoring baselines {wildcards}"
-
-
-use rule evaluate as baseline_threshold with:
-    input:
-        data=rules.prepare.output.store,
-        samples=unet_samples,
-    pathvars:
-        step="baseline_threshold",
-        cell="<dataset>/baseline_threshold/<seed>",
-    params:
-        code=code("stages.baseline_threshold"),
-    message:
-        "Scoring baseline_threshold {wildcards}"

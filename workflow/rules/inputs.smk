@@ -58,11 +58,6 @@ def samples_of_cell(wildcards):
     return file_of(cells.samples(experiment, Cell.of(wildcards)), "samples")
 
 
-def unet_samples(wildcards):
-    """The samples of the plain U-Net. No job asks for them if there is none."""
-    return file_of((cells.SAMPLES, Cell.of(wildcards)._replace(model=cells.plain_unet(experiment))), "samples")
-
-
 # tabulate
 
 

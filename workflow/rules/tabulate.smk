@@ -5,6 +5,7 @@ rule tabulate:
     input:
         data=present([("prepare", Cell(dataset)) for dataset in grid.datasets], "store"),
         images=listed(present(SCORED, "images")),
+        levels=listed(present(SCORED, "levels")),
         pixels=listed(present(SCORED, "pixels")),
         calibration=listed(present(SCORED, "calibration")),
     output:

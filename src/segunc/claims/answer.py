@@ -14,7 +14,8 @@ from segunc.claims.verdicts import (
     UNINFORMATIVE,
 )
 from segunc.evaluation.headline import has_several_annotators, interval, labels_of_models
-from segunc.evaluation.tables import THRESHOLD
+from segunc.evaluation.tables import GAIN
+from segunc.level_rows import levels_of
 
 HEADLINES = ("1", "2", "3", "4", "5", "6", "7_large", "8", "9", "10_foreground")
 """The claims of which the answer has a sentence each."""
@@ -52,7 +53,7 @@ class Tables(NamedTuple):
 
 
 def answer(tables: Tables, spec: AnswerSpec) -> str:
-    """`answer.md`, in Markdown: a sentence per claim, the models' means, warnings, what is missing.
+    """`answer.md`, in Markdown: a sentence per claim, the models' means and coupling gains, warnings, what is missing.
 
     The number beside a verdict is of the part that decided: of a supported claim the part nearest to its margin, of a
     contradicted one the part farthest on the other side of it, else the first part that is not decided.
@@ -65,6 +66,7 @@ def answer(tables: Tables, spec: AnswerSpec) -> str:
     if absent:
         lines.append(f"- Not in this run: {'; '.join(CLAIMS[key].text for key in absent)}.")
     lines += [f"- {sentence}" for sentence in _means(tables.summary, spec)]
+    lines += _gains(tables.summary, spec)
     if warnings:
         lines += ["", "Before you rely on it:", "", *(f"- {sentence}" for sentence in warnings)]
     return "\n".join(lines) + "\n"
@@ -107,13 +109,14 @@ def _evidence(rows: pd.DataFrame, verdict: str, spec: AnswerSpec) -> str:
 def _means(summary: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:
     """A sentence per dataset: on how many images, and the means of the models in order of the metric."""
     for dataset, rows in summary.groupby("dataset", sort=False):
-        models = rows[rows["model"].isin([*spec["models"], THRESHOLD])]
+        levels = levels_of(spec["unet"])
+        models = rows[rows["model"].isin([*spec["models"], levels])]
         listed = []
         for metric, title in SHOWN.items():
             own = models[(models["metric"] == metric) & models["mean"].notna()]
             if own.empty or (metric == "ged_u" and not has_several_annotators(rows)):
                 continue
-            own = own[own["model"] != THRESHOLD] if metric != "ged_u" else own
+            own = own[own["model"] != levels] if metric != "ged_u" else own
             own = own.sort_values("mean", ascending=metric == "ged_u", kind="stable")
             values = [
                 f"{_label(row['model'], labels_of_models(spec['models']))} {row['mean']:.2f}"
@@ -124,6 +127,25 @@ def _means(summary: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:
             count = int((rows["n_images"] + rows["n_undefined"]).max())
             tested = f"{count} test images of {rows['n_patients'].max()} patients"
             yield f"{_label(str(dataset), spec['datasets'])}, {tested}: {'; '.join(listed)}."
+
+
+def _gains(summary: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:
+    """An item with one below it per dataset: which models beat the level sets of their own mean, in order of gain."""
+    found = []
+    for dataset, rows in summary.groupby("dataset", sort=False):
+        own = rows[(rows["metric"] == GAIN) & rows["model"].isin(spec["models"]) & rows["mean"].notna()]
+        if own.empty or not has_several_annotators(rows):
+            continue
+        listed: dict[str, list[str]] = {"yes": [], "undecided": [], "no": []}
+        for row in own.sort_values("mean", kind="stable").to_dict("records"):
+            verdict = "yes" if row["ci_high"] < 0 else "no" if row["ci_low"] > 0 else "undecided"
+            value = interval(row["mean"], row["ci_low"], row["ci_high"], digits=3)
+            listed[verdict].append(f"{_label(row['model'], spec['models'])} {value}")
+        said = "; ".join(f"{verdict}: {', '.join(models)}" for verdict, models in listed.items() if models)
+        found.append(f"  - {_label(str(dataset), spec['datasets'])}: {said}.")
+    if found:
+        yield "- Do samples beat the level sets of their own mean probability (coupling gain below 0)?"
+        yield from found
 
 
 def _warnings(tables: Tables, spec: AnswerSpec) -> Iterator[str]:

@@ -101,11 +101,15 @@ def active_evaluate(config: Config, cell: Cell) -> str:
 
 
 def tabulate(config: Config, cell: Cell) -> str:
-    """Statistics, datasets and models in the order of the tables, and what is missing."""
+    """Statistics, datasets and models in the order of the tables, which is the plain U-Net, what is missing."""
     grid = config.grid
     missing = [_missing(config, step, ("step", "dataset", "model", "seed")) for step in cells.scored(config)]
     return _json(
-        statistics=config.statistics, datasets=grid.datasets, models=grid.models, missing=list(filter(None, missing))
+        statistics=config.statistics,
+        datasets=grid.datasets,
+        models=grid.models,
+        unet=cells.plain_unet(config) or "",
+        missing=list(filter(None, missing)),
     )
 
 

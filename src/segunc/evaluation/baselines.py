@@ -1,8 +1,8 @@
 """Baselines, with which the models' scores must be compared: GED alone proves little where masks are small.
 
-`baseline_empty`, `baseline_blind`, `baseline_annotator` and `baseline_readings` need the data alone,
-`baseline_threshold` the samples of a U-Net. Each is scored on the test images of every seed, which differ between seeds
-if there are folds. None has maps that need several probability maps: expected entropy, mutual information, mean logs.
+All need the data alone. Each is scored on the test images of every seed, which differ between seeds if there are folds.
+None has maps that need several probability maps: expected entropy, mutual information, mean logs. The level sets of a
+model's mean probability, a baseline as well, are scored with the model.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segunc.data.store import Images, read_split
-from segunc.evaluation.predictions import Prediction, annotations_of, best_cut, read_predictions
+from segunc.evaluation.predictions import Prediction, annotations_of, best_cut
 from segunc.evaluation.scores import SCORES, Scored, identity, inputs_of, score, score_image
 from segunc.masks import pairwise_iou
 from segunc.metrics.ged import Distances, annotator_distance
-from segunc.metrics.levels import LEVELS, level_sets
+from segunc.metrics.levels import LEVELS
 from segunc.metrics.probability import brier_floor
 from segunc.metrics.registry import ENERGY_DISTANCES, METRICS
 from segunc.metrics.uncertainty import entropy
@@ -77,17 +77,8 @@ def readings(annotations: NDArray, cut: float) -> Prediction:
     return Prediction(annotations.astype(bool), frequency, entropy(frequency), exact=True, cut=cut)
 
 
-def threshold(unet: Prediction) -> Prediction:
-    """`baseline_threshold`: the U-Net's probability map, thresholded at the 16 LEVELS (a random threshold).
-
-    A sampler without cost: its threshold is uniform in [0, 1]. The levels represent 16 equal parts of that range, each
-    equally often, so the samples are exact; the probability, its entropy and its cut are the U-Net's own.
-    """
-    return Prediction(level_sets(unet.probability), unet.probability, unet.uncertainty, exact=True, cut=unet.cut)
-
-
 def from_data(data: Path, dataset: str, seed: int) -> Iterator[Scored]:
-    """Scores of the baselines that need the data alone, on every test image of the seed."""
+    """Scores of the baselines on every test image of the seed."""
     train, validation, test = (read_split(data, split, seed) for split in ("train", "val", "test"))
     same = {"baseline_empty": empty(test.masks.shape[2:]), "baseline_blind": blind(train, validation)}
     images = range(len(test.image_id))
@@ -101,10 +92,3 @@ def from_data(data: Path, dataset: str, seed: int) -> Iterator[Scored]:
     cut = best_cut(frequencies, validation)
     for i in images:
         yield score_image(dataset, "baseline_readings", seed, test, i, readings(annotations_of(test, i), cut))
-
-
-def from_unet(data: Path, samples: Path, dataset: str, seed: int) -> Iterator[Scored]:
-    """Scores of `baseline_threshold` on every test image, from the U-Net's samples."""
-    test, validation = read_split(data, "test", seed), read_split(data, "val", seed)
-    for i, unet in enumerate(read_predictions(samples, test, validation)):
-        yield score_image(dataset, "baseline_threshold", seed, test, i, threshold(unet))

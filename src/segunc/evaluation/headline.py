@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from segunc.evaluation.tables import THRESHOLD
+from segunc.evaluation.tables import BESIDE_LEVELS, GAIN
+from segunc.level_rows import levels_of, with_levels
+from segunc.metrics.registry import METRICS
 
 SIGNIFICANT = 0.05
 """A model is marked as best if it differs from each other one with a corrected p below this."""
@@ -17,7 +19,6 @@ BASELINES = {
     "baseline_blind": "image-agnostic masks",
     "baseline_annotator": "one annotator",
     "baseline_readings": "the annotators' masks",
-    THRESHOLD: "level sets of the U-Net",
 }
 """What a baseline is called in text, by id."""
 
@@ -28,44 +29,63 @@ class Headline(NamedTuple):
     columns: list[str]
     """Titles, with an arrow up where higher is better."""
     rows: dict[str, list[str]]
-    """By the label of the model: `mean [low, high]` or an en dash, in the order of the columns."""
+    """By the label of the model or level sets: `mean [low, high]` or an en dash, by column. Empty text
+    where level sets have no value of their own."""
     best: dict[int, str]
     """The label of the model that is better than each other one, by the position of the column."""
 
 
+class Column(NamedTuple):
+    """A column of a headline table."""
+
+    title: str
+    values: Mapping[str, str]
+    """By id of the model or level sets."""
+    metric: str = ""
+    """That of the comparisons in which a model can be best; empty if there are none."""
+    of_samples: bool = False
+    """Whether it depends on the samples, so that level sets have values of their own."""
+
+
 def labels_of_models(models: Mapping[str, str]) -> dict[str, str]:
-    """Labels of models and baselines by id."""
-    return {**BASELINES, **models}
+    """Labels of models, of their level sets and of baselines by id."""
+    return {**BASELINES, **with_levels(models)}
 
 
 def headline(
     summary: pd.DataFrame, comparisons: pd.DataFrame, failures: pd.DataFrame, models: Mapping[str, str], unet: str
 ) -> dict[str, Headline]:
-    """Dice, GED², its difference to the level sets of the U-Net, cross-entropy and AUGRC, by dataset.
+    """Dice, GED², coupling gain, difference to the level sets of the U-Net, cross-entropy and AUGRC, by dataset.
 
     The tables are `summary.csv`, `comparisons.csv` and `failure_detection.csv`; `models` are labels by id, and
-    `unet` is the id of the U-Net, empty if there is none. GED² is left out where images have one annotator, and so are
-    datasets and columns without any value.
+    `unet` is the id of the U-Net, empty if there is none. GED² and level sets are left out where images have one
+    annotator, and so are datasets and columns without any value.
     """
+    labels = labels_of_models(models)
     tables = {}
     for dataset, rows in summary.groupby("dataset", sort=False):
         own = comparisons[comparisons["dataset"] == dataset]
         failed = failures[(failures["dataset"] == dataset) & (failures["aggregation"] == AUGRC[0])]
         shown = [str(model) for model in dict.fromkeys(rows["model"]) if model in models]
-        distances = [("GED² ↓", _means(rows, "ged_u"), "ged_u")]
-        distances += [("− level sets of the U-Net", _beside_levels(own, unet), "")]
+        levels = [levels_of(model) for model in shown]
+        gains = _means(rows[rows["model"].isin(shown)], GAIN, digits=3)
+        augrc = _texts(failed[failed["map"] == AUGRC[1]], "augrc", "augrc_low", "augrc_high")
         columns = [
-            ("Dice ↑", _means(rows, "dice_cut"), "dice_cut"),
-            *(distances if has_several_annotators(rows) else []),
-            ("cross-entropy ↓", _means(rows, "cross_entropy"), "cross_entropy"),
-            ("AUGRC ↓", _texts(failed[failed["map"] == AUGRC[1]], "augrc", "augrc_low", "augrc_high"), ""),
+            Column("Dice ↑", _means(rows, "dice_cut"), "dice_cut"),
+            Column("GED² ↓", _means(rows, "ged_u"), "ged_u", of_samples=True),
+            Column(f"{METRICS[GAIN].label} ↓", gains, of_samples=True),
+            Column("− level sets of the U-Net", _beside_levels(own, unet), of_samples=True),
+            Column("cross-entropy ↓", _means(rows, "cross_entropy"), "cross_entropy"),
+            Column("AUGRC ↓", augrc),
         ]
-        columns = [column for column in columns if column[1]]
+        several = has_several_annotators(rows)
+        columns = [column for column in columns if column.values and (several or not column.of_samples)]
         if columns:
             tables[str(dataset)] = Headline(
-                [title for title, *_ in columns],
-                {models[model]: [values.get(model, "–") for _, values, _ in columns] for model in shown},
-                {i: models[best] for i, (*_, metric) in enumerate(columns) if (best := _best(own, metric, shown))},
+                [column.title for column in columns],
+                {models[model]: [column.values.get(model, "–") for column in columns] for model in shown}
+                | {labels[name]: [_of_levels(name, column) for column in columns] for name in levels if several},
+                {i: models[best] for i, one in enumerate(columns) if (best := _best(own, one.metric, shown))},
             )
     return tables
 
@@ -75,13 +95,17 @@ def has_several_annotators(rows: pd.DataFrame) -> bool:
     return bool(rows.loc[rows["metric"] == "annotator_distance", "mean"].notna().any())
 
 
-def _means(rows: pd.DataFrame, metric: str) -> dict[str, str]:
-    return _texts(rows[rows["metric"] == metric], "mean", "ci_low", "ci_high")
+def _of_levels(name: str, column: Column) -> str:
+    return column.values.get(name, "") if column.of_samples else ""
 
 
-def _texts(rows: pd.DataFrame, *columns: str, key: str = "model") -> dict[str, str]:
+def _means(rows: pd.DataFrame, metric: str, digits: int = 2) -> dict[str, str]:
+    return _texts(rows[rows["metric"] == metric], "mean", "ci_low", "ci_high", digits=digits)
+
+
+def _texts(rows: pd.DataFrame, mean: str, low: str, high: str, key: str = "model", digits: int = 2) -> dict[str, str]:
     """`mean [low, high]` by model, of those that have a mean."""
-    return {str(row[key]): interval(*(row[name] for name in columns)) for row in _defined(rows, columns[0])}
+    return {str(row[key]): interval(row[mean], row[low], row[high], digits) for row in _defined(rows, mean)}
 
 
 def _defined(rows: pd.DataFrame, column: str) -> list[dict[Any, Any]]:
@@ -96,9 +120,9 @@ def interval(mean: float, low: float, high: float, digits: int = 2) -> str:
 
 
 def _beside_levels(comparisons: pd.DataFrame, unet: str) -> dict[str, str]:
-    """GED² of each model minus that of the level sets of the U-Net's mean probability, by model."""
-    found = comparisons[(comparisons["metric"] == "ged_u") & (comparisons["model_b"] == f"{unet}+levels")]
-    return _texts(found, "difference", "ci_low", "ci_high", key="model_a")
+    """GED² of models and level sets minus that of the level sets of the U-Net's mean probability, by id."""
+    found = comparisons[(comparisons["metric"] == BESIDE_LEVELS) & (comparisons["model_b"] == levels_of(unet))]
+    return _texts(found, "difference", "ci_low", "ci_high", key="model_a", digits=3)
 
 
 def _best(comparisons: pd.DataFrame, metric: str, models: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Scores of one image, and the three CSV files that the stages `evaluate` and `baselines` write."""
+"""Scores of one image, and the four CSV files that the stages `evaluate` and `baselines` write."""
 
 import csv
 import gzip
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segunc.data.store import Images
 from segunc.evaluation.predictions import Prediction, annotations_of
+from segunc.level_rows import levels_of
 from segunc.metrics import aggregation
 from segunc.metrics.calibration import Bins
 from segunc.metrics.registry import METRICS, Inputs
@@ -57,15 +58,30 @@ class Scored(NamedTuple):
     """Pixels per bin of predictive entropy, (BINS,), for each of GROUPS; empty if there is no uncertainty."""
     calibration: Bins | None
     """None if there is no probability."""
+    levels: dict[str, Any] | None = None
+    """COLUMNS by name of the level sets of the mean probability; None for baselines."""
 
 
 def score_image(dataset: str, model: str, seed: int, images: Images, index: int, prediction: Prediction) -> Scored:
-    """Scores the prediction for image `index` of the test images."""
-    truths = images.annotator_probability
-    truth = None if truths is None else truths[index]
-    inputs = inputs_of(prediction, annotations_of(images, index), truth)
+    """Scores the prediction of a baseline for image `index` of the test images."""
+    inputs = _inputs_of_image(images, index, prediction)
     row = identity(dataset, model, seed, images, index) | score(inputs)
     return Scored(row, entropy_histograms(inputs), inputs.bins)
+
+
+def score_with_levels(
+    dataset: str, model: str, seed: int, images: Images, index: int, prediction: Prediction
+) -> Scored:
+    """Scores the prediction of a model for image `index` of the test images, and the level sets of its mean."""
+    inputs = _inputs_of_image(images, index, prediction)
+    row = identity(dataset, model, seed, images, index) | score(inputs)
+    of_levels = {"model": levels_of(model), **level_scores(inputs)}
+    return Scored(row, entropy_histograms(inputs), inputs.bins, row | of_levels)
+
+
+def _inputs_of_image(images: Images, index: int, prediction: Prediction) -> Inputs:
+    truths = images.annotator_probability
+    return inputs_of(prediction, annotations_of(images, index), None if truths is None else truths[index])
 
 
 def identity(dataset: str, model: str, seed: int, images: Images, index: int) -> dict[str, Any]:
@@ -118,6 +134,19 @@ def score(inputs: Inputs) -> dict[str, float]:
     return {name: by_name[name] for name in SCORES}
 
 
+def level_scores(inputs: Inputs) -> dict[str, float]:
+    """Scores of the level sets of the mean by name: those of SCORES that depend on more than the mean.
+
+    Level sets have no probabilities of their own, so what is made of these is NaN.
+    """
+    no_map = [name for name in aggregation.NAMES if name.endswith(("_expected", "_mi"))]
+    return {
+        **{name: metric(inputs.levels) for name, metric in METRICS.items() if metric.judges_samples},
+        **dict.fromkeys(no_map, float("nan")),
+        "u_pairwise": aggregation.pairwise(inputs.levels.distances),
+    }
+
+
 def _aggregated(inputs: Inputs) -> dict[str, float]:
     """Each map of uncertainty as one number in several ways, and the disagreement of the samples."""
     maps = {
@@ -165,22 +194,26 @@ def entropy_histograms(inputs: Inputs) -> dict[str, NDArray[np.int64]]:
 
 
 def write(files: Sequence[Path], scored: Iterable[Scored]) -> None:
-    """Writes `images.csv`, `pixels.csv.gz` and `calibration.csv.gz` (bins with pixels only); equal scores give equal
-    bytes."""
+    """Writes `images.csv`, `levels.csv`, `pixels.csv.gz` and `calibration.csv.gz` (bins with pixels only); equal scores
+    give equal bytes."""
     by_name = {path.name: path for path in files}
     with (
         _new_csv(by_name["images.csv"]) as images_file,
+        _new_csv(by_name["levels.csv"]) as levels_file,
         _new_csv(by_name["pixels.csv.gz"]) as pixels_file,
         _new_csv(by_name["calibration.csv.gz"]) as calibration_file,
     ):
-        image_rows = csv.DictWriter(images_file, COLUMNS, lineterminator="\n")
+        image_rows, level_rows = (csv.DictWriter(f, COLUMNS, lineterminator="\n") for f in (images_file, levels_file))
         pixel_rows = csv.writer(pixels_file, lineterminator="\n")
         calibration_rows = csv.writer(calibration_file, lineterminator="\n")
         image_rows.writeheader()
+        level_rows.writeheader()
         pixel_rows.writerow(HISTOGRAM_COLUMNS)
         calibration_rows.writerow(CALIBRATION_COLUMNS)
-        for row, histograms, bins in scored:
-            image_rows.writerow({name: f"{v:.9g}" if isinstance(v, float) else v for name, v in row.items()})
+        for row, histograms, bins, of_levels in scored:
+            image_rows.writerow(_as_text(row))
+            if of_levels is not None:
+                level_rows.writerow(_as_text(of_levels))
             key = [row[name] for name in KEY]
             for group, counts in histograms.items():
                 pixel_rows.writerows([*key, group, b, counts[b]] for b in np.flatnonzero(counts))
@@ -189,6 +222,10 @@ def write(files: Sequence[Path], scored: Iterable[Scored]) -> None:
                 calibration_rows.writerows(
                     [*key, b, bins.pixels[b], f"{bins.probability[b]:.9g}", f"{bins.frequency[b]:.9g}"] for b in filled
                 )
+
+
+def _as_text(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: f"{value:.9g}" if isinstance(value, float) else value for name, value in row.items()}
 
 
 @contextmanager

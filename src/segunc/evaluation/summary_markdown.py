@@ -9,7 +9,8 @@ import pandas as pd
 
 from segunc.evaluation.headline import Headline, interval, labels_of_models
 from segunc.evaluation.statistics import LEAST_DF, LEAST_PATIENTS, NETWORKS
-from segunc.evaluation.tables import INTERVAL, is_baseline
+from segunc.evaluation.tables import INTERVAL, is_baseline, is_model
+from segunc.level_rows import is_levels
 from segunc.metrics.registry import METRICS
 
 BLOCKS = {
@@ -35,9 +36,12 @@ BLOCKS = {
     ),
 }
 """Metrics by title; the others come last."""
+OF_SAMPLES = ("Samples against annotators", "GED² by number of samples")
+"""The blocks with rows for level sets, which have all else from their model."""
 DISTANCE = "annotator_distance"
 """The metric that is the same for all models, and is told beside the number of images."""
 TARGET = "*knows the readers*"
+HEADING = "*baselines*"
 WIDTH = 118
 """Characters of a line: wider tables are split."""
 
@@ -66,6 +70,9 @@ def summary_markdown(
         f"{TARGET}: the expected score of a model with independent samples that knows the distribution of readers, of",
         "which the annotators of an image are a sample; no model can be expected to do better.",
         "",
+        "Level sets: the 16 level sets of a model's mean probability in the place of its samples. What does not depend",
+        "on samples is the same.",
+        "",
         "Effective patients: the number of equally large patients that would tell as much.",
     ]
     for dataset, block in table.groupby("dataset", sort=False):
@@ -73,19 +80,21 @@ def summary_markdown(
         lines += ["", f"## {datasets.get(str(dataset), dataset)}", "", *_tested(block, labels)]
         if str(dataset) in heads:
             head = heads[str(dataset)]
-            lines += ["", "### Headline metrics", "", *_head(head.columns, head.rows)]
+            lines += ["", "### Headline metrics", "", *_head(head)]
         for title, columns in _blocks(metrics).items():
-            lines += ["", f"### {title}", "", *_rows(block, columns, labels)]
+            of_block = block if title in OF_SAMPLES else block[~block["model"].map(is_levels)]
+            lines += ["", f"### {title}", "", *_rows(of_block, columns, labels)]
     shown = list(dict.fromkeys(table["metric"]))
     lines += ["", "## Columns", ""]
     lines += [f"- {METRICS[metric].label} (`{metric}`): {METRICS[metric].meaning}." for metric in shown]
     return "\n".join(lines) + "\n"
 
 
-def _head(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    yield _line(["", *columns])
-    yield _line(["---"] * (1 + len(columns)))
-    yield from (_line([model, *values]) for model, values in rows.items())
+def _head(head: Headline) -> Iterator[str]:
+    left = [["model"], ["---"], *([model] for model in head.rows)]
+    values = zip(*head.rows.values(), strict=True)
+    columns = [[title, "---", *of_models] for title, of_models in zip(head.columns, values, strict=True)]
+    yield from _tables(left, columns)
 
 
 def _missing_lines(missing: pd.DataFrame, datasets: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[str]:
@@ -139,14 +148,16 @@ def _rows(block: pd.DataFrame, columns: Sequence[str], labels: Mapping[str, str]
     total = _total(block)
     targets = block.groupby("metric")["target"].mean()[columns]
     named = {model: labels.get(model, model) for model in by_model}
-    of_models = [model for model in by_model if not is_baseline(model)]
+    of_models = [model for model in by_model if is_model(model)]
+    of_levels = [model for model in by_model if is_levels(model)]
     of_baselines = [model for model in by_model if is_baseline(model)]
     left = [
         ["model", "seeds"],
         ["---", "---"],
         *([named[model], str(by_model[model]["n_seeds"].max())] for model in of_models),
+        *([named[model], str(by_model[model]["n_seeds"].max())] for model in of_levels),
         *([[TARGET, ""]] if targets.notna().any() else []),
-        ["*baselines*", ""],
+        [HEADING, ""],
         *([named[model], str(by_model[model]["n_seeds"].max())] for model in of_baselines),
     ]
     filled = [
@@ -154,22 +165,28 @@ def _rows(block: pd.DataFrame, columns: Sequence[str], labels: Mapping[str, str]
             _titled(metric),
             "---",
             *(_value(by_model[model].loc[metric], total) for model in of_models),
+            *(_value(by_model[model].loc[metric], total) for model in of_levels),
             *([_target(targets[metric])] if targets.notna().any() else []),
             "",
             *(_value(by_model[model].loc[metric], total) for model in of_baselines),
         ]
         for metric in columns
     ]
-    for first, several in enumerate(_packed(left, filled)):
+    yield from _tables(left, filled)
+
+
+def _tables(left: Sequence[Sequence[str]], columns: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of as many tables as the width needs, each with the columns on the left and without rows that are empty."""
+    for first, several in enumerate(_packed(left, columns)):
         yield from [""] if first else []
         for i, cells in enumerate(left):
             values = [column[i] for column in several]
-            if cells[0] != TARGET or any(values):
+            if any(values) or cells[0] == HEADING:
                 yield _line([*cells, *values])
 
 
 def _packed(left: Sequence[Sequence[str]], columns: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
-    """The columns in groups that are at most WIDTH wide together with the first two columns, if one column is."""
+    """The columns in groups that are at most WIDTH wide together with those on the left, if one column is."""
     group: list[Sequence[str]] = []
     for column in columns:
         tried = [*group, column]

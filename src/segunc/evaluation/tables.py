@@ -20,6 +20,7 @@ from segunc.data.result_csv import open_csv
 from segunc.data.store import read_attributes
 from segunc.evaluation.scores import BINS, COLUMNS, FEWEST_PIXELS, GROUPS, SCORES
 from segunc.evaluation.statistics import METHOD, Estimate, Units, holm, two_way
+from segunc.level_rows import is_levels, levels_of
 from segunc.metrics.ged import SIZES, STUDY_SIZE
 from segunc.metrics.registry import COMPARED, ENERGY_DISTANCES, METRICS
 from segunc.metrics.uncertainty import AGREEMENTS, OUTCOMES
@@ -27,11 +28,12 @@ from segunc.runtime.errors import UserError
 
 INTERVAL = ("mean", "ci_low", "ci_high")
 COUNTS = ("scope", "n_seeds", "n_images", "n_patients", "effective_patients")
-THRESHOLD = "baseline_threshold"
-FROM_DATA = ("baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings")
-"""The baselines that need the data alone; the step `baselines` scores them all."""
-LEVELS = {"ged_u": "ged_levels"}
-"""Metrics in which models are also compared with level sets of mean probabilities, and the column of the level sets."""
+BASELINES = ("baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings")
+"""The step `baselines` scores them all."""
+BESIDE_LEVELS = "ged_u"
+"""The metric in which models and level sets are compared with the level sets of the plain U-Net."""
+GAIN = "coupling_gain"
+"""The metric in which models are compared with their own level sets."""
 MISSING = ["dataset", "model", "seed", "why"]
 IMAGE = ["dataset", "seed", "image_id", "group_id", "patient_id", "annotators", "votes", "foreground"]
 """What all models' rows of an image have in common."""
@@ -73,6 +75,8 @@ class TabulateSpec(TypedDict):
     statistics: Statistics
     datasets: list[str]
     models: list[str]
+    unet: str
+    """Id of the plain U-Net; empty if there is none."""
     missing: list[MissingJob]
 
 
@@ -86,7 +90,7 @@ class CellScores(NamedTuple):
 
 
 def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[CellScores]:
-    """The cells of all `images.csv` files, in the order of `datasets`, then of the models' first appearance.
+    """The cells of `images.csv` and `levels.csv` files, in the order of `datasets`, then of first appearance.
 
     Raises UserError if a file is damaged (`open_csv`) or of none of the datasets.
     """
@@ -109,11 +113,14 @@ def read_cells(paths: Sequence[Path], datasets: Sequence[str]) -> list[CellScore
 
 
 def missing_scores(missing: Sequence[MissingJob]) -> pd.DataFrame:
-    """`missing.csv`: a row per model, baseline and seed that a missing job should have scored."""
+    """`missing.csv`: a row per model, baseline and seed that a missing job should have scored.
+
+    The level sets of a model are missing with it.
+    """
     rows = [
         {**entry, "model": model}
         for entry in missing
-        for model in {"baselines": FROM_DATA, "baseline_threshold": [THRESHOLD]}.get(entry["step"], [entry["model"]])
+        for model in (BASELINES if entry["step"] == "baselines" else [entry["model"]])
     ]
     return pd.DataFrame(rows, columns=MISSING)
 
@@ -123,18 +130,25 @@ def with_empty_cells(
 ) -> list[CellScores]:
     """The cells, with an empty one for each that is missing as a whole, in the order of the tables.
 
-    missing: `missing_scores`. Cells are in the order of `datasets`, then of `models`, then of the baselines; those of
-    other datasets and models come after, in the order in which they appear.
+    missing: `missing_scores`. Cells are in the order of `datasets`, then of `models`, their level sets, the baselines;
+    those of other datasets and models come after, in the order in which they appear.
     """
     runs = pd.DataFrame(columns=COLUMNS).astype(dict.fromkeys(SCORES, float))
-    names = dict.fromkeys(zip(missing["dataset"], missing["model"], strict=True))
+    lost = [(str(dataset), str(model)) for dataset, model in zip(missing["dataset"], missing["model"], strict=True)]
+    lost += [(dataset, levels_of(model)) for dataset, model in lost if is_model(model)]
     there = {(cell.dataset, cell.model): cell for cell in cells}
-    every = there | {name: CellScores(*name, runs) for name in names if name not in there}
+    every = there | {name: CellScores(*name, runs) for name in lost if name not in there}
+    of_models = dict.fromkeys([*models, *(model for _, model in every if is_model(model))])
     in_order = (
         dict.fromkeys([*datasets, *(dataset for dataset, _ in every)]),
-        dict.fromkeys([*models, *(model for _, model in every if not is_baseline(model)), *FROM_DATA, THRESHOLD]),
+        [*of_models, *map(levels_of, of_models), *BASELINES],
     )
     return [every[name] for name in product(*in_order) if name in every]
+
+
+def without_levels(cells: Sequence[CellScores]) -> list[CellScores]:
+    """The cells of models and baselines: for tables of what level sets share with their model."""
+    return [cell for cell in cells if not is_levels(cell.model)]
 
 
 def metrics_of(cells: Sequence[CellScores], dataset: str) -> list[str]:
@@ -208,7 +222,7 @@ def units_of(runs: pd.DataFrame) -> Units:
 
 def described(model: str, estimate: Estimate) -> dict[str, Any]:
     """The estimate and its scope by column. Baselines that need the data alone have no networks."""
-    return {**estimate._asdict(), "scope": METHOD if model in FROM_DATA and estimate.n_seeds else estimate.scope}
+    return {**estimate._asdict(), "scope": METHOD if is_baseline(model) and estimate.n_seeds else estimate.scope}
 
 
 def _mean(cell: CellScores, units: Units, score: str, confidence: float) -> dict[str, Any]:
@@ -262,30 +276,34 @@ def ged_by_votes(cells: Sequence[CellScores], confidence: float) -> pd.DataFrame
     return pd.DataFrame(rows, columns=columns).astype({"target": float})
 
 
-def comparisons(cells: Sequence[CellScores], confidence: float) -> pd.DataFrame:
-    """`comparisons.csv`: differences model_a - model_b, paired by seed and image, in each of COMPARED.
+def comparisons(cells: Sequence[CellScores], confidence: float, unet: str) -> pd.DataFrame:
+    """`comparisons.csv`: differences model_a - model_b, paired by seed and image.
 
-    Of all pairs of models that have scores and, in the metrics of LEVELS, of each model with the 16 level sets of each
-    model's mean probability (`<model>+levels`). `p_holm` is corrected for all comparisons that are made of one dataset
-    in one metric, but for those whose difference is 0 on every image, which are no tests.
+    Each of these is a family of tests, for which `p_holm` is corrected, but for differences that are 0 on every image:
+    all pairs of models in one of COMPARED; models and level sets (`<model>+levels`) with the level sets of the plain
+    U-Net, in BESIDE_LEVELS; each model with its own level sets, in GAIN.
+
+    unet: the id of the plain U-Net; empty if there is none.
     """
     rows = []
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
         runs = {cell.model: cell.runs for cell in cells if cell.dataset == dataset and len(cell.runs)}
-        models = [model for model in runs if not is_baseline(model)]
-        for metric in COMPARED:
-            pairs = [(a, b, b, metric) for a, b in combinations(models, 2)]
-            if metric in LEVELS:
-                pairs += [(a, f"{b}+levels", b, LEVELS[metric]) for a, b in product(models, repeat=2)]
+        models = [model for model in runs if is_model(model)]
+        reference = levels_of(unet)
+        scored = [*models, *(levels_of(model) for model in models if model != unet)] if reference in runs else []
+        families = [(metric, list(combinations(models, 2))) for metric in COMPARED]
+        families.append((BESIDE_LEVELS, [(name, reference) for name in scored]))
+        families.append((GAIN, [(model, levels_of(model)) for model in models]))
+        for metric, pairs in families:
             family = [
                 {
                     "dataset": dataset,
                     "metric": metric,
                     "model_a": a,
-                    "model_b": name,
-                    **_difference(runs[a], metric, runs[b], column, confidence),
+                    "model_b": b,
+                    **_difference(runs[a], runs[b], metric, confidence),
                 }
-                for a, name, b, column in pairs
+                for a, b in pairs
             ]
             tests = [np.nan if row["se"] == row["difference"] == 0 else row["p"] for row in family]
             rows += [{**row, "p_holm": p} for row, p in zip(family, holm(tests), strict=True)]
@@ -294,14 +312,11 @@ def comparisons(cells: Sequence[CellScores], confidence: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _difference(
-    first: pd.DataFrame, metric: str, second: pd.DataFrame, column: str, confidence: float
-) -> dict[str, Any]:
-    """The mean of `metric` of the first minus `column` of the second, over the seeds and images of both."""
+def _difference(first: pd.DataFrame, second: pd.DataFrame, metric: str, confidence: float) -> dict[str, Any]:
+    """The mean of `metric` of the first minus that of the second, over the seeds and images of both."""
     key = ["seed", "image_id"]
-    pairs = first[[*key, "patient_id", metric]].merge(second[[*key, column]], on=key, suffixes=("", "_second"))
-    values = pairs[metric] - pairs[f"{column}_second" if column == metric else column]
-    result = two_way(values, units_of(pairs), confidence=confidence)
+    pairs = first[[*key, "patient_id", metric]].merge(second[[*key, metric]], on=key, suffixes=("", "_second"))
+    result = two_way(pairs[metric] - pairs[f"{metric}_second"], units_of(pairs), confidence=confidence)
     return {"difference": result.estimate, "scope": result.scope, **result._asdict()}
 
 
@@ -333,7 +348,7 @@ def empty_masks(cells: Sequence[CellScores]) -> pd.DataFrame:
     """
     rows = []
     for cell in cells:
-        if not is_baseline(cell.model):
+        if is_model(cell.model):
             marked = cell.runs[2 * cell.runs["votes"].astype(float) >= cell.runs["annotators"].astype(float)]
             rows.append((cell.dataset, cell.model, int((marked["pixels_predicted"] == 0).sum()), len(marked)))
     return pd.DataFrame(rows, columns=["dataset", "model", "n_empty", "n_marked"])
@@ -367,3 +382,8 @@ def _why_undefined(model: str, score: str) -> str:
 
 def is_baseline(model: str) -> bool:
     return model.startswith("baseline_")
+
+
+def is_model(name: str) -> bool:
+    """Whether it is neither a baseline nor the level sets of a model."""
+    return not is_baseline(name) and not is_levels(name)

@@ -29,8 +29,7 @@ POINT: dict[str, Any] = {"color": style.INK, "marker": "o", "ms": 4, "mew": 0.9}
 @style.applied()
 def plot(table: pd.DataFrame, spec: TableSpec, title: str) -> Figure:
     """A row per pair of models, a panel per metric; table: `comparisons` of one dataset."""
-    models = style.ordered(spec, "models", [*table["model_a"], *table["model_b"]])
-    models = [model for model in models if not model.endswith("+levels")]
+    models = style.models_among(spec, [*table["model_a"], *table["model_b"]])
     pairs = [(a, b) for i, a in enumerate(models) for b in models[i + 1 :]]
     if not pairs:
         return style.empty_figure(spec, f"{title}: fewer than two models to compare")

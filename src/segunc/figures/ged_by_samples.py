@@ -1,8 +1,9 @@
 """Figure: how close are sampled masks to the annotators' masks? GED^2 against the number of samples, with baselines.
 
-After figure 6 of the study, but with means and intervals instead of the distribution over images. Reads the table
-`summary`: metrics `ged_1`, `ged_4`, `ged_8`, `ged_16`, `ged_64` (V-statistics) of models and baselines, and their
-targets.
+After figure 6 of the study, but with means and intervals instead of the distribution over images. Beside the samples
+are the level sets of each model's mean probability, which are 16 masks whatever the number of samples. Reads the table
+`summary`: metrics `ged_1`, `ged_4`, `ged_8`, `ged_16`, `ged_64` (V-statistics) of models, level sets and baselines, and
+their targets.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,12 @@ from matplotlib.lines import Line2D
 from segunc.data.result_table import read_table
 from segunc.figures import style
 from segunc.figures.specs import TableSpec
+from segunc.level_rows import levels_of
 from segunc.runtime.stage import Job, stage
 
 SIZES = (1, 4, 8, 16, 64)
+LEVELS_AT, END = 256, 420
+"""On the axis of samples: where the level sets are, and where it ends."""
 PANEL = (1.95, 2.3)
 """Inches: width and height of a panel."""
 LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.91, 0.42, 0.65
@@ -45,7 +49,6 @@ BASELINES = {
     "baseline_empty": Line("empty mask", "#9a9a9a", (0, (1, 1.2))),
     "baseline_annotator": Line("one\nannotator", "#4d4d4d", (0, (6, 1.5))),
     "baseline_blind": Line("image-agnostic\nmasks", "#8a8a8a", (0, (3.5, 1.5))),
-    "baseline_threshold": Line("random\nthreshold", "#111111", (0, (5, 1.2, 1, 1.2))),
     TARGET: Line("knows the\nreaders", "#666666", "solid"),
 }
 
@@ -114,16 +117,25 @@ def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], spec: TableS
     for m, model in enumerate(models):
         curve = _curve(values, model)
         # Shifted, so that intervals at the same number of samples do not overlap.
-        x = np.array(SIZES) * 2 ** (shift * (m - (len(models) - 1) / 2))
+        aside = shift * (m - (len(models) - 1) / 2)
+        x = np.array(SIZES) * 2**aside
         line = style.line(spec, "models", model)
         line.set_data(x, curve["mean"])
         axes.add_line(line)
         axes.vlines(x, curve["ci_low"], curve["ci_high"], color=line.get_color(), lw=1.2)
+        levels = _curve(values, levels_of(model)).iloc[-1:]
+        beside, at = style.line(spec, "models", model), [LEVELS_AT * 2 ** (1.4 * aside)]
+        beside.set(data=(at, levels["mean"]), ls="none", mfc="white", mec=line.get_color(), mew=1)
+        axes.add_line(beside)
+        axes.vlines(at, levels["ci_low"], levels["ci_high"], color=line.get_color(), lw=0.8)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(SIZES, [str(n) for n in SIZES])
+    axes.set_xticks([*SIZES, LEVELS_AT], [*map(str, SIZES), "level\nsets"])
     axes.minorticks_off()
-    axes.set(xlim=(0.72, 88), xlabel="samples")
-    of_models = values.reindex([(model, f"ged_{n}") for model in models for n in SIZES])
+    axes.set(xlim=(0.72, END), xlabel="samples")
+    # In the second line of the labels of ticks.
+    axes.xaxis.set_label_coords(8, -0.1, axes.get_xaxis_transform())
+    shown = [name for model in models for name in (model, levels_of(model))]
+    of_models = values.reindex([(name, f"ged_{n}") for name in shown for n in SIZES])
     highest = np.nanmax(of_models[["mean", "ci_low", "ci_high"]].to_numpy(dtype=float), initial=0) or 1.0
     # A baseline far above the models would compress them; its value is printed instead.
     near = [v for name in BASELINES if (v := _end(values, name)) <= HEADROOM * highest]
@@ -150,8 +162,11 @@ def _baselines(axes: Axes, values: pd.DataFrame) -> None:
         if ends[name] > high:
             text += f"\n{ends[name]:.2f} ↑"
         else:
-            axes.plot([64, 88, 98], [target, target, y], transform=across, color=line.colour, lw=0.5, clip_on=False)
-        axes.text(102, y, text, transform=across, color=style.GREY, fontsize=style.SMALL, va="center", linespacing=0.95)
+            x = [SIZES[-1], END, 1.2 * END]
+            axes.plot(x, [target, target, y], transform=across, color=line.colour, lw=0.5, zorder=1, clip_on=False)
+        axes.text(
+            1.27 * END, y, text, transform=across, color=style.GREY, fontsize=style.SMALL, va="center", linespacing=0.95
+        )
 
 
 def _curve(values: pd.DataFrame, model: str) -> pd.DataFrame:

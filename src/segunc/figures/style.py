@@ -25,6 +25,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from segunc.figures.specs import FigureSpec, Look, TableSpec
+from segunc.level_rows import is_levels
 from segunc.runtime.files import write_atomically
 
 SMALL = 7.0
@@ -135,8 +136,9 @@ def all_of(spec: FigureSpec, family: str, ids: Iterable[str] = ()) -> list[str]:
 
 
 def models_among(spec: FigureSpec, ids: Iterable[str]) -> list[str]:
-    """The models among the ids, without the baselines, in the order of the labels."""
-    return [name for name in ordered(spec, "models", ids) if not name.startswith(BASELINE)]
+    """The models among the ids, without baselines and level sets, in the order of the labels."""
+    found = ordered(spec, "models", ids)
+    return [name for name in found if not name.startswith(BASELINE) and not is_levels(name)]
 
 
 def count(number: int, what: str) -> str:

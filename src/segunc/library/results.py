@@ -13,6 +13,7 @@ from segunc.data.hdf5 import open_hdf5
 from segunc.data.result_csv import open_csv
 from segunc.evaluation.predictions import unpack
 from segunc.evaluation.scores import SCORES
+from segunc.level_rows import SUFFIX, is_levels
 from segunc.runtime.errors import UserError
 
 __all__ = ["Results", "load"]
@@ -81,9 +82,11 @@ class Results:
     def scores(self, dataset: str, model: str, seed: int) -> pd.DataFrame:
         """`images.csv` of a run: a row per test image, in the order of `test_images`; undefined scores are NaN.
 
-        A model may also be a baseline: `baselines` or `baseline_threshold`.
+        Those of all baselines are under `baselines`, and `<model>+levels` are the level sets of a model's mean
+        probability.
         """
-        path = self._of_run("scores", "", dataset, model, seed) / "images.csv"
+        folder = self._of_run("scores", "", dataset, model.removesuffix(SUFFIX), seed)
+        path = folder / ("levels.csv" if is_levels(model) else "images.csv")
         kinds = {**dict.fromkeys(IDS, str), **dict.fromkeys(SCORES, float)}
         # An image may be called "NA"; an undefined score is `nan`.
         undefined = {name: ["nan"] for name in SCORES}

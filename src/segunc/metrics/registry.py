@@ -151,6 +151,12 @@ INPUTS = (
     *(name for name, value in vars(Inputs).items() if isinstance(value, cached_property)),
 )
 """What `needs` may name."""
+OF_SAMPLES = frozenset(
+    {
+        *("samples", "exact", "distances"),
+        *("expected_entropy", "mutual_information", "log_foreground", "log_background"),
+    }
+)
 OF_PROBABILITY = frozenset(
     {"probability", "uncertainty", "uncertainty_in_band", "bins", "log_foreground", "log_background"}
 )
@@ -210,6 +216,11 @@ class Metric:
         """The metric of one image, NaN where it is undefined."""
         values = [getattr(inputs, name) for name in self.needs]
         return float("nan") if any(value is None for value in values) else float(self.function(*values))
+
+    @property
+    def judges_samples(self) -> bool:
+        """Whether it depends on more than the mean prediction."""
+        return not OF_SAMPLES.isdisjoint(self.needs)
 
     @property
     def judges_probability(self) -> bool:

@@ -96,8 +96,8 @@ def bytes_of(config: Config, rule: str, cell: Cell, data: Datasets, spec: str) -
         results = images.bytes
     elif rule in ("sample", "active_sample", cells.IMPORTED) and images:
         results = costs.samples_bytes(images, maps=rule != "active_sample")
-    elif rule in costs.PER_IMAGE and images:
-        results = costs.SCORE_BYTES * images.test
+    elif rule in costs.SCORE_BYTES and images:
+        results = costs.SCORE_BYTES[rule] * images.test
     elif rule == cells.REPORT:
         tested = sum(data[name].test for name in config.grid.datasets) * len(config.grid.models)
         results = costs.PAGE_BYTES + costs.TILES_BYTES * tested

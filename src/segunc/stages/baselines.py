@@ -1,4 +1,4 @@
-"""Stage `baselines`: scores of the baselines that need the data alone."""
+"""Stage `baselines`: scores of the baselines, which need the data alone."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def main(
     data: Path,  # the dataset's store
     dataset: str,  # id of the dataset
     seed: int,  # of the training runs that are compared with the baselines
-    scores: list[Path],  # files to write: images.csv, pixels.csv.gz and calibration.csv.gz
+    scores: list[Path],  # files to write: images.csv, levels.csv, pixels.csv.gz, calibration.csv.gz
 ) -> None:
     write(scores, from_data(data, dataset, seed))
 
