@@ -11,6 +11,7 @@ from helpers.figures import LONG, NARROW, WIDTH, assert_readable, legend_of, spe
 from helpers.study import run
 
 from segunc.figures import comparisons, cost_against_quality, ged_by_votes, panels, reliability, risk_coverage, style
+from segunc.level_rows import levels_of
 from segunc.metrics.registry import COMPARED
 
 MODELS = [f"model{i}" for i in range(10)]
@@ -67,7 +68,7 @@ def distances_of(datasets, models):
     rows = [
         {"dataset": d, "model": name, "metric": metric, "mean": 0.3 + 0.02 * m, "ci_low": 0.2, "ci_high": 0.6}
         | {"target": np.nan if d == "skin" else 0.1, **COUNTS}
-        for d, (m, name) in itertools.product(datasets, enumerate([*models, cost_against_quality.LEVELS]))
+        for d, (m, name) in itertools.product(datasets, enumerate([*models, *map(levels_of, models)]))
         for metric in ("ged_16", "ged_u")
     ]
     return pd.DataFrame(rows)
@@ -157,18 +158,19 @@ def test_votes_are_of_datasets_with_several_annotators_and_count_images():
 
 
 def test_marks_are_at_the_cost_of_their_model():
-    """Side by side if it is the same, with the level sets at the cost of the U-Net."""
+    """Side by side if it is the same, with the level sets of its mean at the same cost."""
     figure = cost_against_quality.plot(distances_of(["lung", "skin"], MODELS[:3]), costs_for(MODELS[:3]))
-    shift = cost_against_quality.SHIFT
+    shift = cost_against_quality.SHIFT**0.5
     marks = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", "")]
-    np.testing.assert_allclose([mark.get_xdata()[0] for mark in marks], [1 / shift, 1, 4, shift])
-    np.testing.assert_allclose([mark.get_ydata()[0] for mark in marks], [0.3, 0.32, 0.34, 0.36])
+    np.testing.assert_allclose([mark.get_xdata()[0] for mark in marks[::2]], [1 / shift, shift, 4])
+    np.testing.assert_allclose([mark.get_xdata()[0] for mark in marks[1::2]], [1 / shift, shift, 4])
+    np.testing.assert_allclose([mark.get_ydata()[0] for mark in marks], [0.3, 0.36, 0.32, 0.38, 0.34, 0.4])
     names = [name for name, _ in legend_of(figure)]
-    assert names == ["Model 0", "Model 1", "Model 2", "level sets of the U-Net", "knows the readers"]
-    # Without a plain U-Net there are no level sets.
+    assert names == ["Model 0", "Model 1", "Model 2", "level sets of its mean", "knows the readers"]
+    # Tables of earlier runs have no level sets.
     table = distances_of(["lung"], MODELS[:3])
     figure = cost_against_quality.plot(table[table["model"].isin(MODELS)], costs_for(MODELS[:3]))
-    assert "level sets of the U-Net" not in words(figure)
+    assert "level sets of its mean" not in words(figure)
 
 
 def test_what_has_no_point_in_it_and_what_is_of_few_images_is_named():

@@ -18,11 +18,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from segunc.data.result_table import read_table
 from segunc.figures import panels, style
 from segunc.figures.specs import CostSpec
+from segunc.level_rows import is_levels, levels_of
 from segunc.runtime.stage import Job, stage
 
 METRIC = "ged_u"
-LEVELS = "baseline_threshold"
-"""Masks of the U-Net's probability map: they cost as much as the map."""
+HOLLOW: dict[str, Any] = {"mfc": "white", "mew": 1, "ls": "none", "ms": 4}
+"""Look of the level sets of a model's mean probability: they cost as much as the mean."""
 COLUMNS = 2
 """Largest number of panels in a row."""
 ALIKE, SHIFT = 1.05, 1.13
@@ -33,20 +34,26 @@ WIDE = 60
 
 @style.applied()
 def plot(summary: pd.DataFrame, spec: CostSpec) -> Figure:
-    """A panel per dataset, a mark with its interval per model, and one for the U-Net's level sets."""
+    """A panel per dataset; a mark with its interval per model, and a hollow one for the level sets of its mean."""
     rows = summary[summary["metric"] == METRIC].set_index(["dataset", "model"])
     datasets = style.ordered(spec, "datasets", rows.index.unique("dataset"))
     if not datasets:
         return style.empty_figure(spec, "no data")
     models = style.models_among(spec, [*spec["labels"]["models"], *rows.index.unique("model")])
-    marks = {model: _mark(spec, model) for model in models}
-    marks |= {LEVELS: _mark(spec, LEVELS)} if LEVELS in rows.index.unique("model") else {}
-    handles: list[Artist] = [*marks.values()]
+    models = [model for model in models if not is_levels(model)]
+    handles: list[Artist] = [_mark(spec, model) for model in models]
+    if any(levels_of(model) in rows.index.unique("model") for model in models):
+        handles.append(Line2D([], [], marker="o", color=style.INK, **HOLLOW, label="level sets of its mean"))
     if rows["target"].notna().any():
         handles.append(Line2D([], [], **panels.TARGET, label="knows the readers"))
     points = {
         dataset: pd.DataFrame(
-            {"cost": [_cost(spec, dataset, model) for model in marks], **rows.loc[dataset].reindex(marks)}, index=marks
+            {
+                "cost": [_cost(spec, dataset, model) for model in models],
+                "levels": rows.loc[dataset]["mean"].reindex(map(levels_of, models)).to_numpy(),
+                **rows.loc[dataset].reindex(models),
+            },
+            index=models,
         )
         for dataset in datasets
     }
@@ -58,10 +65,7 @@ def plot(summary: pd.DataFrame, spec: CostSpec) -> Figure:
 
 
 def _mark(spec: CostSpec, model: str) -> Line2D:
-    """The mark of a model or of the level sets, with its label."""
-    if model == LEVELS:
-        look: dict[str, Any] = {"color": style.INK, "marker": "D", "ms": 4, "mfc": "white", "mew": 0.9}
-        return Line2D([], [], **look, ls="none", zorder=3, label="level sets of the U-Net")
+    """The mark of a model, with its label."""
     mark = style.line(spec, "models", model, size=5)
     mark.set_linestyle("none")
     return mark
@@ -69,7 +73,7 @@ def _mark(spec: CostSpec, model: str) -> Line2D:
 
 def _cost(spec: CostSpec, dataset: str, model: str) -> float:
     """In passes of a U-Net; NaN if the model has none that a logarithmic axis can show."""
-    cost = 1.0 if model == LEVELS else spec["costs"].get(dataset, {}).get(model, 0.0)
+    cost = spec["costs"].get(dataset, {}).get(model, 0.0)
     return cost if cost > 0 else np.nan
 
 
@@ -95,6 +99,7 @@ def _panel(axes: Axes, points: pd.DataFrame, spec: CostSpec) -> None:
         axes.vlines(x, own["ci_low"], own["ci_high"], color=mark.get_color(), lw=1)
         mark.set_data([x], [own["mean"]])
         axes.add_line(mark)
+        axes.plot([x], [own["levels"]], marker=mark.get_marker(), color=mark.get_color(), **HOLLOW, zorder=3)
     costs = points["cost"].fillna(1.0)
     low, high = min(costs.min(), 1.0), max(costs.max(), 2.0)
     axes.set_xscale("log")
@@ -107,7 +112,7 @@ def _panel(axes: Axes, points: pd.DataFrame, spec: CostSpec) -> None:
         style.mark_empty(axes)
         return
     axes.axhline(points["target"].mean(), **panels.TARGET)
-    axes.set_ylim(min(0, there["mean"].min()), panels.upper(there["mean"], there["ci_high"]))
+    axes.set_ylim(min(0, there[["mean", "levels"]].min(axis=None)), panels.upper(there[["mean", "levels"]].max(axis=1), there["ci_high"]))
     axes.locator_params("y", nbins=5)
     axes.grid(axis="y")
 
