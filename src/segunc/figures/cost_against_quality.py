@@ -112,7 +112,8 @@ def _panel(axes: Axes, points: pd.DataFrame, spec: CostSpec) -> None:
         style.mark_empty(axes)
         return
     axes.axhline(points["target"].mean(), **panels.TARGET)
-    axes.set_ylim(min(0, there[["mean", "levels"]].min(axis=None)), panels.upper(there[["mean", "levels"]].max(axis=1), there["ci_high"]))
+    shown = there[["mean", "levels"]]
+    axes.set_ylim(min(0, shown.min(axis=None)), panels.upper(shown.max(axis=1), there["ci_high"]))
     axes.locator_params("y", nbins=5)
     axes.grid(axis="y")
 
