@@ -100,11 +100,11 @@ def evaluate(folder: Path, images: Images, predictions: list[Prediction]) -> flo
     """Milliseconds per image of the stage `evaluate`, with as many validation images."""
     samples = folder / "samples.h5"
     write_samples(samples, images, predictions)
-    files = [folder / name for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")]
+    files = [folder / name for name in ("images.csv", "levels.csv", "pixels.csv.gz", "calibration.csv.gz")]
 
     def stage() -> None:
         found = enumerate(read_predictions(samples, images, images))
-        scores.write(files, (scores.score_image("d", "m", 0, images, i, prediction) for i, prediction in found))
+        scores.write(files, (scores.score_with_levels("d", "m", 0, images, i, prediction) for i, prediction in found))
 
     return cpu_milliseconds(stage, len(predictions))
 
@@ -169,6 +169,7 @@ def main() -> None:
         "image-level uncertainty": scores._aggregated,
         "groups of pixels": scores._of_groups,
         "histograms": scores.entropy_histograms,
+        "level sets": scores.level_scores,
     }
     print("what scores take")
     for name, function in functions.items():

@@ -247,7 +247,7 @@ def test_samples_and_scores_are_those_of_the_main_study(study, method):
         for name, dataset in of_round.items():
             assert (dataset[()] == of_main[name][()]).all(), name
     cell = {"dataset": "lung", "model": "unet", "seed": 0}
-    scores = [study.folder / name for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")]
+    scores = [study.folder / name for name in ("images.csv", "levels.csv", "pixels.csv.gz", "calibration.csv.gz")]
     study.stage(evaluate, samples=in_main, scores=scores, **cell)
     images = study.folder / "round.csv"
     cell |= {"strategy": "entropy", "round": 1}

@@ -245,12 +245,13 @@ from segunc.stages import evaluate, tabulate
 
 folder, monkeypatch = Path(sys.argv[1]), pytest.MonkeyPatch()
 data, samples = folder / "d.h5", folder / "s.h5"
-files = {name.split(".")[0]: folder / name for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")}
+names = ("images.csv", "levels.csv", "pixels.csv.gz", "calibration.csv.gz")
+files = {name.split(".")[0]: folder / name for name in names}
 write_samples(samples, [record.image_id for record in write_dataset(data)], random_draws(6))
 named = {"dataset": "d", "model": "m", "seed": 0}
 run(evaluate, monkeypatch, data=data, samples=samples, scores=list(files.values()), **named)
 missing = [{"step": "baselines", "dataset": "d", "model": "", "seed": 0, "why": "not run"}]
-spec = {"statistics": {"confidence": 0.9}, "datasets": ["d"], "models": ["m"]}
+spec = {"statistics": {"confidence": 0.9}, "datasets": ["d"], "models": ["m"], "unet": ""}
 tables = [folder / "summary.csv", folder / "exclusions.csv"]
 run(tabulate, monkeypatch, spec=json.dumps({**spec, "missing": missing}), data=data, **files, tables=tables)
 table = read_table(folder / "summary.csv")
@@ -278,7 +279,7 @@ def test_a_new_metric_is_a_function_and_a_record(tmp_path):
     assert len(scores) == 6 and max(scores) > 0
     with (tmp_path / "summary.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] == "volume_error"]
-    assert len(rows) == 5 and rows[0]["model"] == "m"
+    assert len(rows) == 6 and rows[0]["model"] == "m"
     assert float(rows[0]["mean"]) == pytest.approx(np.mean(scores))
     markdown = (tmp_path / "summary.md").read_text()
     assert "(`volume_error`): difference of the expected areas in pixels; lower is better.\n" in markdown

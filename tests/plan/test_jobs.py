@@ -239,7 +239,7 @@ def test_results_that_are_missing_after_keep_going_are_no_inputs(tmp_path: Path)
     lost = {
         ("tabulate", ""): {
             f"results/scores/phantom_lung/unet/seed0/{name}"
-            for name in ("images.csv", "pixels.csv.gz", "calibration.csv.gz")
+            for name in ("images.csv", "levels.csv", "pixels.csv.gz", "calibration.csv.gz")
         },
         ("active_tabulate", ""): {"results/active/phantom_lung/unet/random/seed3/round1/images.csv"},
         ("plot_sampled_masks", "phantom_lung"): {"results/samples/phantom_lung/unet/seed0.h5"},
