@@ -247,8 +247,8 @@ OUTPUT = [
     ),
     Edit(
         "workflow/rules/evaluate.smk",
-        "{output.images} {output.pixels}",
-        "{output.images} {output.pixels} {output.votes}",
+        "{output.levels} {output.pixels}",
+        "{output.levels} {output.pixels} {output.votes}",
     ),
     Edit(
         "src/segunc/evaluation/scores.py",

@@ -22,7 +22,7 @@ Truth = Mapping[str, Mapping[str, float]]
 """Means by model and score."""
 
 
-UNIT = {"error": 0.02, "border": 0.02, "ged": 0.2, "dice": 0.15}
+UNIT = {"error": 0.02, "border": 0.02, "ged": 0.2, "coupling": 0.2, "dice": 0.15}
 
 
 def unit(score: str) -> float:
