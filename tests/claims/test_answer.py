@@ -47,6 +47,15 @@ def text(claims: list[dict[str, Any]], **tables: pd.DataFrame) -> str:
     return answer(Tables(claims=pd.DataFrame(claims, columns=COLUMNS), **found), SPEC)
 
 
+def test_parts_that_a_correction_leaves_open_have_a_number() -> None:
+    rows = claim("8", "lidc", "undecided", part("unet", "contradicted", -0.2), part("prob_unet", "contradicted", -0.3))
+    assert (
+        "**undecided**; gain of prob_unet (bit): -0.300 [-0.400, -0.200] for Prob. U-Net, claimed to be above 0, "
+        in (said := text(rows))
+    )
+    assert "which a correction for all 2 parts leaves open." in said
+
+
 def test_a_verdict_has_the_number_that_decided() -> None:
     rows = claim("1", "lidc", "supported", part("unet", "supported", 0.5), part("prob_unet", "supported", 0.2))
     rows += claim("1", "skin", "contradicted", part("unet", "contradicted", -0.4), part("prob_unet", "supported", 0.9))

@@ -11,6 +11,7 @@ from segunc.claims.verdicts import (
     CONTRADICTED,
     NOT_IN_THIS_RUN,
     SUPPORTED,
+    UNDECIDED,
     UNINFORMATIVE,
 )
 from segunc.evaluation.headline import has_several_annotators, interval, labels_of_models
@@ -91,8 +92,14 @@ def _verdicts(claims: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:
 
 def _evidence(rows: pd.DataFrame, verdict: str, spec: AnswerSpec) -> str:
     """The number of the part that decided the verdict on a claim on one dataset, or why there is none."""
-    parts = rows[(rows["part"] != WHOLE) & (rows["verdict"] == verdict) & rows["estimate"].notna()]
+    measured = rows[(rows["part"] != WHOLE) & rows["estimate"].notna()]
+    parts = measured[measured["verdict"] == verdict]
     note = rows.loc[rows["part"] == WHOLE, "note"].fillna("").iloc[0]
+    after = ""
+    if parts.empty and verdict == UNDECIDED and len(measured):
+        # Parts are contradicted on their own, but not as one of several.
+        parts, verdict = measured, CONTRADICTED
+        after = f", which a correction for all {len(measured)} parts leaves open"
     if parts.empty or (verdict == UNINFORMATIVE and note):
         return note or "no number"
     above = parts["side"] == "above"
@@ -103,7 +110,7 @@ def _evidence(rows: pd.DataFrame, verdict: str, spec: AnswerSpec) -> str:
     part = parts.iloc[int(chosen)]
     models = " beside ".join(_label(model, spec["models"]) for model in str(part["model"]).split(" - "))
     value = interval(part["estimate"], part["ci_low"], part["ci_high"], digits=3)
-    return f"{part['estimand']}: {value} for {models}, claimed to be {part['side']} {part['margin']:g}"
+    return f"{part['estimand']}: {value} for {models}, claimed to be {part['side']} {part['margin']:g}{after}"
 
 
 def _means(summary: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:
