@@ -202,7 +202,7 @@ if __name__ == "__main__":
         "workflow/rules/calibrate.smk",
         """rule calibrate:
     input:
-        samples=rules.sample.output.samples,
+        samples="<results>/samples/<cell>.h5",
     output:
         samples="<results>/calibrated/<cell>.h5",
         record="<record>",
@@ -228,8 +228,11 @@ if __name__ == "__main__":
 """,
     ),
     behind("Snakefile", 'include: "workflow/rules/sample.smk"', 'include: "workflow/rules/calibrate.smk"'),
-    Edit("workflow/rules/evaluate.smk", "=rules.sample.output.samples", "=rules.calibrate.output.samples"),
-    Edit("src/segunc/cells.py", 'SAMPLES = "sample"', 'SAMPLES = "calibrate"'),
+    Edit(
+        "src/segunc/cells.py",
+        "return (IMPORTED if config.models[cell.model].imported else SAMPLES), cell",
+        'return "calibrate", cell',
+    ),
     Edit(
         "src/segunc/active/round_scores.py",
         "inputs_of(prediction, ",
