@@ -374,7 +374,7 @@ def _entry(path: Path) -> str:
     kept: list[ast.stmt] = []
     for node in ast.parse(path.read_text()).body:
         match node:
-            case ast.FunctionDef(name="build" | "pick" | "read", args=arguments):
+            case ast.FunctionDef(name="build" | "wrap" | "pick" | "read", args=arguments):
                 node.body, node.returns = [ast.Pass()], None
                 for argument in arguments.args:
                     argument.annotation = None
