@@ -281,8 +281,8 @@ BAD = {
     "complex": (_npy(ONE + 0j), r"has complex64 values, but numbers are needed; convert it"),
     "pickle": (_npy(np.array([{}]), allow_pickle=True), r"cannot be read as a NumPy array \(Object arrays cannot be"),
     "damaged npy": (lambda f: (f / f"{A}.npy").write_bytes(b"\x93NUMPY"), r"cannot be read as a NumPy array"),
-    "damaged npz": (_instead(".npz", lambda p: p.write_bytes(b"PK")), r"p1__a.npz in .* cannot be read as an NPZ file"),
-    "npy called npz": (_instead(".npz", lambda p: p.write_bytes(b"\x93NUMPY\x01\x00")), r"cannot be read as an NPZ"),
+    "damaged npz": (_instead(".npz", lambda p: p.write_bytes(b"PK")), r"as an NPZ file \(File is not a zip file\)"),
+    "npy called npz": (_instead(".npz", lambda p: p.write_bytes(b"\x93NUMPY\x01\x00")), r"is an NPY file, not an NPZ"),
     "other names": (_npz(softmax=ONE[None]), r"has softmax, but samples, probability or probabil"),
     "both kinds": (
         _npz(samples=ONE[None] > 0.5, probabilities=ONE[None]),

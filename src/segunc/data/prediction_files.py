@@ -200,9 +200,9 @@ def _without_masks_of_nnunet(claims: Mapping[str, list[str]]) -> dict[str, list[
 
 
 def _unpacked(content: bytes, label: str) -> dict[str, NDArray]:
-    with decode.explained(label, "an NPZ file"), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        if not isinstance(arrays, np.lib.npyio.NpzFile):
-            raise UserError(f"{label} is an NPY file, not an NPZ file; rename it.")
+    if content.startswith(np.lib.format.MAGIC_PREFIX):
+        raise UserError(f"{label} is an NPY file, not an NPZ file; rename it.")
+    with decode.explained(label, "an NPZ file"), np.lib.npyio.NpzFile(io.BytesIO(content)) as arrays:
         known = [name for name in ("samples", "probability", "probabilities") if name in arrays.files]
         if not known:
             raise UserError(
