@@ -51,6 +51,13 @@ NOT_RUN = {
     "python -m pstats": "reads what a benchmark wrote",
     "squeue": "needs a cluster",
     "tail -f": "ends only when it is stopped",
+    "python examples/plain_torch.py": "test_your_model.py runs it, and what follows",
+    "pip install monai==": "needs a network",
+    "python examples/monai_unet.py": "MONAI is not installed here; docs/your-model.md says when it was run",
+    "pip install nnunetv2==": "needs a network",
+    "export nnUNet_": "only with nnU-Net",
+    "cp nnUNet_": "only with nnU-Net",
+    "nnUNetv2_": "nnU-Net is not installed here; test_imported.py has files of its shape",
 }
 """Commands, or beginnings of them, that no test executes, and why."""
 
@@ -80,6 +87,10 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("LIDC-IDRI-slices", "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"):
         (folder / f"data/{name}.zip").touch()
     write_mine(folder)
+    [overlay] = [block.text for block in BLOCKS if block.text.startswith("# compare.yaml\n")]
+    (folder / "compare.yaml").write_text(overlay)
+    for name in ("plain", "monai", "nnunet"):
+        (folder / f"predictions/{name}").mkdir(parents=True)
     return folder
 
 
@@ -152,7 +163,9 @@ def test_commands_of_a_block(block: Block, fresh: Path, request: pytest.FixtureR
     for words in commands(block):
         if reason_against(words):
             continue
-        of_results = words.startswith(("segunc why", "segunc check", "segunc accept", "segunc tidy"))
+        of_results = words.startswith(
+            ("segunc why", "segunc check", "segunc accept", "segunc tidy", "segunc export results/data/phantom")
+        )
         folder = request.getfixturevalue("finished") if of_results and "--configfile" not in words else fresh
         runs = words.startswith("segunc") or block.document.stem == "data"
         done = as_users(words, folder) if runs else dry_run(words.removesuffix(" -n"), folder)

@@ -233,7 +233,7 @@ def _of_arrays(arrays: Mapping[str, NDArray], label: str, shape: tuple[int, int]
         return Predicted(probability if probability.ndim == 3 else probability[None], None)
     samples = arrays["samples"]
     _check_shape(samples, label, shape, several=True)
-    if not np.isin(samples, (0, 1)).all():
+    if samples.dtype != bool and not ((samples == 0) | (samples == 1)).all():
         found = ", ".join(f"{value:g}" for value in np.unique(samples.astype(float))[:4])
         raise UserError(
             f"{label} has samples of {found}, but masks are 0 and 1; threshold them, or call them probability."

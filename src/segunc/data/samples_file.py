@@ -14,11 +14,12 @@ PROBABILITY_FLOOR = 1e-8
 def write_parts(file: h5py.File, parts: Iterable[Mapping[str, NDArray]], count: int) -> None:
     """Writes the datasets of `count` images from parts, which are of some images each."""
     done = 0
+    datasets = {}  # h5py takes a fifth of a millisecond to find one by its name
     for part in parts:
         for name, values in part.items():
             if done == 0:
                 # More compression takes a third more time for 4 % fewer bytes.
-                file.create_dataset(
+                datasets[name] = file.create_dataset(
                     name,
                     shape=(count, *values.shape[1:]),
                     dtype=values.dtype,
@@ -27,7 +28,7 @@ def write_parts(file: h5py.File, parts: Iterable[Mapping[str, NDArray]], count: 
                     compression_opts=1,
                     shuffle=True,
                 )
-            file[name][done : done + len(values)] = values
+            datasets[name][done : done + len(values)] = values
         done += len(values)
 
 
