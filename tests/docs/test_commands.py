@@ -36,7 +36,6 @@ NOT_RUN = {
     "pip install -c envs/constraints.txt -e .": IN_CI,
     "pip install -c envs/constraints.txt -e '.[test]'": IN_CI,
     "pip install -c envs/constraints.txt -e '.[slurm]'": "needs a network; '.[test]' contains it",
-    "pip install torch==": "needs a network",
     "pip install pre-commit": "needs a network",
     "pre-commit install": "changes the clone; its hooks are the CI's (test_habits.py)",
     "git clone URL segunc": "needs a network",
@@ -266,7 +265,7 @@ def test_a_message_of_the_questions(message: str, tmp_path: Path) -> None:
 
 def test_the_build_of_torch_is_the_pinned_one() -> None:
     [pinned] = re.findall(r"^torch==(\S+)$", read("envs/constraints.txt"), flags=re.MULTILINE)
-    assert [words for _, words in WRITTEN if words.startswith(f"pip install torch=={pinned} --index-url https://")]
+    assert f"install torch {pinned} first" in read("docs/quickstart.md")
 
 
 def test_benchmarks_have_the_options_that_are_named() -> None:
