@@ -97,8 +97,7 @@ def trainings(config: "Config") -> list[Cell]:
 def own_trainings(config: "Config", dataset: str) -> list[Cell]:
     """The trainings of the main grid's models on a dataset, without those of models that only wrappers use."""
     grid = config.grid
-    own = [model for model in grid.models if not (config.models[model].of or config.models[model].imported)]
-    return main_grid([dataset], own, grid.seeds)
+    return main_grid([dataset], [model for model in grid.models if config.models[model].trained], grid.seeds)
 
 
 def scored(config: "Config") -> list[Step]:

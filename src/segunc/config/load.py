@@ -174,13 +174,13 @@ def _wrong_selection(key: str, ids: list[str], catalogue: dict[str, Any]) -> lis
 
 def _trained(config: Config) -> list[str]:
     """The models with a training of their own."""
-    return [name for name, model in config.models.items() if model.of is None and not model.imported]
+    return [name for name, model in config.models.items() if model.trained]
 
 
 def _wrong_without_training(name: str, config: Config) -> list[str]:
     """Mistakes of a model with valid options that has no training of its own."""
     model = config.models[name]
-    if model.of is None and not model.imported:
+    if model.trained:
         return []
     if model.of and model.of not in (trained := _trained(config)):
         return [
@@ -202,12 +202,11 @@ def _wrong_without_training(name: str, config: Config) -> list[str]:
 
 def _untrained_in_rounds(config: Config) -> list[str]:
     """Models of active learning without a training of their own: each round trains its model on images it chose."""
-    trained = _trained(config)
     return [
         f"config key active.models lists {name}, which has no training of its own, but each round trains its model; "
         f"{f'list {of} instead' if (of := config.models[name].of) else 'remove it'}."
         for name in config.active.models
-        if name not in trained
+        if not config.models[name].trained
     ]
 
 

@@ -213,6 +213,11 @@ class Model(Strict):
         """Whether its predictions are files, so that it has no training."""
         return imports(self.method)
 
+    @property
+    def trained(self) -> bool:
+        """Whether it has a training of its own."""
+        return self.of is None and not self.imported
+
 
 class Strategy(Strict):
     """One acquisition strategy of active learning."""

@@ -40,7 +40,6 @@ BESIDE = re.compile(r"\.pkl$", re.IGNORECASE)
 """What nnU-Net writes beside predictions."""
 TOLERANCE = 2e-3
 """By how much the channels of an image may sum to other than 1: twice the rounding of float16."""
-HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class Predicted(NamedTuple):
@@ -68,19 +67,12 @@ def open_predictions(source: Path, grey_is_probability: bool = False) -> Iterato
 
     grey_is_probability: whether PNG files are probabilities instead of masks. Raises UserError if there are none.
     """
-    if _is_hdf5(source):
+    if h5py.is_hdf5(source):
         with open_hdf5(source) as file:
             yield _OneFile(source, file)
     else:
         with open_files(source) as files:
             yield _ManyFiles(source, files, grey_is_probability)
-
-
-def _is_hdf5(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(HDF5)) == HDF5
 
 
 class _ManyFiles:
@@ -122,9 +114,10 @@ class _ManyFiles:
         return found
 
     def ids(self, images: list[str]) -> tuple[list[str], list[str]]:
-        keys = {self._key(image_id) for image_id in images}
-        without = [image_id for image_id in images if self._key(image_id) is None]
-        return without, [name for key, name in self._draws[0].items() if key not in keys]
+        keys = {image_id: self._key(image_id) for image_id in images}
+        used = set(keys.values())
+        without = [image_id for image_id, key in keys.items() if key is None]
+        return without, [name for key, name in self._draws[0].items() if key not in used]
 
     def _key(self, image_id: str) -> str | None:
         """What the files of an image are called: the id, its flat name, or either in a folder around all of them."""

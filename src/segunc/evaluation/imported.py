@@ -43,9 +43,12 @@ def summarise(predicted: Predicted) -> dict[str, NDArray]:
     maps that `segunc.learning.sampling.summarise_samples` defines. Masks alone leave no uncertainty within a sample.
     """
     samples = predicted.samples
-    mean = samples.mean(axis=0, dtype=np.float32) if predicted.probability is None else predicted.probability
+    mean = _mean(predicted)
     masks = samples if samples.dtype == bool else samples > 0.5
-    datasets = {"samples": np.packbits(masks.reshape(len(masks), -1), axis=-1), "mean_probability": mean}
+    datasets: dict[str, NDArray] = {
+        "samples": np.packbits(masks.reshape(len(masks), -1), axis=-1),
+        "mean_probability": mean,
+    }
     if samples.dtype != bool and predicted.probability is None:
         predictive, _, _ = _entropy_and_logs(mean)
         expected, log_foreground, log_background = np.mean([_entropy_and_logs(one) for one in samples], axis=0)
@@ -104,15 +107,17 @@ def write_imported(path: Path, data: Path, source: Path, spec: ImportSpec, what:
         write_ids(file, "image_id", ids["test"])
         if with_validation:
             means = (_mean(predictions.read(image_id, shape)) for image_id in ids["val"].tolist())
-            write_parts(file, means, len(ids["val"]))
+            parts = ({"validation_probability": mean[None].astype(np.float16)} for mean in means)
+            write_parts(file, parts, len(ids["val"]))
             write_ids(file, "validation_image_id", ids["val"])
         file.attrs["height"], file.attrs["width"] = shape
         file.attrs["draws"] = "exact" if count == 1 else spec["options"]["samples"]
         file.attrs["spec"] = json.dumps({"import": spec}, sort_keys=True)
 
 
-def _mean(predicted: Predicted) -> dict[str, NDArray[np.float16]]:
-    return {"validation_probability": summarise(predicted)["mean_probability"].astype(np.float16)}
+def _mean(predicted: Predicted) -> NDArray[np.float32]:
+    """The probability that is scored, (H, W): the given one, else the mean of the samples."""
+    return predicted.samples.mean(axis=0, dtype=np.float32) if predicted.probability is None else predicted.probability
 
 
 def _check_ids(predictions: Predictions, ids: Mapping[str, NDArray], source: Path) -> bool:
