@@ -26,9 +26,12 @@ def test_parts_of_a_small_network_by_hand() -> None:
         "shallow": first,
         "deep": second + up,
         "pointwise": Work(fine * 8 * 8, fine * 8, 8 * 8),
-        # Two levels of 16 channels, as the backbone has two; its input has the backbone's 8 and two more.
-        "flow": parts_of(Backbone([16, 16], 3, "batch"), channels=8 + 2, size=64)["unet"],
+        # Two levels of 8 channels, as the backbone has two and its finest has 8; the input has these 8 and two more.
+        "flow": parts_of(Backbone([8, 8], 3, "batch"), channels=8 + 2, size=64)["unet"],
     }
+    # A wider and deeper backbone has a flow of 16 channels on three levels.
+    wide = parts_of(Backbone([32, 64, 128, 192], 3, "batch"), channels=2, size=64)
+    assert wide["flow"] == parts_of(Backbone([16, 16, 16], 3, "batch"), channels=32 + 2, size=64)["unet"]
 
 
 def test_work_grows_with_the_image_and_weights_do_not() -> None:

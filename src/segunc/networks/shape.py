@@ -16,12 +16,13 @@ class Backbone(NamedTuple):
 
 
 def flow_network(backbone: Backbone) -> tuple[int, Backbone]:
-    """Input channels and shape of the small U-Net of a flow at full resolution: 16 channels on up to three levels.
+    """Input channels and shape of the small U-Net of a flow at full resolution, which has up to three levels.
 
-    It sees the features of the backbone's finest level, and two channels more.
+    Each has 16 channels, or as many as the backbone's finest level if that has fewer. It sees the features of that
+    level, and two channels more.
     """
-    levels = min(3, len(backbone.filters))
-    return backbone.filters[0] + 2, backbone._replace(filters=[16] * levels)
+    levels, channels = min(3, len(backbone.filters)), min(16, backbone.filters[0])
+    return backbone.filters[0] + 2, backbone._replace(filters=[channels] * levels)
 
 
 class DataStatistics(NamedTuple):
