@@ -83,7 +83,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = clone_with(tmp_path_factory.mktemp("fresh") / "segunc", {**read_config(), "raw_folders": ["data"]})
     (folder / "data").mkdir()
     # Only that they are there, and their bytes, matters to a dry run.
-    for name in ("LIDC-IDRI-slices", "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"):
+    archives = ("LIDC-IDRI-slices", "LIDC-IDRI-slices-2")
+    for name in (*archives, "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"):
         (folder / f"data/{name}.zip").touch()
     write_mine(folder)
     [overlay] = [block.text for block in BLOCKS if block.text.startswith("# compare.yaml\n")]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from helpers import config
 from helpers.workflow import NO_ACTIVE_LEARNING, ROOT, STUDY, Study, merged, scheduled, snakemake
 
 BASELINES = {"baseline_empty", "baseline_blind", "baseline_annotator", "baseline_readings"}
@@ -96,16 +97,22 @@ def test_bad_raw_data_ends_in_one_sentence_with_nothing_half_written(tmp_path: P
     assert not list((tmp_path / "results").rglob("*.h5*"))
 
 
-@pytest.mark.parametrize("preset", ["real-small", "paper"])
-def test_presets_resolve_to_their_whole_grid(tmp_path: Path, preset: str) -> None:
+@pytest.mark.parametrize("presets", [["real-small"], ["paper"], ["real"], ["real", "real-models"], ["real-wide"]])
+def test_presets_resolve_to_their_whole_grid(tmp_path: Path, presets: list[str]) -> None:
     """A dry run needs the raw files to be there, not to be right."""
-    for name in ("LIDC-IDRI-slices", "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"):
-        (tmp_path / f"{name}.zip").touch()
-    overlay = yaml.safe_load((ROOT / f"workflow/presets/{preset}.yaml").read_text())
-    overlay |= {"raw_folders": [str(tmp_path)], "active": NO_ACTIVE_LEARNING}
+    archives = ("LIDC-IDRI-slices", "LIDC-IDRI-slices-2")
+    for name in (*archives, "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"):
+        # Not empty: equal archives would be images that are there twice.
+        (tmp_path / f"{name}.zip").write_text(name)
+    overlay: dict = {"raw_folders": [str(tmp_path)]}
+    for preset in presets:
+        overlay = config.merged(overlay, yaml.safe_load((ROOT / f"workflow/presets/{preset}.yaml").read_text()))
+    overlay |= {"active": NO_ACTIVE_LEARNING}
     jobs = scheduled(tmp_path, overlay=overlay)
-    cells = 2 * 5 * len(overlay["grid"]["seeds"])
-    assert (jobs["prepare"], jobs["train"], jobs["sample"], jobs["evaluate"]) == (2, cells, cells, cells)
+    grid = {**config.read_config()["grid"], **overlay["grid"]}
+    datasets, models, seeds = len(grid["datasets"]), set(grid["models"]), len(grid["seeds"])
+    cells, trained = datasets * len(models) * seeds, datasets * len(models - {"tta"}) * seeds
+    assert (jobs["prepare"], jobs["train"], jobs["sample"], jobs["evaluate"]) == (datasets, trained, cells, cells)
 
 
 @pytest.mark.skipif(shutil.which("snakefmt") is None, reason="snakefmt is not installed")

@@ -14,10 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from helpers.slurm_node import Node, call, node, wait_for, why_not
 from helpers.workflow import ROOT, TINY, merged, snakemake, where
+
+from segunc.data.store import read_ids
 
 pytestmark = [
     pytest.mark.slurm,
@@ -262,3 +265,21 @@ def test_a_job_that_needs_more_memory_gets_it(cluster: Node, undisturbed: Path, 
     assert "exceeded memory limit" in run.slurm_logs("train")[0]
     assert [job["MinMemoryNode"] for job in (first, second)] == ["250M", "4000M"]
     assert weights(run.folder) == weights(undisturbed)
+
+
+def test_imported_predictions_are_scored_without_a_gpu(cluster: Node, undisturbed: Path, tmp_path: Path) -> None:
+    folder, predictions = tmp_path / "run", tmp_path / "predictions"
+    shutil.copytree(undisturbed, folder)
+    predictions.mkdir()
+    ids, size = read_ids(folder / "results/data/phantom_lung.h5", seed=0)
+    for image_id in ids["test"]:
+        np.save(predictions / f"{image_id.replace('/', '__')}.npy", np.full(size, 0.25, np.float32))
+    theirs = {"label": "Theirs", "method": "predictions", "options": {"folder": str(predictions)}}
+    grid = {"datasets": ["phantom_lung"], "models": ["theirs"]}
+    run = Run(cluster, folder, SUMMARY, overlay=merged(TINY, grid=grid, models={"theirs": theirs}))
+    run.ends_well()
+    assert "theirs" in table(folder)
+    (imported,) = run.jobs("import_predictions")
+    assert imported["JobState"] == "COMPLETED"
+    assert imported["Partition"] == "cpu"
+    assert not any("gpu" in job.get("TresPerJob", "") for job in run.jobs())

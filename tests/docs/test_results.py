@@ -1,0 +1,39 @@
+"""docs/results.md has the numbers of the tables in docs/results, and no others."""
+
+import importlib.util
+import re
+from types import ModuleType
+
+import pytest
+from helpers.documents import read
+from helpers.workflow import ROOT
+
+FOLDER = ROOT / "docs/results"
+
+
+@pytest.fixture(scope="module")
+def render() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("render", FOLDER / "render.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_what_the_tables_say(render: ModuleType) -> None:
+    assert render.page() == read("docs/results.md"), "python docs/results/render.py"
+
+
+def test_measured_numbers_are_not_typed() -> None:
+    """Numbers with three decimals are results; in the template, they only come from expressions."""
+    template = read("docs/results/results.md.j2")
+    typed = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", "", template, flags=re.DOTALL)
+    assert re.findall(r"\d\.\d{3}", typed) == []
+
+
+def test_a_pair_that_the_table_has_the_other_way_round_changes_sign(render: ModuleType) -> None:
+    pair = ("models", "lidc", "ged_u")
+    there, back = (render.difference(*pair, *models) for models in (("unet", "ensemble"), ("ensemble", "unet")))
+    assert there["difference"] == -back["difference"] != 0
+    assert (there["ci_low"], there["ci_high"]) == (-back["ci_high"], -back["ci_low"])
+    assert there["ci_low"] < there["difference"] < there["ci_high"]
