@@ -3,7 +3,6 @@
 python docs/results/render.py
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,60 +12,49 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 HERE = Path(__file__).parent
 
 
-def table(run: str, name: str, **where: Any) -> pd.DataFrame:
-    """The rows of a table of a run on which columns have these values."""
-    rows = pd.read_csv(HERE / run / f"{name}.csv", float_precision="round_trip")
+def table(path: str, **where: Any) -> list[dict[str, Any]]:
+    """The rows of `path`.csv on which columns have these values, by column; empty cells are ""."""
+    rows = pd.read_csv(HERE / f"{path}.csv", keep_default_na=False)
     for column, value in where.items():
-        rows = rows[rows[column].isin(value if isinstance(value, list) else [value])]
-    return rows
+        rows = rows[rows[column] == value]
+    return rows.to_dict("records")
 
 
-def row(run: str, name: str, **where: Any) -> Any:
+def only(path: str, **where: Any) -> dict[str, Any]:
     """The only such row."""
-    rows = table(run, name, **where)
+    rows = table(path, **where)
     if len(rows) != 1:
-        raise LookupError(f"{run}/{name}.csv has {len(rows)} rows with {where}")
-    return rows.iloc[0]
+        raise LookupError(f"{path}.csv has {len(rows)} rows with {where}")
+    return rows[0]
 
 
-def interval(found: Any, value: str = "mean", digits: int = 3, signed: bool = False) -> str:
-    """`mean [95 % interval]` of a row; nothing but the mean where there is no interval."""
-    sign = "+" if signed else ""
-    low, high = ("ci_low", "ci_high") if value in ("mean", "difference", "estimate") else (f"{value}_low", f"{value}_high")
-    text = f"{found[value]:{sign}.{digits}f}"
-    return text if pd.isna(found[low]) else f"{text} [{found[low]:{sign}.{digits}f}, {found[high]:{sign}.{digits}f}]"
+def interval(mean: float, low: float, high: float, sign: str = "") -> str:
+    """`mean [low, high]`, the form of all measured numbers."""
+    return f"{mean:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
-def summary(run: str, dataset: str, model: str, metric: str, digits: int = 3) -> str:
-    """A metric of a model with its interval."""
-    return interval(row(run, "summary", dataset=dataset, model=model, metric=metric), digits=digits)
+def summary(run: str, dataset: str, model: str, metric: str) -> str:
+    """A metric of a model, with its interval."""
+    row = only(f"{run}/summary", dataset=dataset, model=model, metric=metric)
+    return interval(*(float(row[column]) for column in ("mean", "ci_low", "ci_high")))
 
 
-def difference(run: str, dataset: str, metric: str, first: str, second: str) -> dict[str, Any]:
-    """Mean, interval and corrected p of `first` minus `second`, whichever way round the table has the pair."""
-    rows = table(run, "comparisons", dataset=dataset, metric=metric, model_a=[first, second], model_b=[first, second])
-    if len(rows) != 1:
-        raise LookupError(f"{run}/comparisons.csv has {len(rows)} rows of {metric}, {first} and {second} on {dataset}")
-    found = rows.iloc[0]
-    sign = 1 if found.model_a == first else -1
-    low, high = sorted((sign * found.ci_low, sign * found.ci_high))
-    return {"difference": sign * found.difference, "ci_low": low, "ci_high": high, "p_holm": found.p_holm}
+def difference(run: str, dataset: str, metric: str, first: str, second: str) -> tuple[float, float, float]:
+    """Mean and interval of `first` minus `second`, whichever way round the table has the pair."""
+    path, same = f"{run}/comparisons", {"dataset": dataset, "metric": metric}
+    if rows := table(path, **same, model_a=first, model_b=second):
+        return tuple(float(rows[0][column]) for column in ("difference", "ci_low", "ci_high"))
+    row = only(path, **same, model_a=second, model_b=first)
+    return tuple(-float(row[column]) for column in ("difference", "ci_high", "ci_low"))
 
 
 def page() -> str:
     """The text of docs/results.md."""
-    environment = Environment(
+    environment = Environment(  # noqa: S701 (it is Markdown, not HTML)
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
     )
-    environment.globals.update(
-        table=table, row=row, interval=interval, summary=summary, difference=difference, rows=rows_of
-    )
+    environment.globals.update(table=table, only=only, interval=interval, summary=summary, difference=difference)
     return environment.get_template("results.md.j2").render()
-
-
-def rows_of(found: pd.DataFrame) -> Iterator[Any]:
-    """The rows of a table, one after the other."""
-    return (line for _, line in found.iterrows())
 
 
 if __name__ == "__main__":

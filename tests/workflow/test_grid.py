@@ -97,7 +97,10 @@ def test_bad_raw_data_ends_in_one_sentence_with_nothing_half_written(tmp_path: P
     assert not list((tmp_path / "results").rglob("*.h5*"))
 
 
-@pytest.mark.parametrize("presets", [["real-small"], ["paper"], ["real"], ["real", "real-models"], ["real-wide"]])
+@pytest.mark.parametrize(
+    "presets",
+    [["real-small"], ["paper"], ["real"], ["real", "real-models"], ["real", "real-models-isic"], ["real-wide"]],
+)
 def test_presets_resolve_to_their_whole_grid(tmp_path: Path, presets: list[str]) -> None:
     """A dry run needs the raw files to be there, not to be right."""
     archives = ("LIDC-IDRI-slices", "LIDC-IDRI-slices-2")
