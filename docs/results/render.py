@@ -28,15 +28,15 @@ def only(path: str, **where: Any) -> dict[str, Any]:
     return rows[0]
 
 
-def interval(mean: float, low: float, high: float, sign: str = "") -> str:
-    """`mean [low, high]`, the form of all measured numbers."""
-    return f"{mean:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+def interval(mean: float, low: float, high: float, form: str = ".3f") -> str:
+    """`mean [low, high]`, as all measured numbers are written."""
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def summary(run: str, dataset: str, model: str, metric: str) -> str:
+def summary(run: str, dataset: str, model: str, metric: str, form: str = ".3f") -> str:
     """A metric of a model, with its interval."""
     row = only(f"{run}/summary", dataset=dataset, model=model, metric=metric)
-    return interval(*(float(row[column]) for column in ("mean", "ci_low", "ci_high")))
+    return interval(*(float(row[column]) for column in ("mean", "ci_low", "ci_high")), form)
 
 
 def difference(run: str, dataset: str, metric: str, first: str, second: str) -> tuple[float, float, float]:

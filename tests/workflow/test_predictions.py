@@ -122,3 +122,15 @@ def test_folders_of_seeds(loop: tuple[Study, Path], tmp_path: Path) -> None:
     assert study.scheduled("tables", overlay=overlay) == {}
     done = study.run("tables", "--dry-run", overlay=merged(overlay, grid={"seeds": [0, 1]}))
     assert "which has seed0, but no seed1; add it, or remove the seed from grid.seeds" in done.stderr
+
+
+def test_folders_of_datasets(loop: tuple[Study, Path], tmp_path: Path) -> None:
+    study, folder = loop
+    (tmp_path / "all/phantom_lung").mkdir(parents=True)
+    (tmp_path / "all/phantom_lung/seed0").symlink_to(folder)
+    overlay = overlay_of(study, tmp_path / "all")
+    # The same files.
+    assert study.scheduled("tables", overlay=overlay) == {}
+    (tmp_path / "all/phantom_lung").rename(tmp_path / "all/lidc")
+    done = study.run("tables", "--dry-run", overlay=overlay)
+    assert "which has lidc, but no phantom_lung; add it, or remove the dataset from grid.datasets" in done.stderr

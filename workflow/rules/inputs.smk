@@ -36,18 +36,18 @@ def weights_behind(wildcards):
 # import_predictions
 
 
-predicted = cache(exit_on_user_error(lambda model, seed: predictions(experiment, model, seed)))
-predicted_digest = cache(exit_on_user_error(lambda model, seed: predictions_digest(experiment, model, seed, MEMORY)))
+predicted = cache(exit_on_user_error(lambda *cell: predictions(experiment, *cell)))
+predicted_digest = cache(exit_on_user_error(lambda *cell: predictions_digest(experiment, *cell, MEMORY)))
 
 
 def predictions_of(wildcards):
     cell = Cell.of(wildcards)
-    return ancient(predicted(cell.model, cell.seed))
+    return ancient(predicted(cell.dataset, cell.model, cell.seed))
 
 
 def import_spec(wildcards):
     cell = Cell.of(wildcards)
-    return specs.import_predictions(experiment, cell, predicted_digest(cell.model, cell.seed))
+    return specs.import_predictions(experiment, cell, predicted_digest(cell.dataset, cell.model, cell.seed))
 
 
 # evaluate

@@ -1,7 +1,7 @@
 """Finding a dataset's raw data, and digests that show whether it has changed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from segunc.catalogue.options import options_of, raw_options
@@ -33,27 +33,34 @@ def raw_data(config: Config, dataset: str) -> dict[str, str]:
     return found
 
 
-def predictions(config: Config, model: str, seed: int) -> str:
-    """Path of the predictions of a model and a seed that were made elsewhere, in the working directory or raw_folders.
+def predictions(config: Config, dataset: str, model: str, seed: int) -> str:
+    """Path of a model's predictions that were made elsewhere, in the working directory or raw_folders.
 
-    That is the folder `seed<seed>` of the model's folder, if it has folders of seeds. Raises ConfigError as `raw_data`.
+    If the model's folder has folders called like datasets, that is the one of this dataset, and if there are folders
+    `seed0`, `seed1`, ... in it, the one of this seed. Raises ConfigError as `raw_data`.
     """
     key = f"models.{model}.options.folder"
     path = Path(_found(config, key, str(config.models[model].options["folder"]), [".", *config.raw_folders]))
-    of_seeds = sorted(folder.name for folder in path.glob("seed*") if SEED.fullmatch(folder.name))
-    if not of_seeds:
-        return path.as_posix()
-    if f"seed{seed}" not in of_seeds:
-        raise ConfigError(
-            f"config key {key} is '{path}', which has {', '.join(of_seeds)}, but no seed{seed}; add it, or remove the "
-            "seed from grid.seeds."
-        )
-    return (path / f"seed{seed}").as_posix()
+    path = _within(key, path, config.datasets.__contains__, dataset, "dataset")
+    return _within(key, path, SEED.fullmatch, f"seed{seed}", "seed").as_posix()
 
 
-def predictions_digest(config: Config, model: str, seed: int, memory: Path) -> str:
+def predictions_digest(config: Config, dataset: str, model: str, seed: int, memory: Path) -> str:
     """SHA-256 of the content of these predictions, as `raw_digests`."""
-    return remembered_digest(Path(predictions(config, model, seed)), memory)
+    return remembered_digest(Path(predictions(config, dataset, model, seed)), memory)
+
+
+def _within(key: str, path: Path, is_one: Callable[[str], object], name: str, what: str) -> Path:
+    """The folder `name` of a folder that has one for each `what`, or the folder itself if it has none of them."""
+    found = sorted(folder.name for folder in path.glob("*") if is_one(folder.name))
+    if not found:
+        return path
+    if name not in found:
+        raise ConfigError(
+            f"config key {key} is '{path}', which has {', '.join(found)}, but no {name}; add it, or remove the {what} "
+            f"from grid.{what}s."
+        )
+    return path / name
 
 
 def _found(config: Config, key: str, value: str, places: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """`predictions`: a model that was trained and sampled elsewhere, whose predictions are files.
 
 It has no training, and no network runs: its samples are read from a folder, an archive or an HDF5 file, in one of the
-layouts of `segunc.data.prediction_files`. If the folder has folders `seed0`, `seed1`, ..., each is the predictions of
-one training; else all seeds have the same predictions.
+layouts of `segunc.data.prediction_files`. A folder with predictions for several datasets has a folder for each, called
+by its id in the config. Folders `seed0`, `seed1`, ... are the predictions of one training each; without them, all seeds
+have the same predictions.
 """
 
 from pathlib import Path
