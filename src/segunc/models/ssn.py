@@ -8,10 +8,10 @@ features of a U-Net. The loss is a Monte-Carlo estimate of - log p(y) per pixel 
 
 where each sample is paired with its mirror image about m, as in the authors' code.
 
-Settings: rank 10 and S = 20, as in the paper. The first `warmup` steps train m alone by its cross-entropy; otherwise
-the few samples near the mask determine the gradient before m is anywhere near it. In the background the likelihood does
-not depend on the covariance as long as m is low enough, and nothing would keep it finite; so P and s are bounded by
-LIMIT. All of this is computed in float32.
+Settings: rank 10 and S = 20, as in the authors' configuration files (`rank_10_mc_20`). The first `warmup` steps train m
+alone by its cross-entropy; otherwise the few samples near the mask determine the gradient before m is anywhere near it.
+In the background the likelihood does not depend on the covariance as long as m is low enough, and nothing would keep it
+finite; so P and s are bounded by LIMIT. All of this is computed in float32.
 """
 
 import math
