@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 HERE = Path(__file__).parent
-TABLES = ("summary", "comparisons", "claims", "empty_masks", "failure_detection", "active_summary", "active_picks")
+TABLES = ("summary", "comparisons", "claims", "empty_masks", "active_summary", "active_picks")
 
 
 def costs(records: Path) -> pd.DataFrame:

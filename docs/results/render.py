@@ -13,8 +13,9 @@ HERE = Path(__file__).parent
 
 
 def table(path: str, **where: Any) -> list[dict[str, Any]]:
-    """The rows of `path`.csv on which columns have these values, by column; empty cells are ""."""
-    rows = pd.read_csv(HERE / f"{path}.csv", keep_default_na=False)
+    """The rows of `path`.csv on which columns have these values, by column; empty cells are "" or, in numbers, NaN."""
+    rows = pd.read_csv(HERE / f"{path}.csv")
+    rows = rows.fillna(dict.fromkeys(rows.select_dtypes(exclude="number"), ""))
     for column, value in where.items():
         rows = rows[rows[column] == value]
     return rows.to_dict("records")
@@ -36,16 +37,33 @@ def interval(mean: float, low: float, high: float, form: str = ".3f") -> str:
 def summary(run: str, dataset: str, model: str, metric: str, form: str = ".3f") -> str:
     """A metric of a model, with its interval."""
     row = only(f"{run}/summary", dataset=dataset, model=model, metric=metric)
-    return interval(*(float(row[column]) for column in ("mean", "ci_low", "ci_high")), form)
+    return interval(*(row[column] for column in ("mean", "ci_low", "ci_high")), form)
 
 
 def difference(run: str, dataset: str, metric: str, first: str, second: str) -> tuple[float, float, float]:
     """Mean and interval of `first` minus `second`, whichever way round the table has the pair."""
     path, same = f"{run}/comparisons", {"dataset": dataset, "metric": metric}
     if rows := table(path, **same, model_a=first, model_b=second):
-        return tuple(float(rows[0][column]) for column in ("difference", "ci_low", "ci_high"))
+        return tuple(rows[0][column] for column in ("difference", "ci_low", "ci_high"))
     row = only(path, **same, model_a=second, model_b=first)
-    return tuple(-float(row[column]) for column in ("difference", "ci_high", "ci_low"))
+    return tuple(-row[column] for column in ("difference", "ci_high", "ci_low"))
+
+
+def closer(run: str, dataset: str, reference: str) -> list[str]:
+    """Models and level sets that are closer to the annotators than `reference`: the interval in `ged_u` is below 0."""
+    names = [row["model"] for row in _models(run, dataset, "ged_u") if row["model"] != reference]
+    return [name for name in names if difference(run, dataset, "ged_u", name, reference)[2] < 0]
+
+
+def coupled(run: str, dataset: str) -> list[str]:
+    """Models whose samples are closer to the annotators than the level sets of their mean: the interval is below 0."""
+    return [row["model"] for row in _models(run, dataset, "coupling_gain") if row["ci_high"] < 0]
+
+
+def _models(run: str, dataset: str, metric: str) -> list[dict[str, Any]]:
+    """The rows of a metric, without baselines."""
+    rows = table(f"{run}/summary", dataset=dataset, metric=metric)
+    return [row for row in rows if not row["model"].startswith("baseline_")]
 
 
 def page() -> str:
@@ -53,7 +71,15 @@ def page() -> str:
     environment = Environment(  # noqa: S701 (it is Markdown, not HTML)
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True
     )
-    environment.globals.update(table=table, only=only, interval=interval, summary=summary, difference=difference)
+    environment.globals.update(
+        table=table,
+        only=only,
+        interval=interval,
+        summary=summary,
+        difference=difference,
+        closer=closer,
+        coupled=coupled,
+    )
     return environment.get_template("results.md.j2").render()
 
 
