@@ -3,6 +3,7 @@
 python docs/results/render.py
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 HERE = Path(__file__).parent
 
 
-def table(path: str, **where: Any) -> list[dict[str, Any]]:
-    """The rows of `path`.csv on which columns have these values, by column; empty cells are "" or, in numbers, NaN."""
+@cache
+def read(path: str) -> pd.DataFrame:
+    """`path`.csv; empty cells are "" or, in columns of numbers, NaN."""
     rows = pd.read_csv(HERE / f"{path}.csv")
-    rows = rows.fillna(dict.fromkeys(rows.select_dtypes(exclude="number"), ""))
+    return rows.fillna(dict.fromkeys(rows.select_dtypes(exclude="number"), ""))
+
+
+def table(path: str, **where: Any) -> list[dict[str, Any]]:
+    """The rows of `path`.csv on which columns have these values, by column."""
+    rows = read(path)
     for column, value in where.items():
         rows = rows[rows[column] == value]
     return rows.to_dict("records")
