@@ -1,43 +1,83 @@
-"""Copies what docs/results.md rests on from a results folder: tables, and what each step cost.
+"""Copies what docs/results.md rests on from a results folder: tables, what each step cost, and with what it was made.
 
-python docs/results/collect.py RESULTS RUN   # RESULTS/runs/RUN/tables and RESULTS/records to docs/results/RUN
+python docs/results/collect.py RESULTS NAME [--run RUN]   # from RESULTS/tables or RESULTS/runs/RUN/tables
 """
 
 import argparse
 import json
 import shutil
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 HERE = Path(__file__).parent
-TABLES = ("summary", "comparisons", "claims", "empty_masks", "active_summary", "active_picks")
+TABLES = (
+    "summary",
+    "comparisons",
+    "claims",
+    "empty_masks",
+    "paper_comparison",
+    "active_summary",
+    "active_learning",
+    "active_picks",
+)
 
 
-def costs(records: Path) -> pd.DataFrame:
-    """CPU time of each step, dataset and model; of an interrupted training, from where it resumed."""
-    rows: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for path in sorted(records.rglob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        step, dataset, model = [*record["job"].split("/"), "", ""][:3]
-        rows[step, dataset, model].append(record["cost"]["cpu_seconds"])
-    numbers = [(*cell, len(seconds), sum(seconds)) for cell, seconds in rows.items()]
-    return pd.DataFrame(numbers, columns=["step", "dataset", "model", "jobs", "cpu_seconds"])
+def costs(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """What the jobs of each step, dataset and model took; of an interrupted training, from where it resumed.
+
+    By version of Python, which tells the machines apart.
+    """
+    rows: dict[tuple[str, ...], list[dict[str, float]]] = defaultdict(list)
+    for record in records:
+        cell = [*record["job"].split("/"), "", ""][:3]
+        rows[*cell, record["versions"]["python"]].append(record["cost"])
+    numbers = [
+        (*cell, len(found), sum(cost["cpu_seconds"] for cost in found), sum(cost["seconds"] for cost in found))
+        for cell, found in rows.items()
+    ]
+    return pd.DataFrame(numbers, columns=["step", "dataset", "model", "python", "jobs", "cpu_seconds", "seconds"])
+
+
+def versions(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """By version of Python: the versions of libraries, the number of jobs, and when the first and the last finished."""
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        rows[record["versions"]["python"]].append(record)
+    numbers = []
+    for python, found in rows.items():
+        libraries = {name: version for record in found for name, version in record["versions"].items()}
+        listed = " ".join(f"{name}={libraries[name]}" for name in sorted(libraries) if name != "python")
+        times = [record["finished"] for record in found]
+        numbers.append((python, listed, len(found), min(times), max(times)))
+    return pd.DataFrame(numbers, columns=["python", "libraries", "jobs", "first", "last"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("run")
+    parser.add_argument("name")
+    parser.add_argument("--run")
     options = parser.parse_args()
-    folder = HERE / options.run
+    folder = HERE / options.name
     folder.mkdir(exist_ok=True)
+    of_run = options.results / "runs" / options.run if options.run else options.results
     for table in TABLES:
-        path = options.results / "runs" / options.run / "tables" / f"{table}.csv"
+        path = of_run / "tables" / f"{table}.csv"
         if path.exists():
             shutil.copy(path, folder)
-    costs(options.results / "records").to_csv(folder / "costs.csv", index=False, float_format="%.1f")
+    found = sorted((options.results / "records").rglob("*.json"))
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in found]
+    # Trainings that other runs share the folder with, and their tables, are no cost of this one.
+    others = {path.name for path in (options.results / "runs").glob("*")} - {options.run}
+    models = {*pd.read_csv(folder / "summary.csv")["model"]}
+    others |= {path.name for path in (options.results / "models").glob("*/*")} - models
+    records = [record for record in records if not others & {*record["job"].split("/")}]
+    costs(records).to_csv(folder / "costs.csv", index=False, float_format="%.1f")
+    versions(records).sort_values("first").to_csv(folder / "versions.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,10 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from segunc.claims.answer import deciding_part
+from segunc.claims.table import CLAIMS, WHOLE
+from segunc.claims.verdicts import NOT_IN_THIS_RUN
+
 HERE = Path(__file__).parent
 
 
@@ -67,6 +71,82 @@ def coupled(run: str, dataset: str) -> list[str]:
     return [row["model"] for row in _models(run, dataset, "coupling_gain") if row["ci_high"] < 0]
 
 
+def verdicts(run: str, dataset: str) -> list[dict[str, Any]]:
+    """The claims that a run can judge on a dataset: `key`, `text`, `verdict`, `part` that decided, `restriction`."""
+    rows = read(f"{run}/claims")
+    found = []
+    for key, claim in CLAIMS.items():
+        own = rows[(rows["claim"] == key) & (rows["dataset"] == dataset)]
+        verdict = own.loc[own["part"] == WHOLE, "verdict"].item()
+        if verdict != NOT_IN_THIS_RUN:
+            part, restriction = deciding_part(own)
+            found.append(
+                {
+                    "key": key.replace("_", ", "),
+                    "text": claim.text,
+                    "verdict": verdict,
+                    "part": None if part is None else part.to_dict(),
+                    "restriction": restriction,
+                }
+            )
+    return found
+
+
+def part(run: str, dataset: str, claim: str, name: str, model: str) -> dict[str, Any]:
+    """A part of a claim; `model` may be a pair, `a - b`."""
+    return only(f"{run}/claims", dataset=dataset, claim=claim, part=name, model=model)
+
+
+def verdict(run: str, dataset: str, *keys: str) -> str:
+    """The verdict that these claims share, capitalised; raises LookupError if they differ."""
+    rows = [only(f"{run}/claims", dataset=dataset, claim=key, part=WHOLE) for key in keys]
+    found = {row["verdict"] for row in rows}
+    if len(found) > 1:
+        raise LookupError(f"claims {', '.join(keys)} are {' and '.join(sorted(found))}")
+    return found.pop().capitalize()
+
+
+def p_value(p: float) -> str:
+    """`p = 0.02`; with few trainings, smaller numbers say little."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def hours(path: str, column: str = "cpu_seconds", **where: Any) -> float:
+    """Hours in a table of costs; a list of values stands for any of them."""
+    rows = read(path)
+    for name, value in where.items():
+        rows = rows[rows[name].isin(value if isinstance(value, list) else [value])]
+    return float(rows[column].sum()) / 3600
+
+
+def jobs(run: str, step: str, python: str) -> int:
+    """How many jobs of a step ran with a version of Python, which tells the machines of a run apart."""
+    return sum(row["jobs"] for row in table(f"{run}/costs", step=step, python=python))
+
+
+def curve(strategy: str, round: int) -> str:
+    """Mean cross-entropy of a strategy in a round of the run `real`."""
+    rows = table("real/active_learning", dataset="lidc", strategy=strategy, metric="cross_entropy", round=round)
+    return f"{rows[0]['mean']:.4f}"
+
+
+def planned(preset: str, step: str) -> dict[str, Any]:
+    """What `segunc plan` expected of a step of a preset."""
+    return only("plan", preset=preset, step=step)
+
+
+def picked(run: str, strategy: str, measure: str, column: str = "picks") -> float:
+    """Mean of a measure of the picks, or of the pool, over rounds and seeds."""
+    rows = table(f"{run}/active_picks", strategy=strategy, measure=measure)
+    return sum(row[column] for row in rows) / len(rows)
+
+
+def largest_difference(first: str, second: str, dataset: str, metric: str) -> float:
+    """The largest difference between two runs in the mean of a metric, of the models and level sets of both."""
+    means = [{row["model"]: row["mean"] for row in _models(run, dataset, metric)} for run in (first, second)]
+    return max(abs(means[0][model] - means[1][model]) for model in means[0].keys() & means[1].keys())
+
+
 def _models(run: str, dataset: str, metric: str) -> list[dict[str, Any]]:
     """The rows of a metric, without baselines."""
     rows = table(f"{run}/summary", dataset=dataset, metric=metric)
@@ -86,6 +166,16 @@ def page() -> str:
         difference=difference,
         closer=closer,
         coupled=coupled,
+        verdicts=verdicts,
+        part=part,
+        verdict=verdict,
+        p_value=p_value,
+        hours=hours,
+        jobs=jobs,
+        curve=curve,
+        planned=planned,
+        picked=picked,
+        largest_difference=largest_difference,
     )
     return environment.get_template("results.md.j2").render()
 

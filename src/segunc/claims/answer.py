@@ -81,36 +81,46 @@ def _verdicts(claims: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:
         for dataset, own in rows.groupby("dataset", sort=False):
             verdict = own.loc[own["part"] == WHOLE, "verdict"].iloc[0]
             if verdict != NOT_IN_THIS_RUN:
-                found.append(
-                    f"{_label(str(dataset), spec['datasets'])}: **{verdict}**; {_evidence(own, verdict, spec)}."
-                )
+                found.append(f"{_label(str(dataset), spec['datasets'])}: **{verdict}**; {_evidence(own, spec)}.")
         if found:
             yield "\n".join(
                 [f"Claim {key.replace('_', ' ')}: {CLAIMS[key].text}.", *(f"  - {sentence}" for sentence in found)]
             )
 
 
-def _evidence(rows: pd.DataFrame, verdict: str, spec: AnswerSpec) -> str:
-    """The number of the part that decided the verdict on a claim on one dataset, or why there is none."""
+def deciding_part(rows: pd.DataFrame) -> tuple[pd.Series | None, str]:
+    """The part that decided the verdict on a claim on one dataset, of its rows in `claims.csv`, and a restriction.
+
+    None if no part has a number that decided; the restriction then says why. Otherwise it is empty but for parts that
+    are contradicted on their own, and not as one of several.
+    """
+    of_claim = rows[rows["part"] == WHOLE].iloc[0]
+    verdict, note = of_claim["verdict"], of_claim["note"] if isinstance(of_claim["note"], str) else ""
     measured = rows[(rows["part"] != WHOLE) & rows["estimate"].notna()]
     parts = measured[measured["verdict"] == verdict]
-    note = rows.loc[rows["part"] == WHOLE, "note"].fillna("").iloc[0]
-    after = ""
+    restriction = ""
     if parts.empty and verdict == UNDECIDED and len(measured):
-        # Parts are contradicted on their own, but not as one of several.
         parts, verdict = measured, CONTRADICTED
-        after = f", which a correction for all {len(measured)} parts leaves open"
+        restriction = f"which a correction for all {len(measured)} parts leaves open"
     if parts.empty or (verdict == UNINFORMATIVE and note):
-        return note or "no number"
+        return None, note or "no number"
     above = parts["side"] == "above"
     # By how much the interval is within the claimed range.
     inside = np.where(above, parts["ci_low"] - parts["margin"], parts["margin"] - parts["ci_high"])
     outside = np.where(above, parts["margin"] - parts["ci_high"], parts["ci_low"] - parts["margin"])
     chosen = {SUPPORTED: inside.argmin(), CONTRADICTED: outside.argmax()}.get(verdict, 0)
-    part = parts.iloc[int(chosen)]
+    return parts.iloc[int(chosen)], restriction
+
+
+def _evidence(rows: pd.DataFrame, spec: AnswerSpec) -> str:
+    """The number of the part that decided the verdict on a claim on one dataset, or why there is none."""
+    part, restriction = deciding_part(rows)
+    if part is None:
+        return restriction
     models = " beside ".join(_label(model, spec["models"]) for model in str(part["model"]).split(" - "))
     value = interval(part["estimate"], part["ci_low"], part["ci_high"], digits=3)
-    return f"{part['estimand']}: {value} for {models}, claimed to be {part['side']} {part['margin']:g}{after}"
+    said = f"{part['estimand']}: {value} for {models}, claimed to be {part['side']} {part['margin']:g}"
+    return f"{said}, {restriction}" if restriction else said
 
 
 def _means(summary: pd.DataFrame, spec: AnswerSpec) -> Iterator[str]:

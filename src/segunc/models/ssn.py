@@ -10,9 +10,9 @@ where each sample is paired with its mirror image about m, as in the authors' co
 
 Settings: rank 10 and S = 20, as in the authors' configuration files (`rank_10_mc_20`). The first `warmup` steps train m
 alone by its cross-entropy; otherwise the few samples near the mask determine the gradient before m is anywhere near it.
-In the background the likelihood hardly depends on the covariance, because the samples nearest to the mask decide: with a
-large one, some samples mark all of the background, which costs next to nothing. The authors mask it out by a region of
-interest; here P and s are bounded by LIMIT, which leaves a standard deviation of up to 3 logits with rank 10. On
+In the background the likelihood hardly depends on the covariance, because the samples nearest to the mask decide: with
+a large one, some samples mark all of the background, which costs next to nothing. The authors mask it out by a region
+of interest; here P and s are bounded by LIMIT, which leaves a standard deviation of up to 3.3 logits with rank 10. On
 validation patients of LIDC-IDRI, limits of 0.5 to 10 were tried (docs/results.md): with 1, the samples were closest to
 the annotators' masks. All of this is computed in float32.
 """
