@@ -111,12 +111,12 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def hours(path: str, column: str = "cpu_seconds", **where: Any) -> float:
-    """Hours in a table of costs; a list of values stands for any of them."""
+def hours(path: str, **where: Any) -> float:
+    """Hours of CPU time in a table of costs; a list of values stands for any of them."""
     rows = read(path)
     for name, value in where.items():
         rows = rows[rows[name].isin(value if isinstance(value, list) else [value])]
-    return float(rows[column].sum()) / 3600
+    return float(rows["cpu_seconds"].sum()) / 3600
 
 
 def jobs(run: str, step: str, python: str) -> int:
