@@ -126,8 +126,8 @@ def jobs(run: str, step: str, python: str) -> int:
 
 def curve(strategy: str, round: int) -> str:
     """Mean cross-entropy of a strategy in a round of the run `real`."""
-    rows = table("real/active_learning", dataset="lidc", strategy=strategy, metric="cross_entropy", round=round)
-    return f"{rows[0]['mean']:.4f}"
+    row = only("real/active_learning", dataset="lidc", strategy=strategy, metric="cross_entropy", round=round)
+    return f"{row['mean']:.4f}"
 
 
 def planned(preset: str, step: str) -> dict[str, Any]:
