@@ -97,25 +97,39 @@ def test_bad_raw_data_ends_in_one_sentence_with_nothing_half_written(tmp_path: P
     assert not list((tmp_path / "results").rglob("*.h5*"))
 
 
+def preset_overlay(folder: Path, presets: list[str]) -> dict:
+    """The presets merged, with raw data in `folder`: a dry run needs the files to be there, not to be right."""
+    archives = ("LIDC-IDRI-slices", "LIDC-IDRI-slices-2")
+    for name in (*archives, "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"):
+        # Not empty: equal archives would be images that are there twice.
+        (folder / f"{name}.zip").write_text(name)
+    overlay: dict = {"raw_folders": [str(folder)]}
+    for preset in presets:
+        overlay = config.merged(overlay, yaml.safe_load((ROOT / f"workflow/presets/{preset}.yaml").read_text()))
+    return overlay
+
+
 @pytest.mark.parametrize(
     "presets",
     [["real-small"], ["paper"], ["real"], ["real", "real-models"], ["real", "real-models-isic"], ["real-wide"]],
 )
 def test_presets_resolve_to_their_whole_grid(tmp_path: Path, presets: list[str]) -> None:
-    """A dry run needs the raw files to be there, not to be right."""
-    archives = ("LIDC-IDRI-slices", "LIDC-IDRI-slices-2")
-    for name in (*archives, "ISIC2018_Task1-2_Training_Input", "ISIC2018_Task1_Training_GroundTruth"):
-        # Not empty: equal archives would be images that are there twice.
-        (tmp_path / f"{name}.zip").write_text(name)
-    overlay: dict = {"raw_folders": [str(tmp_path)]}
-    for preset in presets:
-        overlay = config.merged(overlay, yaml.safe_load((ROOT / f"workflow/presets/{preset}.yaml").read_text()))
-    overlay |= {"active": NO_ACTIVE_LEARNING}
+    overlay = preset_overlay(tmp_path, presets) | {"active": NO_ACTIVE_LEARNING}
     jobs = scheduled(tmp_path, overlay=overlay)
     grid = {**config.read_config()["grid"], **overlay["grid"]}
     datasets, models, seeds = len(grid["datasets"]), set(grid["models"]), len(grid["seeds"])
     cells, trained = datasets * len(models) * seeds, datasets * len(models - {"tta"}) * seeds
     assert (jobs["prepare"], jobs["train"], jobs["sample"], jobs["evaluate"]) == (datasets, trained, cells, cells)
+
+
+def test_bald_preset_has_every_round_of_active_learning(tmp_path: Path) -> None:
+    overlay = preset_overlay(tmp_path, ["real", "real-bald"])
+    jobs = scheduled(tmp_path, "active", overlay=overlay)
+    seeds, rounds = len(overlay["active"]["seeds"]), overlay["active"]["rounds"]
+    # Both strategies share the first round.
+    assert jobs["active_train"] == seeds * (1 + 2 * rounds)
+    assert jobs["active_acquire"] == jobs["active_acquire_with_model"] == seeds * rounds
+    assert {"train", "sample"} & set(jobs) == set()
 
 
 @pytest.mark.skipif(shutil.which("snakefmt") is None, reason="snakefmt is not installed")

@@ -207,12 +207,12 @@ use rule plot_contact_sheet as plot_cost_against_quality with:
     input:
         summary=rules.tabulate.output.summary,
     output:
-        png=figure("<results>/figures/cost_against_quality.png", "Figures", "Cost against quality"),
-        pdf="<results>/figures/cost_against_quality.pdf",
+        png=figure("<run>/figures/cost_against_quality.png", "Figures", "Cost against quality"),
+        pdf="<run>/figures/cost_against_quality.pdf",
         record="<record>",
     pathvars:
         step="plot_cost_against_quality",
-        cell="all",
+        cell="<of_run>all",
     params:
         spec=spec("cost_against_quality"),
         code=code("figures.cost_against_quality"),
