@@ -71,11 +71,18 @@ def main() -> None:
             shutil.copy(path, folder)
     found = sorted((options.results / "records").rglob("*.json"))
     records = [json.loads(path.read_text(encoding="utf-8")) for path in found]
-    # Trainings that other runs share the folder with, and their tables, are no cost of this one.
     others = {path.name for path in (options.results / "runs").glob("*")} - {options.run}
-    models = {*pd.read_csv(folder / "summary.csv")["model"]}
-    others |= {path.name for path in (options.results / "models").glob("*/*")} - models
-    records = [record for record in records if not others & {*record["job"].split("/")}]
+    trained = {path.name for path in (options.results / "models").glob("*/*")}
+    main_grid, rounds = (
+        {*pd.read_csv(folder / f"{name}.csv")["model"]} if (folder / f"{name}.csv").exists() else set()
+        for name in ("summary", "active_summary")
+    )
+    records = [
+        record
+        for record in records
+        # Models and tables of other runs in the folder are no cost of this one.
+        if not {*record["job"].split("/")} & (others | trained - (rounds if "active_" in record["job"] else main_grid))
+    ]
     costs(records).to_csv(folder / "costs.csv", index=False, float_format="%.1f")
     versions(records).sort_values("first").to_csv(folder / "versions.csv", index=False)
 
