@@ -56,6 +56,14 @@ def versions(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(numbers, columns=["python", "libraries", "jobs", "first", "last"])
 
 
+def datasets_and_models(table: Path) -> set[str]:
+    """Names of the datasets and models of a table; none if the run does not have it."""
+    if not table.exists():
+        return set()
+    rows = pd.read_csv(table)
+    return {*rows["dataset"], *rows["model"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
@@ -72,16 +80,14 @@ def main() -> None:
     found = sorted((options.results / "records").rglob("*.json"))
     records = [json.loads(path.read_text(encoding="utf-8")) for path in found]
     others = {path.name for path in (options.results / "runs").glob("*")} - {options.run}
-    trained = {path.name for path in (options.results / "models").glob("*/*")}
-    main_grid, rounds = (
-        {*pd.read_csv(folder / f"{name}.csv")["model"]} if (folder / f"{name}.csv").exists() else set()
-        for name in ("summary", "active_summary")
-    )
+    shared = {path.name for path in (options.results / "models").glob("*/*")}
+    shared |= {path.stem for path in (options.results / "data").glob("*.h5")}
+    main_grid, rounds = (datasets_and_models(folder / f"{name}.csv") for name in ("summary", "active_summary"))
     records = [
         record
         for record in records
-        # Models and tables of other runs in the folder are no cost of this one.
-        if not {*record["job"].split("/")} & (others | trained - (rounds if "active_" in record["job"] else main_grid))
+        # What only other runs in the folder have is no cost of this one.
+        if not {*record["job"].split("/")} & (others | shared - (rounds if "active_" in record["job"] else main_grid))
     ]
     costs(records).to_csv(folder / "costs.csv", index=False, float_format="%.1f")
     versions(records).sort_values("first").to_csv(folder / "versions.csv", index=False)
