@@ -5,6 +5,7 @@ python docs/results/collect.py RESULTS NAME [--run RUN]   # from RESULTS/tables 
 
 import argparse
 import json
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,6 +25,8 @@ TABLES = (
     "active_learning",
     "active_picks",
 )
+SHOWN = re.compile("(plot_|answer/|assemble/|(active_|claims_)?tabulate/)")
+"""Steps whose records a named run has in a folder of its own."""
 
 
 def costs(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -88,6 +91,7 @@ def main() -> None:
         for record in records
         # What only other runs in the folder have is no cost of this one.
         if not {*record["job"].split("/")} & (others | shared - (rounds if "active_" in record["job"] else main_grid))
+        and (options.run is None or f"/{options.run}/" in record["job"] or not SHOWN.match(record["job"]))
     ]
     costs(records).to_csv(folder / "costs.csv", index=False, float_format="%.1f")
     versions(records).sort_values("first").to_csv(folder / "versions.csv", index=False)
