@@ -135,6 +135,11 @@ def planned(preset: str, step: str) -> dict[str, Any]:
     return only("plan", preset=preset, step=step)
 
 
+def planned_hours(presets: list[str]) -> float:
+    """Core-hours that `segunc plan` expected of these presets, without a GPU."""
+    return sum(planned(preset, "total")["core_hours"] for preset in presets)
+
+
 def picked(run: str, strategy: str, measure: str, column: str = "picks") -> float:
     """Mean of a measure of the picks, or of the pool, over rounds and seeds."""
     rows = table(f"{run}/active_picks", strategy=strategy, measure=measure)
@@ -174,6 +179,7 @@ def page() -> str:
         jobs=jobs,
         curve=curve,
         planned=planned,
+        planned_hours=planned_hours,
         picked=picked,
         largest_difference=largest_difference,
     )
