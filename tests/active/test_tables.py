@@ -138,9 +138,16 @@ def noise(row):
 
 @pytest.mark.parametrize(
     ("gain", "loss", "verdict"),
-    [(0.1, 0.05, "worse"), (0.1, -0.05, "better"), (0.1, 0.0, "undecided"), (0.0, 0.05, "uninformative")],
+    [
+        (0.1, 0.05, "worse"),
+        (0.1, -0.05, "better"),
+        (0.1, 0.0, "undecided"),
+        (0.0, 0.05, "worse"),
+        (0.0, -0.05, "uninformative"),
+        (0.0, 0.0, "uninformative"),
+    ],
 )
-def test_verdict_needs_that_random_learns(tmp_path, gain, loss, verdict):
+def test_only_worse_is_a_verdict_where_random_does_not_learn(tmp_path, gain, loss, verdict):
     """Random gains `gain` per round in each metric, and entropy is `loss` worse."""
 
     def value(metric, row):

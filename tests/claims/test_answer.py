@@ -54,6 +54,19 @@ def test_parts_that_a_correction_leaves_open_have_a_number() -> None:
     assert "which a correction for all 2 parts leaves open." in said
 
 
+def test_an_undecided_claim_has_the_number_that_is_most_against_it() -> None:
+    rows = claim(
+        "8",
+        "lidc",
+        "undecided",
+        part("unet", "undecided", 0.05),
+        part("prob_unet", "undecided", -0.05),
+        part("dropout", "supported", -0.3),
+    )
+    said = text(rows)
+    assert "gain of prob_unet (bit): -0.050 [-0.150, 0.050] for Prob. U-Net, claimed to be above 0." in said
+
+
 def test_a_verdict_has_the_number_that_decided() -> None:
     rows = claim("1", "lidc", "supported", part("unet", "supported", 0.5), part("prob_unet", "supported", 0.2))
     rows += claim("1", "skin", "contradicted", part("unet", "contradicted", -0.4), part("prob_unet", "supported", 0.9))

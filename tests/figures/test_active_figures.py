@@ -258,9 +258,9 @@ def test_full_data_line_appears_where_it_is_known():
     spec = spec_of(labels_of(table))
     figure = learning_curves.plot(table, seeds, full_data(["lung"], ["unet"]), "cross_entropy", spec)
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 1, 1]
-    assert "trained on all images" in words(figure)
+    assert "main grid (all images)" in words(figure)
     without = learning_curves.plot(table, seeds, full_data([], []), "cross_entropy", spec)
-    assert "trained on all images" not in words(without)
+    assert "main grid (all images)" not in words(without)
 
 
 def test_figures_fit_a_page_of_one_column():
@@ -391,7 +391,7 @@ def test_level_of_a_missing_model_has_no_line_and_no_entry(tmp_path, monkeypatch
         png=tmp_path / "a.png",
         pdf=tmp_path / "a.pdf",
     )
-    assert "trained on all images" not in words(plotted[0]) and len(plotted[0].axes[0].lines) == 1 + 5
+    assert "main grid (all images)" not in words(plotted[0]) and len(plotted[0].axes[0].lines) == 1 + 5
 
 
 @pytest.mark.parametrize("there", [["random", "bald"], []])

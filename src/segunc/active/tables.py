@@ -6,7 +6,7 @@ image and seed, and so is its difference to `random`: strategies share the initi
 the initial weights of a seed. All intervals are over patients and seeds (`segunc.evaluation.statistics`).
 
 If labels do not help, no strategy can. Therefore `gain` says how much `random` improves from its first to its last
-round; where its interval does not lie above 0, comparisons of strategies are uninformative.
+round; where its interval does not lie above 0, only a strategy that is worse than `random` has a verdict.
 
 Rounds may be missing because a job failed. Then the curve of that seed has no area, because the remaining rounds would
 be another budget.
@@ -198,11 +198,12 @@ def _verdict(row: Mapping[str, Any], level: float) -> str:
         return ""
     if row["n_seeds"] < 2:
         return "these networks only"
+    better = (row["difference"] > 0) == METRICS[row["metric"]].higher_is_better
+    if row["p_holm"] <= level and not better:
+        return "worse"
     if not row["gain_low"] > 0:
         return "uninformative"
-    if not row["p_holm"] <= level:
-        return "undecided"
-    return "better" if (row["difference"] > 0) == METRICS[row["metric"]].higher_is_better else "worse"
+    return "better" if row["p_holm"] <= level else "undecided"
 
 
 def _units(index: pd.MultiIndex) -> Units:

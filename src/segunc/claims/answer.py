@@ -57,7 +57,7 @@ def answer(tables: Tables, spec: AnswerSpec) -> str:
     """`answer.md`, in Markdown: a sentence per claim, the models' means and coupling gains, warnings, what is missing.
 
     The number beside a verdict is of the part that decided: of a supported claim the part nearest to its margin, of a
-    contradicted one the part farthest on the other side of it, else the first part that is not decided.
+    contradicted one the part farthest on the other side of it, else the unsupported part nearest to that side.
     """
     whole = tables.claims[tables.claims["part"] == WHOLE]
     warnings = list(_warnings(tables, spec))
@@ -97,19 +97,19 @@ def deciding_part(rows: pd.DataFrame) -> tuple[pd.Series | None, str]:
     of_claim = rows[rows["part"] == WHOLE].iloc[0]
     verdict, note = of_claim["verdict"], of_claim["note"] if isinstance(of_claim["note"], str) else ""
     measured = rows[(rows["part"] != WHOLE) & rows["estimate"].notna()]
-    parts = measured[measured["verdict"] == verdict]
-    restriction = ""
-    if parts.empty and verdict == UNDECIDED and len(measured):
-        parts, verdict = measured, CONTRADICTED
-        restriction = f"which a correction for all {len(measured)} parts leaves open"
+    parts = measured[measured["verdict"] != SUPPORTED if verdict == UNDECIDED else measured["verdict"] == verdict]
     if parts.empty or (verdict == UNINFORMATIVE and note):
         return None, note or "no number"
     above = parts["side"] == "above"
-    # By how much the interval is within the claimed range.
+    # By how much the interval is within the claimed range, or beyond it.
     inside = np.where(above, parts["ci_low"] - parts["margin"], parts["margin"] - parts["ci_high"])
     outside = np.where(above, parts["margin"] - parts["ci_high"], parts["ci_low"] - parts["margin"])
-    chosen = {SUPPORTED: inside.argmin(), CONTRADICTED: outside.argmax()}.get(verdict, 0)
-    return parts.iloc[int(chosen)], restriction
+    against = -inside if verdict == SUPPORTED else outside
+    # With few patients, there is no interval.
+    chosen = parts.iloc[int(np.nan_to_num(against, nan=-np.inf).argmax())]
+    if verdict == UNDECIDED and chosen["verdict"] == CONTRADICTED:
+        return chosen, f"which a correction for all {len(measured)} parts leaves open"
+    return chosen, ""
 
 
 def _evidence(rows: pd.DataFrame, spec: AnswerSpec) -> str:

@@ -23,8 +23,9 @@ from segunc.level_rows import levels_of
 from segunc.runtime.stage import Job, stage
 
 SIZES = (1, 4, 8, 16, 64)
-LEVELS_AT, END = 256, 420
-"""On the axis of samples: where the level sets are, and where it ends."""
+LEVELS_FROM, PITCH, BAND = 1.2, 0.65, 4.5
+"""Octaves on the axis of samples: from the last samples to the first level sets, from one model's to the next, if there
+are few models, and from the first to the last, if there are many."""
 PANEL = (1.95, 2.3)
 """Inches: width and height of a panel."""
 LEFT, RIGHT, BOTTOM, GAP = 0.58, 0.91, 0.42, 0.65
@@ -114,6 +115,8 @@ def _notes(values: pd.DataFrame, models: Sequence[str], spec: TableSpec) -> tupl
 def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], spec: TableSpec) -> None:
     """Plots one dataset; values: its rows of `summary`, indexed by model and metric."""
     shift = min(0.11, 0.8 / max(len(models), 1))
+    pitch = min(PITCH, BAND / max(len(models) - 1, 1))
+    levels_at = SIZES[-1] * 2 ** (LEVELS_FROM + pitch * np.arange(max(len(models), 1)))
     for m, model in enumerate(models):
         curve = _curve(values, model)
         # Shifted, so that intervals at the same number of samples do not overlap.
@@ -124,14 +127,14 @@ def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], spec: TableS
         axes.add_line(line)
         axes.vlines(x, curve["ci_low"], curve["ci_high"], color=line.get_color(), lw=1.2)
         levels = _curve(values, levels_of(model)).iloc[-1:]
-        beside, at = style.line(spec, "models", model), [LEVELS_AT * 2 ** (1.4 * aside)]
-        beside.set(data=(at, levels["mean"]), ls="none", mfc="white", mec=line.get_color(), mew=1)
+        beside = style.line(spec, "models", model)
+        beside.set(data=([levels_at[m]], levels["mean"]), ls="none", mfc="white", mec=line.get_color(), mew=1)
         axes.add_line(beside)
-        axes.vlines(at, levels["ci_low"], levels["ci_high"], color=line.get_color(), lw=0.8)
+        axes.vlines(levels_at[m], levels["ci_low"], levels["ci_high"], color=line.get_color(), lw=0.8)
     axes.set_xscale("log", base=2)
-    axes.set_xticks([*SIZES, LEVELS_AT], [*map(str, SIZES), "level\nsets"])
+    axes.set_xticks([*SIZES, np.sqrt(levels_at[0] * levels_at[-1])], [*map(str, SIZES), "level\nsets"])
     axes.minorticks_off()
-    axes.set(xlim=(0.72, END), xlabel="samples")
+    axes.set(xlim=(0.72, 1.5 * levels_at[-1]), xlabel="samples")
     # In the second line of the labels of ticks.
     axes.xaxis.set_label_coords(8, -0.1, axes.get_xaxis_transform())
     shown = [name for model in models for name in (model, levels_of(model))]
@@ -151,6 +154,7 @@ def _panel(axes: Axes, values: pd.DataFrame, models: Sequence[str], spec: TableS
 def _baselines(axes: Axes, values: pd.DataFrame) -> None:
     """Plots thin lines with their names on the right; a baseline above the panel has its value printed at the top."""
     low, high = axes.get_ylim()
+    right = axes.get_xlim()[1]
     for name, line in BASELINES.items():
         axes.plot(SIZES, _curve(values, name)["mean"], color=line.colour, ls=line.dashes, lw=0.9, zorder=1)
     ends = {name: end for name in BASELINES if np.isfinite(end := _end(values, name))}
@@ -162,10 +166,10 @@ def _baselines(axes: Axes, values: pd.DataFrame) -> None:
         if ends[name] > high:
             text += f"\n{ends[name]:.2f} ↑"
         else:
-            x = [SIZES[-1], END, 1.2 * END]
+            x = [SIZES[-1], right, 1.3 * right]
             axes.plot(x, [target, target, y], transform=across, color=line.colour, lw=0.5, zorder=1, clip_on=False)
         axes.text(
-            1.27 * END, y, text, transform=across, color=style.GREY, fontsize=style.SMALL, va="center", linespacing=0.95
+            1.4 * right, y, text, transform=across, color=style.GREY, fontsize=style.SMALL, va="center", linespacing=0.95
         )
 
 

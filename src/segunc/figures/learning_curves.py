@@ -62,7 +62,7 @@ def plot(table: pd.DataFrame, seeds: pd.DataFrame, full_data: pd.Series, metric:
 
     handles: list[Artist] = [style.line(spec, "strategies", name) for name in names]
     if len(full_data):
-        handles.append(Line2D([], [], **FULL, label="trained on all images"))
+        handles.append(Line2D([], [], **FULL, label="main grid (all images)"))
     rows = []
     for dataset, shown in cells:
         own = table[table["dataset"] == dataset]
