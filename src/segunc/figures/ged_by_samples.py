@@ -161,6 +161,7 @@ def _baselines(axes: Axes, values: pd.DataFrame) -> None:
     names = sorted(ends, key=lambda name: ends[name])
     targets = np.array([min((ends[name] - low) / (high - low), CEILING) for name in names])
     across = axes.get_xaxis_transform()
+    look = {"color": style.GREY, "fontsize": style.SMALL, "va": "center", "linespacing": 0.95}
     for name, target, y in zip(names, targets, _apart(targets, 0.115), strict=True):
         line, text = BASELINES[name], BASELINES[name].label
         if ends[name] > high:
@@ -168,9 +169,7 @@ def _baselines(axes: Axes, values: pd.DataFrame) -> None:
         else:
             x = [SIZES[-1], right, 1.3 * right]
             axes.plot(x, [target, target, y], transform=across, color=line.colour, lw=0.5, zorder=1, clip_on=False)
-        axes.text(
-            1.4 * right, y, text, transform=across, color=style.GREY, fontsize=style.SMALL, va="center", linespacing=0.95
-        )
+        axes.text(1.4 * right, y, text, transform=across, **look)
 
 
 def _curve(values: pd.DataFrame, model: str) -> pd.DataFrame:
