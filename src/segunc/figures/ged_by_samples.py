@@ -161,7 +161,6 @@ def _baselines(axes: Axes, values: pd.DataFrame) -> None:
     names = sorted(ends, key=lambda name: ends[name])
     targets = np.array([min((ends[name] - low) / (high - low), CEILING) for name in names])
     across = axes.get_xaxis_transform()
-    look = {"color": style.GREY, "fontsize": style.SMALL, "va": "center", "linespacing": 0.95}
     for name, target, y in zip(names, targets, _apart(targets, 0.115), strict=True):
         line, text = BASELINES[name], BASELINES[name].label
         if ends[name] > high:
@@ -169,7 +168,8 @@ def _baselines(axes: Axes, values: pd.DataFrame) -> None:
         else:
             x = [SIZES[-1], right, 1.3 * right]
             axes.plot(x, [target, target, y], transform=across, color=line.colour, lw=0.5, zorder=1, clip_on=False)
-        axes.text(1.4 * right, y, text, transform=across, **look)
+        label = axes.text(1.4 * right, y, text, transform=across, color=style.GREY, fontsize=style.SMALL, va="center")
+        label.set_linespacing(0.95)
 
 
 def _curve(values: pd.DataFrame, model: str) -> pd.DataFrame:
