@@ -20,6 +20,7 @@ TABLES = (
     "comparisons",
     "claims",
     "empty_masks",
+    "ged_by_votes",
     "paper_comparison",
     "active_summary",
     "active_learning",
