@@ -227,6 +227,18 @@ def test_band_wider_than_the_panel_is_left_out():
     assert low <= curve.min() and curve.max() <= high < low + 2 * (curve.max() - curve.min())
 
 
+def test_band_a_little_wider_than_the_curves_is_shown_whole():
+    table, seeds, *_ = tables(["lung"], ["unet"], ["random", "entropy"])
+    shown = table["metric"] == "dice_cut"
+    curves = pd.concat([table.loc[shown, "mean"], seeds.loc[seeds["metric"] == "dice_cut", "mean"]])
+    beyond = 0.2 * (curves.max() - curves.min())
+    table.loc[shown, "ci_low"], table.loc[shown, "ci_high"] = curves.min() - beyond, curves.max()
+    figure = learning_curves.plot(table, seeds, full_data([], []), "dice_cut", spec_of(labels_of(table)))
+    axes = figure.axes[0]
+    assert len(axes.collections) == 2 and axes.get_ylim()[0] < curves.min() - beyond
+    assert not any("left out" in word for word in words(figure))
+
+
 def test_panels_of_a_dataset_have_one_axis_and_ticks_at_the_rounds():
     table, seeds, *_ = tables(DATASETS, MODELS[:2], ["random"])
     table.loc[(table["dataset"] == "lung") & (table["model"] == MODELS[1]), "mean"] *= 3

@@ -5,7 +5,7 @@ After figure 8 of the study, but with the seeds and with intervals over patients
 table `summary`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ COLUMNS = 4
 """Largest number of models in a row."""
 MARGIN = 0.08
 """Space above and below the curves, as a share of their range."""
+BEYOND = 0.25
+"""How far a band may lie outside an axis that spans the curves, as a share of its range, and still be shown."""
 SMALLEST = 0.01
 """Smallest range of the y axis: smaller differences do not matter, and ticks would need too many digits."""
 FULL: dict[str, Any] = {"color": style.GREY, "ls": "dotted", "lw": 1.0}
@@ -37,8 +39,8 @@ def plot(table: pd.DataFrame, seeds: pd.DataFrame, full_data: pd.Series, metric:
     """A panel per dataset and model, a line per strategy: the mean over images and seeds; thin lines are seeds.
 
     table: `active_learning`; seeds: `active_seeds`; of both, the rows of the metric are plotted; full_data: score by
-    dataset and model, where it is known. The panels of a dataset have one y axis, which spans the means and the seeds.
-    The interval of a strategy is shown as a band where all of it fits on that axis: a wider one would hide the curves.
+    dataset and model, where it is known. The panels of a dataset have one y axis, which spans the means, the seeds and
+    the bands. A band is the interval of a strategy; one far wider than the curves is left out, or it would hide them.
     Where data is missing, a line has a gap, an empty panel shows `no data`, and a note above names the strategies.
     """
     table, seeds = (rows[rows["metric"] == metric] for rows in (table, seeds))
@@ -50,15 +52,17 @@ def plot(table: pd.DataFrame, seeds: pd.DataFrame, full_data: pd.Series, metric:
     full_data = full_data[np.array([cell in here for cell in full_data.index], dtype=bool)]
     columns = panels.most_columns(spec, COLUMNS)
     cells = [(dataset, models[i : i + columns]) for dataset in datasets for i in range(0, len(models), columns)]
-    axis = {}
+    axis, bands = {}, {}
     for dataset in datasets:
-        means = [of.loc[of["dataset"] == dataset, "mean"] for of in (table, seeds)]
-        axis[dataset] = _axis(
-            [*means[0], *means[1], *full_data[full_data.index.get_level_values(0) == dataset]], metric
-        )
-    bottom, top = np.array([axis[dataset] for dataset in table["dataset"]]).T
-    fits = table.assign(fits=(table["ci_low"] >= bottom) & (table["ci_high"] <= top))
-    bands = fits.groupby(["dataset", "model", "strategy"])["fits"].all()
+        own, of_seeds = (of[of["dataset"] == dataset] for of in (table, seeds))
+        full = full_data[full_data.index.get_level_values(0) == dataset]
+        curves = [*own["mean"], *of_seeds["mean"], *full]
+        low, high = _axis(curves, metric)
+        room = BEYOND * (high - low)
+        for (model, name), interval in own.groupby(["model", "strategy"])[["ci_low", "ci_high"]]:
+            bands[dataset, model, name] = bool(((interval >= low - room) & (interval <= high + room)).all(axis=None))
+            curves += [*interval["ci_low"], *interval["ci_high"]] if bands[dataset, model, name] else []
+        axis[dataset] = _axis(curves, metric)
 
     handles: list[Artist] = [style.line(spec, "strategies", name) for name in names]
     if len(full_data):
@@ -70,7 +74,7 @@ def plot(table: pd.DataFrame, seeds: pd.DataFrame, full_data: pd.Series, metric:
         scarce = set(own.loc[style.few(own), "strategy"])
         few = ", ".join(style.label(spec, "strategies", name) for name in names if name in scarce)
         rows.append(panels.Row(heading, len(shown), _missing(own, shown, names, spec), few))
-    figure, axes = panels.panels(spec, rows, handles, _note(table, bands, metric, spec))
+    figure, axes = panels.panels(spec, rows, handles, _note(table, bands.values(), metric, spec))
     for row, (dataset, shown) in zip(axes, cells, strict=True):
         row[0].set_ylabel(f"test {METRICS[metric].label}")
         for panel, model in zip(row, shown, strict=True):
@@ -99,14 +103,14 @@ def _axis(values: Sequence[float], metric: str) -> tuple[float, float]:
     return middle - half if lowest is None else max(middle - half, lowest), middle + half
 
 
-def _note(table: pd.DataFrame, bands: pd.Series, metric: str, spec: TableSpec) -> str:
-    """What lines and bands are, and which direction is better."""
+def _note(table: pd.DataFrame, bands: Collection[bool], metric: str, spec: TableSpec) -> str:
+    """What lines and bands are, and which direction is better; bands: whether each is shown."""
     fewest, most = table["n_seeds"].min(), table["n_seeds"].max()
     note = f"mean of {'at most ' if fewest < most else ''}{style.count(most, 'seed')}"
     note += " (thin lines: single seeds)" if most > 1 else ""
     of_what = f"{style.interval(spec)} for new patients{' and trainings' if most > 1 else ''}"
-    if bands.any():
-        note += f"; bands: {of_what}{'' if bands.all() else ', left out where it is wider than the panel'}"
+    if any(bands):
+        note += f"; bands: {of_what}{'' if all(bands) else ', left out where it is wider than the panel'}"
     else:
         note += f"; no bands, because the {of_what} is wider than the panels"
     better = METRICS[metric].higher_is_better
