@@ -124,9 +124,9 @@ def jobs(run: str, step: str, python: str) -> int:
     return sum(row["jobs"] for row in table(f"{run}/costs", step=step, python=python))
 
 
-def curve(strategy: str, round: int) -> str:
-    """Mean cross-entropy of a strategy in a round of the run `real`."""
-    row = only("real/active_learning", dataset="lidc", strategy=strategy, metric="cross_entropy", round=round)
+def curve(strategy: str, round: int, run: str = "real") -> str:
+    """Mean cross-entropy of a strategy in a round."""
+    row = only(f"{run}/active_learning", dataset="lidc", strategy=strategy, metric="cross_entropy", round=round)
     return f"{row['mean']:.4f}"
 
 
