@@ -67,6 +67,12 @@ def test_an_undecided_claim_has_the_number_that_is_most_against_it() -> None:
     assert "gain of prob_unet (bit): -0.050 [-0.150, 0.050] for Prob. U-Net, claimed to be above 0." in said
 
 
+def test_a_part_without_an_interval_is_not_most_against_a_claim() -> None:
+    without = {**part("unet", "undecided", 0.5), "ci_low": np.nan, "ci_high": np.nan}
+    rows = claim("8", "lidc", "undecided", without, part("prob_unet", "undecided", 0.05))
+    assert "gain of prob_unet (bit): 0.050 [" in text(rows)
+
+
 def test_a_verdict_has_the_number_that_decided() -> None:
     rows = claim("1", "lidc", "supported", part("unet", "supported", 0.5), part("prob_unet", "supported", 0.2))
     rows += claim("1", "skin", "contradicted", part("unet", "contradicted", -0.4), part("prob_unet", "supported", 0.9))

@@ -221,7 +221,7 @@ def test_band_wider_than_the_panel_is_left_out():
     own = table[~wide & (table["metric"] == "dice_cut")]
     edges = band.get_paths()[0].vertices[:, 1]
     assert (edges.min(), edges.max()) == pytest.approx((own["ci_low"].min(), own["ci_high"].max()))
-    assert any("left out where it is wider than the panel" in " ".join(word.split()) for word in words(figure))
+    assert any("left out where it is far wider than the curves" in " ".join(word.split()) for word in words(figure))
     low, high = axes.get_ylim()
     curve = table.loc[table["metric"] == "dice_cut", "mean"]
     assert low <= curve.min() and curve.max() <= high < low + 2 * (curve.max() - curve.min())

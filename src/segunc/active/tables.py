@@ -6,7 +6,7 @@ image and seed, and so is its difference to `random`: strategies share the initi
 the initial weights of a seed. All intervals are over patients and seeds (`segunc.evaluation.statistics`).
 
 If labels do not help, no strategy can. Therefore `gain` says how much `random` improves from its first to its last
-round; where its interval does not lie above 0, only a strategy that is worse than `random` has a verdict.
+round; where its interval does not lie above 0, a strategy is worse, or the comparison is uninformative.
 
 Rounds may be missing because a job failed. Then the curve of that seed has no area, because the remaining rounds would
 be another budget.

@@ -101,7 +101,7 @@ def deciding_part(rows: pd.DataFrame) -> tuple[pd.Series | None, str]:
     if parts.empty or (verdict == UNINFORMATIVE and note):
         return None, note or "no number"
     above = parts["side"] == "above"
-    # By how much the interval is within the claimed range, or beyond it.
+    # By how much the interval is within the claimed range, or beyond it, in the unit of the part.
     inside = np.where(above, parts["ci_low"] - parts["margin"], parts["margin"] - parts["ci_high"])
     outside = np.where(above, parts["margin"] - parts["ci_high"], parts["ci_low"] - parts["margin"])
     against = -inside if verdict == SUPPORTED else outside

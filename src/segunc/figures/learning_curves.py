@@ -110,9 +110,9 @@ def _note(table: pd.DataFrame, bands: Collection[bool], metric: str, spec: Table
     note += " (thin lines: single seeds)" if most > 1 else ""
     of_what = f"{style.interval(spec)} for new patients{' and trainings' if most > 1 else ''}"
     if any(bands):
-        note += f"; bands: {of_what}{'' if all(bands) else ', left out where it is wider than the panel'}"
+        note += f"; bands: {of_what}{'' if all(bands) else ', left out where it is far wider than the curves'}"
     else:
-        note += f"; no bands, because the {of_what} is wider than the panels"
+        note += f"; no bands, because the {of_what} is far wider than the curves"
     better = METRICS[metric].higher_is_better
     return note if better is None else f"{note}; {'higher' if better else 'lower'} is better"
 
