@@ -210,7 +210,7 @@ def test_a_single_round_is_readable():
     assert band.get_width() == 1 and band.get_height() > 0
 
 
-def test_band_wider_than_the_panel_is_left_out():
+def test_band_far_wider_than_the_curves_is_left_out():
     table, seeds, *_ = tables(["lung"], ["unet"], ["random", "entropy"])
     wide = table["strategy"] == "random"
     table.loc[wide, ["ci_low", "ci_high"]] = [-5.0, 5.0]
